@@ -1,0 +1,41 @@
+# make demo   choose 100 of 440 transcription factors on the human GO graph
+# make test   run every test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+export PIP_NO_INPUT := 1
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/base.done
+	$(BIN)/perturb-jax select --candidates-go GO:0003700 --budget 100 --out demo --force
+
+test: $(VENV)/dev.done
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/bench.done
+	$(BIN)/python experiments/benchmarks/run_all.py
+
+clean:
+	rm -rf $(VENV) demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/base.done: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/dev.done: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[dev,gears]'
+	touch $@ $(VENV)/base.done
+
+$(VENV)/bench.done: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[bench,gears]'
+	touch $@ $(VENV)/base.done

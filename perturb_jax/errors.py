@@ -1,0 +1,8 @@
+"""The one exception that bad input raises."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the message says what was expected, what came and what to do.
+
+    The command line prints the message as one line and ends with exit code 2.
+    """

@@ -1,0 +1,1 @@
+"""Knowledge graphs: the gene ontology's, or a finished edge list."""

@@ -1,0 +1,1 @@
+"""Perturbation screens: conditions and cells."""

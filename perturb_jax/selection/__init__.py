@@ -1,0 +1,1 @@
+"""Choosing experiments from the knowledge graph alone: reach, objectives, greedy, certificates."""

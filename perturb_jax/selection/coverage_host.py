@@ -1,0 +1,234 @@
+"""Compiled host loops of coverage: reach by breadth-first search, lazy greedy, the certificate, curves.
+
+Sets are sparse rows: candidate c covers ``indices[indptr[c]:indptr[c + 1]]``. Weights are whole numbers (see
+`perturb_jax.selection.coverage.fixed_point`), or None where every node counts one.
+"""
+
+import numpy as np
+
+from perturb_jax.kernels import kernel
+
+NOWHERE = np.int32(2**31 - 1)
+
+
+@kernel
+def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-def]
+    """Each candidate's nodes within `hops` steps, itself first, then by distance."""
+    num_nodes = len(indptr) - 1
+    num_candidates = len(members)
+    seen_by = np.full(num_nodes, -1, np.int32)
+    out_indptr = np.zeros(num_candidates + 1, np.int64)
+    out = np.empty(max(len(neighbors), num_nodes, 1), np.int32)
+    end = 0
+    for candidate in range(num_candidates):
+        if end + num_nodes > len(out):
+            larger = np.empty(2 * len(out) + num_nodes, np.int32)
+            larger[:end] = out[:end]
+            out = larger
+        first = end
+        for gene in members[candidate]:
+            if gene >= 0 and seen_by[gene] != candidate:
+                seen_by[gene] = candidate
+                out[end] = gene
+                end += 1
+        for _ in range(hops):
+            last = end
+            for position in range(first, last):
+                node = out[position]
+                for entry in range(indptr[node], indptr[node + 1]):
+                    neighbor = neighbors[entry]
+                    if seen_by[neighbor] != candidate:
+                        seen_by[neighbor] = candidate
+                        out[end] = neighbor
+                        end += 1
+            first = last
+        out_indptr[candidate + 1] = end
+    return out_indptr, out[:end].copy()
+
+
+@kernel
+def _gain(indptr, indices, weights, counts, level, candidate):  # type: ignore[no-untyped-def]
+    total = np.int64(0)
+    for entry in range(indptr[candidate], indptr[candidate + 1]):
+        node = indices[entry]
+        if weights is None:
+            total += counts[node] == level
+        elif counts[node] == level:
+            total += weights[node]
+    return total
+
+
+@kernel
+def _sift_down(heap, place, size):  # type: ignore[no-untyped-def]
+    key = heap[place]
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[child + 1] > heap[child]:
+            child += 1
+        if heap[child] <= key:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = key
+
+
+@kernel
+def _refill(indptr, indices, weights, counts, level, taken, heap):  # type: ignore[no-untyped-def]
+    last = len(indptr) - 2
+    size = 0
+    for candidate in range(len(indptr) - 1):
+        if not taken[candidate]:
+            gain = _gain(indptr, indices, weights, counts, level, candidate)
+            heap[size] = (gain << 32) | (last - candidate)
+            size += 1
+    for place in range(size // 2 - 1, -1, -1):
+        _sift_down(heap, place, size)
+    return size
+
+
+@kernel
+def _lowest_level(indptr, indices, weights, counts, taken):  # type: ignore[no-untyped-def]
+    level = NOWHERE
+    for candidate in range(len(indptr) - 1):
+        if not taken[candidate]:
+            for entry in range(indptr[candidate], indptr[candidate + 1]):
+                node = indices[entry]
+                if weights is None or weights[node] > 0:
+                    level = min(level, counts[node])
+    return level
+
+
+@kernel
+def lazy_greedy(indptr, indices, weights, counts, available, budget):  # type: ignore[no-untyped-def]
+    """Greedy maximum coverage with stale gains as upper bounds (CELF), cover layers and exact ties.
+
+    A heap key is (gain, earliest candidate); its top is picked once its gain is fresh. When the top gain is 0, the next
+    cover layer begins: nodes covered exactly `level` times count, `level` the lowest that a candidate still reaches.
+    `counts` (how often each node is covered already) is updated in place.
+
+    Returns:
+        picks, gains, layers [budget], and the number of gain evaluations.
+    """
+    num_candidates = len(indptr) - 1
+    last = num_candidates - 1
+    taken = ~available
+    fresh_at = np.full(num_candidates, -1, np.int32)
+    heap = np.empty(num_candidates, np.int64)
+    picks = np.empty(budget, np.int64)
+    gains = np.zeros(budget, np.int64)
+    layers = np.ones(budget, np.int32)
+    level = np.int32(0)
+    size = _refill(indptr, indices, weights, counts, level, taken, heap)
+    evaluations = size
+    for step in range(budget):
+        while True:
+            top = last - (heap[0] & 0xFFFFFFFF)
+            if heap[0] >> 32 == 0:
+                lowest = _lowest_level(indptr, indices, weights, counts, taken)
+                if lowest == NOWHERE:
+                    break
+                if lowest > level:
+                    level = lowest
+                    size = _refill(indptr, indices, weights, counts, level, taken, heap)
+                    evaluations += size
+                    continue
+            if fresh_at[top] == step:
+                break
+            gain = _gain(indptr, indices, weights, counts, level, top)
+            evaluations += 1
+            fresh_at[top] = step
+            heap[0] = (gain << 32) | (last - top)
+            _sift_down(heap, 0, size)
+        picks[step] = top
+        gains[step] = heap[0] >> 32
+        layers[step] = level + 1
+        taken[top] = True
+        for entry in range(indptr[top], indptr[top + 1]):
+            counts[indices[entry]] += 1
+        size -= 1
+        heap[0] = heap[size]
+        _sift_down(heap, 0, size)
+    return picks, gains, layers, evaluations
+
+
+@kernel
+def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts, picks):  # type: ignore[no-untyped-def]
+    """For each budget b: the least over the run's states S_i of f(S_i) + the b largest gains at S_i.
+
+    Gains are kept exact by subtracting from every candidate of a node when it is covered (`node_candidates` is the
+    inverted index), so the whole costs O(entries + picks x (picks + largest gain)), with weights O(entries + picks x
+    candidates).
+    """
+    num_candidates, budget = len(indptr) - 1, len(picks)
+    covered = counts > 0
+    value = np.int64(0)
+    for node in range(len(counts)):
+        if covered[node]:
+            value += 1 if weights is None else weights[node]
+    gains = np.zeros(num_candidates, np.int64)
+    for candidate in range(num_candidates):
+        gains[candidate] = _gain(indptr, indices, weights, counts, 0, candidate)
+    having = np.bincount(gains) if weights is None else np.zeros(1, np.int64)
+    bounds = np.full(budget, np.iinfo(np.int64).max)
+    for state in range(budget + 1):
+        total = value
+        size = 0
+        if weights is None:
+            gain = len(having) - 1
+            left = having[gain]
+            while size < budget and gain > 0:
+                if left == 0:
+                    gain -= 1
+                    left = having[gain]
+                    continue
+                total += gain
+                left -= 1
+                bounds[size] = min(bounds[size], total)
+                size += 1
+        else:
+            kept = min(budget, num_candidates)
+            largest = np.sort(np.partition(gains, num_candidates - kept)[num_candidates - kept :])
+            while size < kept and largest[kept - 1 - size] > 0:
+                total += largest[kept - 1 - size]
+                bounds[size] = min(bounds[size], total)
+                size += 1
+        for rest in range(size, budget):
+            bounds[rest] = min(bounds[rest], total)
+        if size == 0 or state == budget:
+            break
+        pick = picks[state]
+        for entry in range(indptr[pick], indptr[pick + 1]):
+            node = indices[entry]
+            if covered[node]:
+                continue
+            covered[node] = True
+            worth = np.int64(1) if weights is None else np.int64(weights[node])
+            value += worth
+            for position in range(node_indptr[node], node_indptr[node + 1]):
+                candidate = node_candidates[position]
+                if weights is None:
+                    having[gains[candidate]] -= 1
+                    having[gains[candidate] - 1] += 1
+                gains[candidate] -= worth
+    return bounds
+
+
+@kernel
+def covered_after(indptr, indices, weights, counts, picks):  # type: ignore[no-untyped-def]
+    """The weight covered after each pick of an order, what `counts` covers included."""
+    covered = counts > 0
+    value = np.int64(0)
+    for node in range(len(counts)):
+        if covered[node]:
+            value += 1 if weights is None else weights[node]
+    values = np.empty(len(picks), np.int64)
+    for step in range(len(picks)):
+        for entry in range(indptr[picks[step]], indptr[picks[step] + 1]):
+            node = indices[entry]
+            if not covered[node]:
+                covered[node] = True
+                value += 1 if weights is None else weights[node]
+        values[step] = value
+    return values

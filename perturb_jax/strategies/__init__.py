@@ -1,0 +1,1 @@
+"""Strategies: how the genes of the next experiments are chosen."""

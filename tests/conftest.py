@@ -1,0 +1,62 @@
+"""Strict mode for every test: shapes are checked at run time, rank promotion raises; and the fixtures."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+PACKAGE = Path(__file__).parents[1] / "perturb_jax"
+
+
+def _checked_modules() -> list[str]:
+    """Every module but those of numba kernels, which numba must see undecorated, and packages' own files."""
+    modules = []
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "__init__.py" and "@kernel" not in path.read_text():
+            modules.append(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
+    return modules
+
+
+install_import_hook(_checked_modules(), "beartype.beartype")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+import perturb_jax as pj  # noqa: E402  (after the hook)
+
+REAL_DATA = Path(os.environ.get("PERTURB_JAX_REAL_DATA", PACKAGE.parents[1] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The directory of real data sets that are not part of the repository."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"real data not found in {REAL_DATA}; set PERTURB_JAX_REAL_DATA to its directory")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def library(real_data: Path) -> list[str]:
+    """The 9,890 targets of Replogle et al.'s genome-wide guide library."""
+    return (real_data / "replogle_TabA_K562_day8_library_genes.txt").read_text().split()
+
+
+@pytest.fixture(scope="session")
+def library_graph(library: list[str]) -> pj.KnowledgeGraph:
+    """The GO graph of the genome-wide library, old symbols resolved."""
+    return pj.load_go_graph(library, unknown="drop")
+
+
+@pytest.fixture(scope="session")
+def candidates_1087(real_data: Path, library_graph: pj.KnowledgeGraph) -> list[str]:
+    """The first 1,087 in sorted order of the essential library's genes that are in the library graph."""
+    essential = (real_data / "replogle_TabB_K562_day6_library_genes.txt").read_text().split()
+    return sorted(gene for gene in essential if gene in library_graph.names.position)[:1087]
+
+
+@pytest.fixture(scope="session")
+def genome() -> pj.KnowledgeGraph:
+    """The GO graph of every annotated human gene."""
+    return pj.load_go_graph()
