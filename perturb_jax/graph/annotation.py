@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 from perturb_jax.errors import InputError
 
@@ -38,7 +38,7 @@ class Annotation:
 
     genes: tuple[str, ...]
     terms: tuple[str, ...]
-    namespaces: Int[np.ndarray, " terms"]
+    namespaces: Integer[np.ndarray, " terms"]
     indptr: Int[np.ndarray, " pointers"]
     indices: Int[np.ndarray, " pairs"]
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
