@@ -18,6 +18,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections import defaultdict
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,8 @@ def pack(content: dict, release: str) -> dict[str, np.ndarray]:
     metadata = {
         "name": "human GO, direct annotations",
         "source": f"Bioconductor org.Hs.eg.db {release}",
-        "go_date": dates["GOSOURCEDATE"],
-        "annotation_date": dates["GOEGSOURCEDATE"],
+        "GO date": dates["GOSOURCEDATE"],
+        "date": datetime.strptime(dates["GOEGSOURCEDATE"], "%Y-%b%d").date().isoformat(),
         "licence": "GO annotation CC BY 4.0; org.Hs.eg.db Artistic-2.0",
         "pairs": sum(map(len, rows)),
     }

@@ -42,6 +42,13 @@ class Candidates:
         labels = tuple(self.labels[i] for i in rows)
         return Candidates(labels, self.members[rows], self.renamed, self.dropped)
 
+    def without(self, others: "Candidates") -> "Candidates":
+        """The candidates that are not among `others`, in their order."""
+        excluded = set(others.gene_sets())
+        if not excluded:
+            return self
+        return self.take(np.array([i for i, genes in enumerate(self.gene_sets()) if genes not in excluded], np.int64))
+
     def indices(self) -> Int[np.ndarray, " candidates"] | Int[np.ndarray, "candidates arity"]:
         """Node numbers: one per candidate where all are single genes, else rows filled with `NO_MEMBER`."""
         return self.members[:, 0] if self.members.shape[1] == 1 else self.members
@@ -67,6 +74,12 @@ def parse_candidates(graph: KnowledgeGraph, names: Iterable[str] | None, unknown
         members = np.array([position[gene] for gene in resolved.genes], np.int32)[:, None]
         return Candidates(resolved.genes, members, resolved.renamed, resolved.dropped)
     return _parse_combinations(graph, names, unknown)
+
+
+def without(graph: KnowledgeGraph, names: Iterable[str] | None, selected: Iterable[str]) -> Candidates:
+    """The candidates of `names` that are not among `selected`."""
+    pool = parse_candidates(graph, names)
+    return pool.without(parse_candidates(graph, selected))
 
 
 def _parse_combinations(graph: KnowledgeGraph, names: tuple[str, ...], unknown: Unknown) -> Candidates:

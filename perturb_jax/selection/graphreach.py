@@ -12,8 +12,8 @@ from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernels import group_by
 from perturb_jax.selection import coverage_host
-from perturb_jax.selection.candidates import Candidates, parse_candidates
-from perturb_jax.selection.coverage import coverage, fixed_point
+from perturb_jax.selection.candidates import Candidates, parse_candidates, without
+from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.selection import Selection
@@ -70,15 +70,12 @@ def graphreach(
     """
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    pool = parse_candidates(graph, candidates)
-    before = parse_candidates(graph, selected)
-    excluded = set(before.gene_sets())
-    keep = np.array([genes not in excluded for genes in pool.gene_sets()], bool)
-    order = np.flatnonzero(keep)
-    check_budget(budget, len(order))
+    selected = tuple(selected)
+    pool = without(graph, candidates, selected)
+    check_budget(budget, len(pool))
     if seed is not None:
-        order = np.random.default_rng(seed).permutation(order)
-    pool = pool.take(order)
+        pool = pool.take(np.random.default_rng(seed).permutation(len(pool)))
+    before = parse_candidates(graph, selected)
     numbers, scale = (None, 1.0) if weights is None else fixed_point(_per_node(weights, graph))
     if method == "auto":
         method = "host" if jax.default_backend() == "cpu" else "naive"
@@ -92,7 +89,10 @@ def graphreach(
     run = greedy(objective, budget, jnp.ones(len(pool), bool), method)
     bounds = upper_bounds(objective, run.picks, budget)
     picks, gains, values, layers, evaluations = (np.asarray(part) for part in run)
-    return _as_selection(pool, picks, gains, values, layers, np.asarray(bounds), scale, method, int(evaluations))
+    reachable = objective.value(CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0)))
+    return _as_selection(
+        pool, picks, gains, values, layers, np.asarray(bounds), int(reachable), scale, method, int(evaluations)
+    )
 
 
 def cover_counts(sets: ReachSets) -> Int[np.ndarray, " nodes"]:
@@ -123,7 +123,9 @@ def cover_host(
     )
     values = coverage_host.covered_after(sets.indptr, sets.indices, weights, counts, picks)
     bounds = host_bounds(sets, weights, counts, picks)
-    return _as_selection(pool, picks, gains, values, layers, bounds, scale, "host", evaluations)
+    within_reach = (counts + cover_counts(sets)) > 0
+    reachable = int(within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64))
+    return _as_selection(pool, picks, gains, values, layers, bounds, reachable, scale, "host", evaluations)
 
 
 def host_bounds(
@@ -153,6 +155,7 @@ def _as_selection(
     values: np.ndarray,
     layers: np.ndarray,
     bounds: np.ndarray,
+    reachable: int,
     scale: float,
     method: str,
     evaluations: int,
@@ -165,7 +168,8 @@ def _as_selection(
         gains=gains / scale,
         values=values / scale,
         layers=layers,
-        bounds=bounds / scale,
+        bounds=np.minimum(bounds, reachable) / scale,
+        reachable=reachable / scale,
         method=method,
         evaluations=evaluations,
         naive_evaluations=int(remaining.sum()),

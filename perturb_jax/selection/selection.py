@@ -19,6 +19,7 @@ class Selection:
         layers: the cover layer of each pick. In layer m a gain counts the nodes covered exactly m - 1 times; from
             layer 2 on, `values` stays where it is.
         bounds: upper bounds of the value that any selection of as many picks can have; NaN where none is known.
+        reachable: the value of all candidates together; NaN where it is not known.
         method: how it was computed: "host", "naive" or "lazy".
         evaluations: gains computed.
         naive_evaluations: gains that a naive greedy would have computed.
@@ -30,6 +31,7 @@ class Selection:
     values: Float[np.ndarray, " picks"]
     layers: Int[np.ndarray, " picks"]
     bounds: Float[np.ndarray, " picks"]
+    reachable: float
     method: str
     evaluations: int
     naive_evaluations: int

@@ -1,1 +1,31 @@
-"""Strategies: how the genes of the next experiments are chosen."""
+"""Strategies: how the genes of the next experiments are chosen, each by name."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.selection.graphreach import graphreach
+from perturb_jax.selection.selection import Selection
+from perturb_jax.strategies.random import random
+from perturb_jax.strategies.top_degree import top_degree
+
+
+class Strategy(Protocol):
+    """Chooses all experiments at once from the knowledge graph; it cannot see the outcome of any."""
+
+    def __call__(
+        self,
+        graph: KnowledgeGraph,
+        candidates: Iterable[str] | None,
+        budget: int,
+        hops: int = 1,
+        direction: Direction = "in",
+        selected: Iterable[str] = (),
+        seed: int | None = None,
+    ) -> Selection:
+        """Pick `budget` of the candidates, none of `selected`, in order."""
+        ...
+
+
+STRATEGIES: dict[str, Strategy] = {"graphreach": graphreach, "random": random, "top-degree": top_degree}
+"""Every strategy by the name that the command line uses."""

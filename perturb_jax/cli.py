@@ -1,0 +1,294 @@
+"""The command line: it parses, calls and prints."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import perturb_jax as pj
+from perturb_jax import printing
+from perturb_jax.errors import InputError
+from perturb_jax.evaluation.graph_report import describe_graph, graph_picture
+from perturb_jax.evaluation.plan_report import FILES, plan_curves, plan_files, plan_record
+from perturb_jax.graph.annotation import Annotation
+from perturb_jax.graph.knowledge_graph import DIRECTIONS
+from perturb_jax.options import (
+    OUTPUT,
+    RULES,
+    AnnotationFile,
+    AsJson,
+    CandidatesFile,
+    CandidatesGo,
+    Column,
+    DropEvidence,
+    Evidence,
+    Force,
+    GraphFile,
+    MinJaccard,
+    Namespaces,
+    Neighbors,
+    Out,
+    Quiet,
+    Universe,
+    Unknown,
+    complete,
+)
+from perturb_jax.output import OutputDirectory
+from perturb_jax.selection.candidates import parse_candidates
+from perturb_jax.selection.gene_lists import read_names
+from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.plan import DEFAULT_CYCLES, Request, make_plan
+
+GRAPH_FILES = ("graph.json", "graph.png")
+EDGES_FILE = "edges.csv"
+
+app = typer.Typer(
+    name="perturb-jax",
+    help="Which genes to perturb, before any experiment is run.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+out, err = Console(), Console(stderr=True)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    show_version: Annotated[bool, typer.Option("--version", help="Print versions and the annotation's dates.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(printing.version_lines())
+        raise typer.Exit
+
+
+@app.command(
+    epilog="Example: perturb-jax select --candidates genes.txt --budget 100 --already-tested done.txt --out plan"
+)
+def select(
+    budget: Annotated[int, typer.Option(help="How many perturbations to choose.")],
+    output: Annotated[Path, typer.Option("--out", help="Directory for picks.csv, picks.json and picks.png.")],
+    candidates: CandidatesFile = None,
+    candidates_go: CandidatesGo = None,
+    column: Column = None,
+    unknown: Unknown = "error",
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(STRATEGIES)}.", autocompletion=complete(*STRATEGIES), rich_help_panel=RULES
+        ),
+    ] = "graphreach",
+    hops: Annotated[
+        int, typer.Option(help="Graph-convolution layers of the model that will be trained.", rich_help_panel=RULES)
+    ] = 1,
+    direction: Annotated[
+        str,
+        typer.Option(
+            help="A gene reaches what it reads ('in'), what reads it ('out'), or 'both'.",
+            autocompletion=complete(*DIRECTIONS),
+            rich_help_panel=RULES,
+        ),
+    ] = "in",
+    already_tested: Annotated[
+        Path | None, typer.Option(help="Genes that count as covered and never appear.", rich_help_panel=RULES)
+    ] = None,
+    must_include: Annotated[
+        Path | None, typer.Option(help="Genes that rank first and use budget.", rich_help_panel=RULES)
+    ] = None,
+    exclude: Annotated[Path | None, typer.Option(help="Genes that never appear.", rich_help_panel=RULES)] = None,
+    cycles: Annotated[
+        int | None,
+        typer.Option(help="Rounds to divide the picks into.", show_default=str(DEFAULT_CYCLES), rich_help_panel=RULES),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Break ties at random with this seed.", show_default="earliest first", rich_help_panel=RULES),
+    ] = None,
+    graph_file: GraphFile = None,
+    annotation: AnnotationFile = None,
+    universe: Universe = None,
+    neighbors: Neighbors = None,
+    min_jaccard: MinJaccard = None,
+    namespaces: Namespaces = None,
+    evidence: Evidence = None,
+    drop_evidence: DropEvidence = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the genes of a screen: a ranked list with the evidence for each pick.
+
+    Writes picks.csv (the order for the lab), picks.json (all settings, versions and checksums) and picks.png (coverage
+    against random and most connected genes, and what no selection can exceed).
+    """
+    files = OutputDirectory(output, FILES, force)
+    with _step("Reading the names", quiet):
+        known = _annotation(graph_file, annotation, evidence, drop_evidence)
+        names = _candidate_names(candidates, candidates_go, column, known)
+        request = Request(
+            candidates=names,
+            budget=budget,
+            strategy=strategy,
+            hops=hops,
+            direction=direction,  # type: ignore[arg-type]  # checked where it is used
+            must_include=_optional_names(must_include),
+            already_tested=_optional_names(already_tested),
+            exclude=_optional_names(exclude),
+            cycles=cycles,
+            seed=seed,
+            unknown=unknown,  # type: ignore[arg-type]
+        )
+    with _step("Building the graph", quiet):
+        graph = _graph(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
+    with _step("Choosing", quiet):
+        plan = make_plan(graph, request)
+        curves = plan_curves(graph, request, plan)
+    with _step("Writing", quiet):
+        inputs = {
+            "candidates": candidates, "already-tested": already_tested, "must-include": must_include,
+            "exclude": exclude, "universe": universe, "graph": graph_file, "annotation": annotation,
+        }  # fmt: skip
+        record = plan_record(graph, request, plan, inputs, curves)
+        if candidates_go is not None:
+            record["settings"]["candidates-go"] = candidates_go
+        paths = files.write(plan_files(graph, request, plan, record, curves))
+    for warning in plan.warnings:
+        err.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    elif not quiet:
+        printing.print_plan(out, plan.table, record, paths)
+
+
+@app.command(
+    epilog="Example: perturb-jax graph --universe library.txt --candidates genes.txt --unknown drop --out graph"
+)
+def graph(
+    candidates: CandidatesFile = None,
+    candidates_go: CandidatesGo = None,
+    column: Column = None,
+    unknown: Unknown = "error",
+    graph_file: GraphFile = None,
+    annotation: AnnotationFile = None,
+    universe: Universe = None,
+    neighbors: Neighbors = None,
+    min_jaccard: MinJaccard = None,
+    namespaces: Namespaces = None,
+    evidence: Evidence = None,
+    drop_evidence: DropEvidence = None,
+    export: Annotated[
+        bool, typer.Option("--export", help="Also write edges.csv, which --graph reads.", rich_help_panel=OUTPUT)
+    ] = False,
+    output: Out = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the knowledge graph is: nodes, edges, components, degrees, isolated and missing genes."""
+    if export and output is None:
+        raise InputError("--export: expected a directory to write edges.csv to; name it with --out")
+    wanted = GRAPH_FILES + (EDGES_FILE,) * export
+    files = None if output is None else OutputDirectory(output, wanted, force)
+    with _step("Building the graph", quiet):
+        known = _annotation(graph_file, annotation, evidence, drop_evidence)
+        built = _graph(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
+        pool = None
+        if candidates is not None or candidates_go is not None:
+            names = _candidate_names(candidates, candidates_go, column, known)
+            pool = parse_candidates(built, names, unknown)  # type: ignore[arg-type]
+    inputs = {"candidates": candidates, "universe": universe, "graph": graph_file, "annotation": annotation}
+    record = describe_graph(built, pool, inputs)
+    paths = []
+    if files is not None:
+        contents = {
+            "graph.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+            "graph.png": graph_picture(built),
+        }
+        if export:
+            contents[EDGES_FILE] = pj.edge_table(built).to_csv(index=False, lineterminator="\n").encode()
+        paths = files.write(contents)
+    if as_json:
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    elif not quiet:
+        printing.print_graph(out, record, paths)
+
+
+def _annotation(
+    graph_file: Path | None, annotation: Path | None, evidence: str | None, drop_evidence: str | None
+) -> Annotation:
+    if annotation is None:
+        if evidence or drop_evidence:
+            raise InputError("--evidence, --drop-evidence: need --annotation with a gene2go or GAF file")
+        return pj.human_annotation()
+    if graph_file is not None:
+        raise InputError("--graph and --annotation: expected one source of edges, got both; leave one away")
+    return pj.read_annotation(annotation, _codes(evidence), _codes(drop_evidence) or ())
+
+
+def _graph(
+    graph_file: Path | None,
+    annotation: Annotation,
+    universe: Path | None,
+    neighbors: int | None,
+    min_jaccard: float | None,
+    namespaces: str | None,
+    unknown: str,
+) -> pj.KnowledgeGraph:
+    genes = None if universe is None else read_names(universe)
+    rules = {"neighbors": neighbors, "min_jaccard": min_jaccard, "namespaces": _codes(namespaces)}
+    given = {name: value for name, value in rules.items() if value is not None}
+    if graph_file is None:
+        return pj.load_go_graph(genes, annotation=annotation, unknown=unknown, **given)  # type: ignore[arg-type]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise InputError(f"{options}: a finished edge list is used as it is; leave the option away")
+    return pj.graph_from_edges(graph_file, genes)
+
+
+def _candidate_names(path: Path | None, term: str | None, column: str | None, annotation: Annotation) -> list[str]:
+    if (path is None) == (term is None):
+        given = "neither" if path is None else "both"
+        raise InputError(f"expected either --candidates FILE or --candidates-go GO:ID, got {given}")
+    if path is not None:
+        return read_names(path, column)
+    assert term is not None
+    return list(annotation.genes_with(term))
+
+
+def _optional_names(path: Path | None) -> list[str]:
+    return [] if path is None else read_names(path)
+
+
+def _codes(text: str | None) -> list[str] | None:
+    return None if text is None else [code.strip() for code in text.split(",") if code.strip()]
+
+
+@contextmanager
+def _step(what: str, quiet: bool) -> Iterator[None]:
+    """Show on a terminal what is being done, while it is being done."""
+    if quiet:
+        yield
+    else:
+        with err.status(f"{what} ..."):
+            yield
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on standard error and exit code 2."""
+    try:
+        code = typer.main.get_command(app).main(prog_name="perturb-jax", standalone_mode=False)
+    except (InputError, typer.TyperException) as error:
+        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        sys.stderr.write(f"perturb-jax: error: {' '.join(message.split())}\n")
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("perturb-jax: interrupted, nothing written\n")
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The pictures. They only draw what is handed to them."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Int
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from perturb_jax.evaluation.coverage_curves import CoverageCurves, band
+
+SELECTION, RANDOM, DEGREE, BOUND = "#0072B2", "#7F7F7F", "#D55E00", "#000000"  # Okabe and Ito: safe for colour-blind
+_STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+}
+
+
+def coverage_figure(
+    title: str,
+    covered: Int[np.ndarray, " points"],
+    gains: Int[np.ndarray, " picks"],
+    bounds: np.ndarray,
+    layers: Int[np.ndarray, " picks"],
+    curves: CoverageCurves,
+    num_nodes: int,
+    label: str,
+) -> bytes:
+    """Coverage and marginal gains against the number of picks, as a PNG.
+
+    Args:
+        title: above both panels.
+        covered: nodes covered after 0, 1, ... picks.
+        gains: what each pick added in its cover layer.
+        bounds: certificate of each pick; NaN where there is none.
+        layers: cover layer of each pick.
+        curves: the baselines.
+        num_nodes: nodes of the graph, for the share on the right axis.
+        label: the strategy's name in the legend.
+    """
+    with _canvas(title, (10, 4.4)) as (figure, output):
+        left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
+        _draw_coverage(left, covered, bounds, curves, num_nodes, label)
+        _draw_gains(right, gains, curves)
+        for axes in (left, right):
+            _mark_layers(axes, layers)
+            axes.yaxis.get_major_locator().set_params(integer=True)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    return output.getvalue()
+
+
+def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees: Int[np.ndarray, " nodes"]) -> bytes:
+    """How many genes have how many edges, in and out, as a PNG."""
+    with _canvas(title, (10, 3.8)) as (figure, output):
+        left, right = figure.subplots(1, 2)
+        left.hist(in_degrees, bins=np.arange(in_degrees.max(initial=0) + 2) - 0.5, color=SELECTION)
+        left.set(title=f"In-degree: {_summary(in_degrees)}", xlabel="genes that a gene reads", yscale="log")
+        left.set_ylabel("genes")
+        degrees = np.sort(out_degrees[out_degrees > 0])
+        right.step(degrees, np.arange(len(degrees), 0, -1), where="post", color=DEGREE, linewidth=2.2)
+        right.set(
+            title=f"Out-degree: {_summary(out_degrees)}", xlabel="genes that read a gene", xscale="log", yscale="log"
+        )
+        right.set_ylabel("genes with at least so many")
+        right.set_yscale("log")
+        left.set_ylim(bottom=0.8)
+    return output.getvalue()
+
+
+def _summary(degrees: Int[np.ndarray, " nodes"]) -> str:
+    none = np.count_nonzero(degrees == 0)
+    return f"median {np.median(degrees):.0f}, largest {degrees.max(initial=0):,}, none for {none:,} genes"
+
+
+@contextmanager
+def _canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.BytesIO]]:
+    output = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure = Figure(size, layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        yield figure, output
+        figure.savefig(output, format="png", metadata={"Software": None})
+
+
+def _draw_coverage(
+    axes: Axes, covered: np.ndarray, bounds: np.ndarray, curves: CoverageCurves, num_nodes: int, label: str
+) -> None:
+    picks = np.arange(len(covered))
+    mean, low, high = band(curves.random)
+    axes.fill_between(picks, low, high, color=RANDOM, alpha=0.25, linewidth=0)
+    axes.plot(picks, mean, color=RANDOM, linestyle=":", label=f"random (mean and range of {len(curves.random)} draws)")
+    axes.plot(picks, curves.top_degree, color=DEGREE, linestyle="-.", label="most connected (out-degree)")
+    axes.plot(picks, covered, color=SELECTION, linewidth=2.2, label=label)
+    if np.isfinite(bounds).any():
+        axes.plot(picks[1:], bounds, color=BOUND, linestyle="--", linewidth=1, label="no selection can reach more")
+    axes.set(title="Genes reached", xlabel="perturbations picked", ylabel="genes of the graph", xlim=(0, picks[-1]))
+    axes.set_ylim(bottom=0)
+    share = axes.secondary_yaxis(
+        "right", functions=(partial(np.multiply, 100 / num_nodes), partial(np.multiply, num_nodes / 100))
+    )
+    share.set_ylabel("per cent of the graph")
+
+
+def _draw_gains(axes: Axes, gains: np.ndarray, curves: CoverageCurves) -> None:
+    picks = np.arange(1, len(gains) + 1)
+    axes.plot(picks, np.diff(curves.random.mean(0)), color=RANDOM, linestyle=":")
+    axes.plot(picks, gains, color=SELECTION, linewidth=2.2, drawstyle="steps-mid")
+    axes.set(title="What each pick adds", xlabel="pick", ylabel="genes newly reached", xlim=(0, len(gains) + 1))
+    axes.set_ylim(bottom=0)
+
+
+def _mark_layers(axes: Axes, layers: np.ndarray) -> None:
+    for start in np.flatnonzero(np.diff(layers)):
+        axes.axvline(start + 1.5, color="#BBBBBB", linewidth=0.8, zorder=0)
+        axes.annotate(
+            f"layer {layers[start + 1]}", (start + 1.5, 0.02), xycoords=("data", "axes fraction"), rotation=90,
+            fontsize=7, color="#777777", ha="right", va="bottom",
+        )  # fmt: skip

@@ -1,0 +1,115 @@
+"""What the command line prints."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+import perturb_jax
+
+ROWS_SHOWN = 20
+_NAMES_SHOWN = 8
+
+
+def version_lines() -> str:
+    """The package's version, and the embedded annotation's."""
+    annotation = perturb_jax.human_annotation()
+    about = annotation.metadata
+    return (
+        f"perturb-jax {perturb_jax.__version__}\n"
+        f"{about['name']}: {len(annotation.genes):,} genes, {len(annotation.terms):,} terms, "
+        f"{annotation.num_pairs:,} pairs\n"
+        f"from {about['source']}; GO of {about['GO date']}, annotations of {about['date']}\n"
+        f"{about['licence']}\n"
+        f"sha256 {about['sha256']}"
+    )
+
+
+def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any], paths: Sequence[Path]) -> None:
+    """The first picks, what they reach compared with the baselines, and where the files are."""
+    _print(console, _graph_line(record["graph"]))
+    _print_names(console, record["candidates"])
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for column in table.columns:
+        shown.add_column(column, justify="left" if column == "gene" else "right")
+    for row in table.head(ROWS_SHOWN).itertuples(index=False):
+        shown.add_row(*("" if value is pd.NA else str(value) for value in row))
+    console.print(shown)
+    if len(table) > ROWS_SHOWN:
+        _print(console, f"... and {len(table) - ROWS_SHOWN} more in {paths[0]}")
+    _print(console, "")
+    for line in _result_lines(record, len(table)):
+        _print(console, line)
+    _print(console, "wrote " + ", ".join(map(str, paths)))
+
+
+def print_graph(console: Console, record: Mapping[str, Any], paths: Sequence[Path]) -> None:
+    """The graph's numbers."""
+    graph = record["graph"]
+    _print(console, _graph_line(graph))
+    for name, value in graph.items():
+        if name not in ("source", "nodes", "edges", "renamed", "dropped"):
+            _print(console, f"  {name}: {value}")
+    _print_names(console, graph)
+    _print(
+        console,
+        f"{record['components']:,} components, the largest of {record['largest component']:,} genes; "
+        f"{record['genes without neighbour']:,} genes without neighbour; {record['self-loops']:,} self-loops",
+    )
+    for degree in ("in-degree", "out-degree"):
+        spread = record[degree]
+        _print(
+            console,
+            f"{degree}: median {spread['median']:.0f}, mean {spread['mean']}, least {spread['least']}, largest "
+            f"{spread['largest']:,}",
+        )
+    if "candidates" in record:
+        candidates = record["candidates"]
+        alone = candidates["without neighbour"]
+        _print(console, f"candidates: {candidates['in the graph']:,} in the graph; without neighbour: {_some(alone)}")
+        _print_names(console, candidates)
+    if paths:
+        _print(console, "wrote " + ", ".join(map(str, paths)))
+
+
+def _graph_line(graph: Mapping[str, Any]) -> str:
+    origin = f" ({graph['annotation source']})" if "annotation source" in graph else ""
+    return f"{graph['source']}{origin}: {graph['nodes']:,} genes, {graph['edges']:,} edges"
+
+
+def _print_names(console: Console, names: Mapping[str, Any]) -> None:
+    if names["renamed"]:
+        pairs = [f"{old} -> {new}" for old, new in names["renamed"].items()]
+        _print(console, f"old symbols understood: {_some(pairs)}")
+    if names["dropped"]:
+        reasons = [f"{name} ({reason})" for name, reason in names["dropped"].items()]
+        _print(console, f"left out: {_some(reasons)}")
+
+
+def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
+    result, nodes = record["result"], record["graph"]["nodes"]
+    random = result["random"]
+    lines = [
+        f"{picks} picks reach {result['covered']:,} of {nodes:,} genes ({result['covered_fraction']:.1%}); all "
+        f"candidates together reach {result['reachable from all candidates']:,}.",
+        f"Random picks reach {random['mean']:,.0f} (mean of {len(random['covered'])} draws, {min(random['covered']):,} "
+        f"to {max(random['covered']):,}), the most connected genes {result['top-degree']:,}.",
+    ]
+    if result["bound"] is not None:
+        lines.append(
+            f"No {picks} of these candidates can reach more than {result['bound']:,}: these reach at least "
+            f"{result['covered'] / result['bound']:.1%} of the best possible."
+        )
+    return lines
+
+
+def _some(items: Sequence[str]) -> str:
+    more = len(items) - _NAMES_SHOWN
+    return f"{len(items)}" + (": " if items else "") + ", ".join(items[:_NAMES_SHOWN]) + (", ..." if more > 0 else "")
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True, markup=False)

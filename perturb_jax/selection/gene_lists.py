@@ -1,0 +1,116 @@
+"""Reading gene names from the files that people have: text, tables, cells."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from perturb_jax.errors import InputError
+from perturb_jax.graph.edge_list import read_csv
+from perturb_jax.screen.conditions import perturbed_genes
+
+NAME_COLUMNS = (
+    "gene", "symbol", "gene_symbol", "gene_name", "condition", "perturbation", "target", "target_gene",
+)  # fmt: skip
+"""Columns that hold gene names or conditions, in lower case."""
+
+_TABLES = (".csv", ".tsv", ".tab")
+_CELLS = ".h5ad"
+
+
+def read_names(path: str | Path, column: str | None = None) -> list[str]:
+    """Read gene names or combinations, in the order of the file.
+
+    * ``.csv``, ``.tsv`` (``.gz`` allowed): one column, named or recognised.
+    * ``.h5ad``: the perturbations of a screen, each once, in sorted order, controls left out; the cells are not read.
+    * anything else: text, one name per line; lines that start with ``#`` are comments.
+
+    Args:
+        path: the file.
+        column: the table's or the cells' column with the names; None: the one that is called like `NAME_COLUMNS`.
+
+    Raises:
+        InputError: missing, empty, binary or otherwise unreadable files, blank names, no such column.
+    """
+    path = Path(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if _CELLS in suffixes:
+        return _names_of_cells(path, column)
+    if any(suffix in _TABLES for suffix in suffixes):
+        table = read_csv(path)
+        names = table[_choose_column(path, table, column)].astype(str).str.strip().tolist()
+        first_row = 2
+    else:
+        if column is not None:
+            raise InputError(f"{path}: a text file has no columns; leave --column away or give a .csv file")
+        names, first_row = _lines(path), 1
+    _refuse_blank(path, names, first_row)
+    return [name for name in names if not name.startswith("#")]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give a file with one gene name per line") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file; expected one gene name per line") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a file with gene names") from None
+    if "\0" in text:
+        raise InputError(f"{path}: not a text file; expected one gene name per line")
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    for number, line in enumerate(lines, start=1):
+        if not line.startswith("#") and ("," in line or "\t" in line):
+            raise InputError(
+                f"{path}: line {number} has several fields ({line[:40]!r}); expected one gene name per line, or a "
+                "table in a file called .csv or .tsv"
+            )
+    return lines
+
+
+def _refuse_blank(path: Path, names: Sequence[str], first_row: int) -> None:
+    if not names:
+        raise InputError(f"{path}: the file is empty; expected at least one gene name")
+    for number, name in enumerate(names, start=first_row):
+        if not name:
+            raise InputError(f"{path}: line {number} is blank; remove it or write the gene's name")
+
+
+def _choose_column(path: Path, table: pd.DataFrame, column: str | None) -> str:
+    columns = list(map(str, table.columns))
+    found = ", ".join(columns[:8])
+    if column is not None:
+        if column not in columns:
+            raise InputError(f"{path}: no column {column!r}; found {found:.200}")
+        return column
+    known = [name for name in columns if name.strip().lower() in NAME_COLUMNS]
+    if not known and len(columns) == 1:
+        known = columns
+    if not known:
+        raise InputError(f"{path}: which column holds the gene names? Name it with --column; found {found:.200}")
+    if any(not table[name].astype(str).equals(table[known[0]].astype(str)) for name in known):
+        raise InputError(f"{path}: the columns {', '.join(known)} differ; choose one with --column")
+    return known[0]
+
+
+def _names_of_cells(path: Path, column: str | None) -> list[str]:
+    import anndata  # slow to import, and only needed here
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            cells = anndata.io.read_elem(file["obs"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give an .h5ad file") from None
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not an .h5ad file of cells ({str(error)[:80]})") from None
+    conditions = cells[_choose_column(path, cells, column)].astype(str).unique()
+    names = sorted({"+".join(genes) for genes in _genes_of(conditions) if genes})
+    if not names:
+        raise InputError(f"{path}: no perturbation among its {len(cells)} cells, only controls; choose another file")
+    return names
+
+
+def _genes_of(conditions: Iterable[str]) -> Iterable[tuple[str, ...]]:
+    return (perturbed_genes(condition) for condition in conditions)

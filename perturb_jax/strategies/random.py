@@ -1,0 +1,32 @@
+"""Random: a uniform draw without replacement, what every other strategy has to beat."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.selection.candidates import without
+from perturb_jax.selection.graphreach import check_budget
+from perturb_jax.selection.selection import Selection
+from perturb_jax.strategies.order import as_selection
+
+
+def random(
+    graph: KnowledgeGraph,
+    candidates: Iterable[str] | None,
+    budget: int,
+    hops: int = 1,
+    direction: Direction = "in",
+    selected: Iterable[str] = (),
+    seed: int | None = None,
+) -> Selection:
+    """Pick `budget` candidates uniformly at random; `seed` None means 0. `hops` and `direction` only measure coverage.
+
+    Raises:
+        InputError: names or a budget that cannot be used.
+    """
+    selected = tuple(selected)
+    pool = without(graph, candidates, selected)
+    check_budget(budget, len(pool))
+    order = np.random.default_rng(seed or 0).permutation(len(pool))[:budget]
+    return as_selection(graph, pool, order, hops, direction, selected, "random")
