@@ -284,9 +284,6 @@ def main() -> None:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         sys.stderr.write(f"perturb-jax: error: {' '.join(message.split())}\n")
         code = 2
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("perturb-jax: interrupted, nothing written\n")
-        code = 130
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,7 +1,6 @@
 """Files that appear whole or not at all, and the checksums that make numbers traceable."""
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,14 +42,14 @@ class OutputDirectory:
 
     def write(self, contents: Mapping[str, bytes]) -> list[Path]:
         """Write all files beside the directory, then move them into place; returns their paths."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}-"))
         try:
-            for name, content in contents.items():
-                (staging / name).write_bytes(content)
-            self.path.mkdir(exist_ok=True)
-            for name in contents:
-                (staging / name).replace(self.path / name)
-        finally:
-            shutil.rmtree(staging)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name}-") as staging:
+                for name, content in contents.items():
+                    Path(staging, name).write_bytes(content)
+                self.path.mkdir(exist_ok=True)
+                for name in contents:
+                    Path(staging, name).replace(self.path / name)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another directory") from None
         return [self.path / name for name in contents]

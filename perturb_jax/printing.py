@@ -1,5 +1,6 @@
 """What the command line prints."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any],
     for column in table.columns:
         shown.add_column(column, justify="left" if column == "gene" else "right")
     for row in table.head(ROWS_SHOWN).itertuples(index=False):
-        shown.add_row(*("" if value is pd.NA else str(value) for value in row))
+        shown.add_row(*map(_cell, row))
     console.print(shown)
     if len(table) > ROWS_SHOWN:
         _print(console, f"... and {len(table) - ROWS_SHOWN} more in {paths[0]}")
@@ -101,9 +102,15 @@ def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
     if result["bound"] is not None:
         lines.append(
             f"No {picks} of these candidates can reach more than {result['bound']:,}: these reach at least "
-            f"{result['covered'] / result['bound']:.1%} of the best possible."
+            f"{math.floor(1000 * result['covered'] / result['bound']) / 10} % of the best possible."
         )
     return lines
+
+
+def _cell(value: object) -> str:
+    if value is pd.NA:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _some(items: Sequence[str]) -> str:

@@ -29,8 +29,8 @@ class CoverageCurves:
 
     before: int
     reachable: int
-    random: Int[np.ndarray, "draws picks+1"]
-    top_degree: Int[np.ndarray, " picks+1"]
+    random: Int[np.ndarray, "draws points"]
+    top_degree: Int[np.ndarray, " points"]
 
 
 def baseline_curves(

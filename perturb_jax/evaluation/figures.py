@@ -55,7 +55,8 @@ def coverage_figure(
         _draw_gains(right, gains, curves)
         for axes in (left, right):
             _mark_layers(axes, layers)
-            axes.yaxis.get_major_locator().set_params(integer=True)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.get_major_locator().set_params(integer=True)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     return output.getvalue()
 

@@ -56,7 +56,7 @@ def coverage(
 
 
 def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, " nodes"], float]:
-    """Node weights as whole numbers, and the scale: weights ~ numbers / scale.
+    """Node weights as whole numbers, and their unit: weights ~ numbers x unit.
 
     Sums of whole numbers do not depend on their order, so every path, device and shard makes the same picks. Whole
     numbers with a sum of at most 2^30 stay as they are; others are rounded to 2^-30 of their sum, and a positive
@@ -71,8 +71,10 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
         raise InputError(f"weights: expected finite numbers >= 0, got {bad}; correct or leave out such nodes")
     total = weights.sum()
     whole = bool((weights == np.rint(weights)).all()) and total <= _TOTAL_WEIGHT
-    scale = 1.0 if whole or total == 0 else _TOTAL_WEIGHT / total
-    return np.maximum(np.rint(weights * scale), weights > 0).astype(np.int32), scale
+    if whole:
+        return weights.astype(np.int32), 1.0
+    numbers = np.maximum(np.rint(weights / total * _TOTAL_WEIGHT), weights > 0)
+    return numbers.astype(np.int32), float(total / _TOTAL_WEIGHT)
 
 
 def _init(counts: Int[Array, " nodes"]) -> CoverageState:

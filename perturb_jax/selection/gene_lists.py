@@ -1,6 +1,6 @@
 """Reading gene names from the files that people have: text, tables, cells."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -106,11 +106,9 @@ def _names_of_cells(path: Path, column: str | None) -> list[str]:
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: not an .h5ad file of cells ({str(error)[:80]})") from None
     conditions = cells[_choose_column(path, cells, column)].astype(str).unique()
-    names = sorted({"+".join(genes) for genes in _genes_of(conditions) if genes})
+    ordered = sorted(conditions, reverse=True)  # of "A+B" and "B+A", the first in order stays
+    combinations = {frozenset(genes): "+".join(genes) for genes in map(perturbed_genes, ordered) if genes}
+    names = sorted(combinations.values())
     if not names:
         raise InputError(f"{path}: no perturbation among its {len(cells)} cells, only controls; choose another file")
     return names
-
-
-def _genes_of(conditions: Iterable[str]) -> Iterable[tuple[str, ...]]:
-    return (perturbed_genes(condition) for condition in conditions)

@@ -76,13 +76,13 @@ def graphreach(
     if seed is not None:
         pool = pool.take(np.random.default_rng(seed).permutation(len(pool)))
     before = parse_candidates(graph, selected)
-    numbers, scale = (None, 1.0) if weights is None else fixed_point(_per_node(weights, graph))
+    numbers, unit = (None, 1.0) if weights is None else fixed_point(_per_node(weights, graph))
     if method == "auto":
         method = "host" if jax.default_backend() == "cpu" else "naive"
     if method == "host":
         sets = reach_sets(graph, pool.members, hops, direction)
         counts = cover_counts(reach_sets(graph, before.members, hops, direction))
-        return cover_host(pool, sets, budget, numbers, scale, counts)
+        return cover_host(pool, sets, budget, numbers, unit, counts)
     covers = reach_mask(graph, pool.members, hops, direction)
     covered = reach_mask(graph, before.members, hops, direction).sum(0, dtype=jnp.int32)
     objective = coverage(covers, None if numbers is None else jnp.asarray(numbers), covered)
@@ -91,7 +91,7 @@ def graphreach(
     picks, gains, values, layers, evaluations = (np.asarray(part) for part in run)
     reachable = objective.value(CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0)))
     return _as_selection(
-        pool, picks, gains, values, layers, np.asarray(bounds), int(reachable), scale, method, int(evaluations)
+        pool, picks, gains, values, layers, np.asarray(bounds), int(reachable), unit, method, int(evaluations)
     )
 
 
@@ -113,7 +113,7 @@ def cover_host(
     sets: ReachSets,
     budget: int,
     weights: Int[np.ndarray, " nodes"] | None,
-    scale: float,
+    unit: float,
     counts: Int[np.ndarray, " nodes"],
 ) -> Selection:
     """Greedy coverage and its certificate on the host."""
@@ -125,7 +125,7 @@ def cover_host(
     bounds = host_bounds(sets, weights, counts, picks)
     within_reach = (counts + cover_counts(sets)) > 0
     reachable = int(within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64))
-    return _as_selection(pool, picks, gains, values, layers, bounds, reachable, scale, "host", evaluations)
+    return _as_selection(pool, picks, gains, values, layers, bounds, reachable, unit, "host", evaluations)
 
 
 def host_bounds(
@@ -156,7 +156,7 @@ def _as_selection(
     layers: np.ndarray,
     bounds: np.ndarray,
     reachable: int,
-    scale: float,
+    unit: float,
     method: str,
     evaluations: int,
 ) -> Selection:
@@ -165,11 +165,11 @@ def _as_selection(
     return Selection(
         genes=chosen.labels,
         indices=chosen.indices(),
-        gains=gains / scale,
-        values=values / scale,
+        gains=gains * unit,
+        values=values * unit,
         layers=layers,
-        bounds=np.minimum(bounds, reachable) / scale,
-        reachable=reachable / scale,
+        bounds=np.minimum(bounds, reachable) * unit,
+        reachable=reachable * unit,
         method=method,
         evaluations=evaluations,
         naive_evaluations=int(remaining.sum()),

@@ -15,7 +15,7 @@ from perturb_jax.kernels import group_by
 from perturb_jax.selection.candidates import NO_MEMBER, parse_candidates
 from perturb_jax.selection.coverage_host import breadth_first
 
-_CHUNK = 256
+_CHUNK_BYTES = 2**27
 
 
 class ReachSets(NamedTuple):
@@ -60,7 +60,7 @@ def reach(
     Raises:
         InputError: unknown names, hops below 1, another direction.
 
-    Complexity: O(hops x edges) per candidate; candidates in chunks, so O(chunk x edges + candidates x nodes) bytes.
+    Complexity: O(hops x edges) per candidate; candidates in chunks, so candidates x nodes bytes and about 128 MB.
 
     Example:
         >>> import pandas as pd
@@ -119,4 +119,4 @@ def _reach(
         start = jnp.zeros(num_nodes, bool).at[numbers].set(True, mode="drop")
         return jax.lax.fori_loop(0, hops, one_hop, start)
 
-    return jax.lax.map(one_candidate, members, batch_size=_CHUNK)
+    return jax.lax.map(one_candidate, members, batch_size=max(1, _CHUNK_BYTES // max(1, len(here))))

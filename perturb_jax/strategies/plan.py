@@ -87,8 +87,8 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
         raise InputError(f"strategy: expected one of {', '.join(STRATEGIES)}, got {request.strategy!r}")
     check_hops(request.hops)
     given, must, tested, excluded = (
-        parse_candidates(graph, names, request.unknown)
-        for names in (request.candidates, request.must_include, request.already_tested, request.exclude)
+        _parse(graph, option, getattr(request, option), request.unknown)
+        for option in ("candidates", "must_include", "already_tested", "exclude")
     )
     _refuse_overlap("must-include", must, "exclude", excluded)
     _refuse_overlap("must-include", must, "already-tested", tested)
@@ -108,6 +108,13 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
         dropped=given.dropped | must.dropped | tested.dropped | excluded.dropped,
         warnings=_warnings(graph, must, pool),
     )
+
+
+def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Unknown) -> Candidates:
+    try:
+        return parse_candidates(graph, names, unknown)
+    except InputError as error:
+        raise InputError(f"{option.replace('_', '-')}: {error}") from None
 
 
 def _select(

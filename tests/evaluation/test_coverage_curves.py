@@ -1,0 +1,27 @@
+"""The baselines that a selection is drawn against."""
+
+import numpy as np
+
+import perturb_jax as pj
+from perturb_jax.evaluation.coverage_curves import RANDOM_DRAWS, baseline_curves
+from perturb_jax.selection.candidates import parse_candidates
+from perturb_jax.strategies import STRATEGIES
+from tests.graphs import graph_of
+
+GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8), (1, 5)])
+
+
+def test_curves_are_the_strategies_under_the_same_conditions() -> None:
+    first, pool, tested = (
+        parse_candidates(GRAPH, names) for names in (["G4"], ["G0", "G1", "G2", "G5", "G6", "G8"], ["G9"])
+    )
+    curves = baseline_curves(GRAPH, first, pool, tested, budget=4, hops=2, direction="both")
+    assert curves.random.shape == (RANDOM_DRAWS, 5)
+    assert curves.before == np.asarray(pj.reach(GRAPH, "G9", 2, "both")).sum()
+    for draw, curve in enumerate(curves.random):
+        picks = STRATEGIES["random"](GRAPH, pool.labels, 3, 2, "both", ["G9", "G4"], seed=draw)
+        assert curve[2:].tolist() == picks.values.tolist()
+    top = STRATEGIES["top-degree"](GRAPH, pool.labels, 3, 2, "both", ["G9", "G4"])
+    assert curves.top_degree[2:].tolist() == top.values.tolist()
+    everything = np.asarray(pj.reach(GRAPH, [*pool.labels, "G4", "G9"], 2, "both")).any(0)
+    assert curves.reachable == everything.sum()

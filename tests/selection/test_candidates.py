@@ -1,0 +1,53 @@
+"""Candidates: single genes, combinations, and what is wrong with them."""
+
+import numpy as np
+import pytest
+
+import perturb_jax as pj
+from perturb_jax.selection.candidates import parse_candidates
+from tests.graphs import graph_of
+
+GRAPH = graph_of(5, [])
+
+
+def test_single_genes_keep_their_order() -> None:
+    pool = parse_candidates(GRAPH, ["G3", "G0"])
+    assert pool.labels == ("G3", "G0")
+    assert pool.indices().tolist() == [3, 0]
+
+
+def test_none_is_every_gene() -> None:
+    np.testing.assert_array_equal(parse_candidates(GRAPH, None).indices(), np.arange(5))
+
+
+def test_combinations_are_padded_and_genes_may_recur_between_them() -> None:
+    pool = parse_candidates(GRAPH, ["G0+G1", "G1", "G2+G1+G0"])
+    assert pool.members.tolist() == [[0, 1, -1], [1, -1, -1], [2, 1, 0]]
+    assert pool.without(parse_candidates(GRAPH, ["G1+G0"])).labels == ("G1", "G2+G1+G0")
+
+
+@pytest.mark.parametrize("name", ["G0+", "+G0", "G0++G1", "+"])
+def test_malformed_combinations(name: str) -> None:
+    with pytest.raises(pj.InputError, match="malformed combination"):
+        parse_candidates(GRAPH, [name])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["G0+G0"], "names one gene twice"),
+        (["G0+G1", "G1+G0"], "the same perturbation"),
+        (["G0", "G0"], "more than once"),
+        (["G0+G1", " "], "blank"),
+        (["G0+X"], "not in the graph: 'X'"),
+    ],
+)
+def test_names_that_cannot_be_used(names: list[str], message: str) -> None:
+    with pytest.raises(pj.InputError, match=message):
+        parse_candidates(GRAPH, names)
+
+
+def test_dropped_candidates_are_reported() -> None:
+    pool = parse_candidates(GRAPH, ["G0+X", "G1", "Y"], unknown="drop")
+    assert pool.labels == ("G1",)
+    assert set(pool.dropped) == {"G0+X", "Y"}

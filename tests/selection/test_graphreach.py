@@ -1,0 +1,144 @@
+"""GraphReach through its public function, on real graphs and small ones."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import perturb_jax as pj
+from tests.graphs import graph_of, random_graphs
+from tests.oracles import best_cover, greedy_cover, reach_by_bfs
+
+Direction = Literal["in", "out", "both"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(random_graphs(), st.integers(1, 3), st.sampled_from(["in", "out", "both"]), st.data())
+def test_picks_are_those_of_the_definition(
+    graph: pj.KnowledgeGraph, hops: int, direction: Direction, data: st.DataObject
+) -> None:
+    nodes = data.draw(st.permutations(range(graph.num_nodes)))
+    num_selected = data.draw(st.integers(0, graph.num_nodes - 1))
+    selected, rest = nodes[:num_selected], nodes[num_selected:]
+    budget = data.draw(st.integers(1, len(rest)))
+    picks = pj.graphreach(
+        graph, [f"G{i}" for i in nodes], budget, hops, direction, selected=[f"G{i}" for i in selected], method="host"
+    )
+    counts = [0] * graph.num_nodes
+    for node in selected:
+        for reached in reach_by_bfs(graph, [node], hops, direction):
+            counts[reached] += 1
+    sets = [reach_by_bfs(graph, [node], hops, direction) for node in rest]
+    expected = greedy_cover(sets, [1] * graph.num_nodes, counts, budget)
+    assert picks.indices.tolist() == [rest[v] for v in expected.picks]
+    assert picks.genes == tuple(f"G{rest[v]}" for v in expected.picks)
+    assert picks.gains.tolist() == expected.gains
+    assert picks.values.tolist() == expected.values
+    assert picks.layers.tolist() == expected.layers
+    for size in range(1, min(budget, 4) + 1):
+        assert picks.bounds[size - 1] >= best_cover(sets, [1] * graph.num_nodes, counts, size)
+    everything = set().union(*sets, {node for node, count in enumerate(counts) if count})
+    assert picks.reachable == len(everything)
+    assert (picks.bounds <= picks.reachable).all()
+
+
+@pytest.mark.parametrize(("hops", "direction", "budget"), [(1, "in", 120), (2, "in", 120), (2, "both", 120)])
+@pytest.mark.parametrize("method", ["naive", "lazy"])
+def test_device_and_host_agree_on_the_library_graph(
+    library_graph: pj.KnowledgeGraph,
+    candidates_1087: list[str],
+    hops: int,
+    direction: Direction,
+    budget: int,
+    method: Literal["naive", "lazy"],
+) -> None:
+    host = pj.graphreach(library_graph, candidates_1087, budget, hops, direction, method="host")
+    device = pj.graphreach(library_graph, candidates_1087, budget, hops, direction, method=method)
+    assert device.genes == host.genes
+    for field in ("indices", "gains", "values", "layers", "bounds"):
+        np.testing.assert_array_equal(getattr(device, field), getattr(host, field), field)
+    assert device.reachable == host.reachable
+    if direction == "both":
+        assert host.layers[-1] > 1
+    if method == "naive":
+        assert device.evaluations >= device.naive_evaluations
+    else:
+        assert device.evaluations < device.naive_evaluations / 5
+
+
+def test_device_and_host_agree_with_weights_and_selected(
+    library_graph: pj.KnowledgeGraph, candidates_1087: list[str]
+) -> None:
+    weights = np.random.default_rng(0).gamma(0.5, size=library_graph.num_nodes)
+    selected = candidates_1087[:50]
+    runs = [
+        pj.graphreach(library_graph, candidates_1087, 60, selected=selected, seed=7, weights=weights, method=method)
+        for method in ("host", "naive", "lazy")
+    ]
+    assert runs[0].genes == runs[1].genes == runs[2].genes
+    np.testing.assert_array_equal(runs[0].bounds, runs[1].bounds)
+    mask = np.asarray(pj.reach(library_graph, [*selected, *runs[0].genes])).any(0)
+    np.testing.assert_allclose(runs[0].values[-1], weights[mask].sum(), rtol=1e-6)
+
+
+def test_known_values_on_the_library_graph(library_graph: pj.KnowledgeGraph, candidates_1087: list[str]) -> None:
+    picks = pj.graphreach(library_graph, candidates_1087, 100)
+    assert picks.values[-1] == 2057
+    assert picks.bounds[-1] == 2102
+    assert picks.guarantee == 2057 / 2102
+    assert len(set(picks.genes)) == 100
+
+
+def test_ties_go_to_the_earliest_candidate_and_with_a_seed_to_a_seeded_one() -> None:
+    graph = graph_of(6, [])
+    order = ["G4", "G2", "G0", "G5", "G1", "G3"]
+    assert pj.graphreach(graph, order, 6).genes == tuple(order)
+    seeded = {pj.graphreach(graph, order, 6, seed=seed).genes for seed in range(20)}
+    assert len(seeded) > 10
+    assert pj.graphreach(graph, order, 6, seed=3).genes == pj.graphreach(graph, order, 6, seed=3).genes
+
+
+def test_a_seed_only_decides_ties() -> None:
+    graph = graph_of(5, [(0, 1), (2, 1), (3, 4)])
+    for seed in range(10):
+        assert pj.graphreach(graph, None, 2, seed=seed).genes == ("G1", "G4")
+
+
+def test_picks_after_saturation_start_a_new_cover_layer() -> None:
+    graph = graph_of(3, [(0, 1), (1, 0), (2, 0), (0, 2), (1, 2), (2, 1)])
+    picks = pj.graphreach(graph, None, 3)
+    assert picks.values.tolist() == [3, 3, 3]
+    assert picks.gains.tolist() == [3, 3, 3]
+    assert picks.layers.tolist() == [1, 2, 3]
+    assert picks.layer_starts == {1: 0, 2: 1, 3: 2}
+
+
+def test_selected_combinations_count_and_are_never_picked() -> None:
+    graph = graph_of(6, [(0, 1), (2, 3)])
+    picks = pj.graphreach(graph, ["G1+G3", "G5+G4", "G3+G1+G5", "G0"], 3, selected=["G3+G1"])
+    assert picks.genes == ("G5+G4", "G3+G1+G5", "G0")
+    assert picks.values[0] == 6
+    assert picks.indices.tolist() == [[5, 4, -1], [3, 1, 5], [0, -1, -1]]
+
+
+def test_old_symbols_come_back_as_current_names(library_graph: pj.KnowledgeGraph) -> None:
+    assert set(pj.graphreach(library_graph, ["AARS", "TP53"], 2).genes) == {"AARS1", "TP53"}
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [(0, "at least 1, got 0"), (-2, "at least 1, got -2"), (4, "4 picks asked for, but only 3")],
+)
+def test_a_budget_that_cannot_be_spent(budget: int, message: str) -> None:
+    with pytest.raises(pj.InputError, match=message):
+        pj.graphreach(graph_of(4, []), None, budget, selected=["G0"])
+
+
+def test_bad_names_and_weights() -> None:
+    graph = graph_of(3, [])
+    with pytest.raises(pj.InputError, match="not in the graph: 'X'"):
+        pj.graphreach(graph, ["G0", "X"], 1)
+    with pytest.raises(pj.InputError, match=r"weights: expected one number per node, shape \(3,\), got \(2,\)"):
+        pj.graphreach(graph, None, 1, weights=np.ones(2))

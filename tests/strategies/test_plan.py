@@ -1,0 +1,104 @@
+"""Plans: must-haves, what was tested, cycles, bounds."""
+
+import pandas as pd
+import pytest
+
+import perturb_jax as pj
+from perturb_jax.strategies.plan import Request, make_plan
+from tests.graphs import graph_of
+
+GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8)])
+NAMES = [f"G{i}" for i in range(10)]
+
+
+def genes(table: pd.DataFrame) -> list[str]:
+    return table["gene"].tolist()
+
+
+def test_a_plan_is_the_strategy_where_nothing_else_is_asked() -> None:
+    plan = make_plan(GRAPH, Request(NAMES, 6))
+    picks = pj.graphreach(GRAPH, NAMES, 6)
+    assert genes(plan.table) == list(picks.genes)
+    assert plan.table["covered"].tolist() == picks.values.tolist()
+    assert plan.table["bound"].tolist() == picks.bounds.tolist()
+    assert plan.table["covered_fraction"].tolist() == (picks.values / 10).tolist()
+    assert plan.table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert list(plan.table.columns) == [
+        "rank", "gene", "cycle", "gain", "covered", "covered_fraction", "layer", "bound",
+    ]  # fmt: skip
+
+
+def test_must_haves_rank_first_use_budget_and_have_no_bound() -> None:
+    plan = make_plan(GRAPH, Request(NAMES[:8], 4, must_include=["G9", "G4"]))
+    assert genes(plan.table)[:2] == ["G4", "G9"]
+    assert plan.must.labels == ("G4", "G9")
+    assert plan.table["bound"].isna().tolist() == [True, True, False, False]
+    rest = pj.graphreach(GRAPH, NAMES[:8], 2, selected=["G4", "G9"])
+    assert genes(plan.table)[2:] == list(rest.genes)
+    assert plan.table["bound"].tolist()[2:] == rest.bounds.tolist()
+
+
+def test_only_must_haves() -> None:
+    plan = make_plan(GRAPH, Request(NAMES, 2, must_include=["G3", "G6"]))
+    assert genes(plan.table) == ["G6", "G3"]
+
+
+def test_tested_ones_count_as_covered_and_never_appear() -> None:
+    plan = make_plan(GRAPH, Request(NAMES, 3, already_tested=["G6"]))
+    assert "G6" not in genes(plan.table)
+    assert plan.table["covered"].iloc[0] == 4 + plan.table["gain"].iloc[0]
+
+
+def test_excluded_ones_never_appear_and_count_for_nothing() -> None:
+    plan = make_plan(GRAPH, Request(NAMES, 9, exclude=["G6"]))
+    assert "G6" not in genes(plan.table)
+    assert plan.table["covered"].iloc[0] == plan.table["gain"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "cycles", "sizes"), [(10, None, [2] * 5), (3, None, [1] * 3), (10, 3, [4, 3, 3]), (7, 1, [7])]
+)
+def test_cycles_divide_the_picks(budget: int, cycles: int | None, sizes: list[int]) -> None:
+    plan = make_plan(GRAPH, Request(NAMES, budget, cycles=cycles))
+    assert plan.table["cycle"].is_monotonic_increasing
+    assert plan.table["cycle"].value_counts(sort=False).tolist() == sizes
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request(NAMES, 0), "budget: expected a whole number of at least 1, got 0"),
+        (Request(NAMES, 1, must_include=["G1", "G2"]), "less than the 2 must-include"),
+        (Request(NAMES, 10, exclude=["G1"]), "only 9 candidates can be picked"),
+        (Request(NAMES, 3, cycles=4), "cycles: expected a whole number from 1 to the budget of 3, got 4"),
+        (Request(NAMES, 3, cycles=0), "cycles"),
+        (Request(NAMES, 3, hops=0), "hops"),
+        (Request(NAMES, 3, strategy="best"), "strategy: expected one of graphreach"),
+        (Request(NAMES, 3, must_include=["G1"], exclude=["G1"]), "G1: in both --must-include and --exclude"),
+        (Request(NAMES, 3, must_include=["G1"], already_tested=["G1"]), "in both --must-include and --already-tested"),
+        (Request([*NAMES, "X"], 3), "candidates: 1 gene not in the graph: 'X'"),
+        (Request(NAMES, 3, already_tested=["X"]), "already-tested: 1 gene not in the graph: 'X'"),
+    ],
+)
+def test_requests_that_cannot_be_met(request_: Request, message: str) -> None:
+    with pytest.raises(pj.InputError, match=message):
+        make_plan(GRAPH, request_)
+
+
+def test_dropped_names_are_reported_for_every_list() -> None:
+    plan = make_plan(GRAPH, Request([*NAMES, "X"], 3, exclude=["Y"], unknown="drop"))
+    assert plan.dropped == {"X": "not in the graph", "Y": "not in the graph"}
+
+
+def test_candidates_without_an_edge_between_them_are_warned_of() -> None:
+    assert make_plan(GRAPH, Request(["G0", "G3", "G5"], 2)).warnings
+    assert not make_plan(GRAPH, Request(["G0", "G1", "G5"], 2)).warnings
+
+
+def test_combinations_in_every_list() -> None:
+    plan = make_plan(
+        GRAPH,
+        Request(["G0+G1", "G2", "G3+G4", "G5"], 3, must_include=["G6+G7"], already_tested=["G1+G0"], exclude=["G4+G3"]),
+    )
+    assert genes(plan.table)[0] == "G6+G7"
+    assert set(genes(plan.table)[1:]) == {"G2", "G5"}

@@ -1,0 +1,57 @@
+"""Every strategy through the one contract."""
+
+import numpy as np
+import pytest
+
+import perturb_jax as pj
+from perturb_jax.strategies import STRATEGIES, Strategy
+from tests.graphs import graph_of
+
+GRAPH = graph_of(8, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 0), (6, 7), (3, 3), (0, 1)])
+POOL = ["G7", "G6", "G5", "G4", "G3", "G2", "G1"]
+
+every_strategy = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
+
+
+@every_strategy
+def test_picks_are_distinct_candidates_and_never_selected_ones(strategy: Strategy) -> None:
+    picks = strategy(GRAPH, POOL, 5, selected=["G5", "G0"])
+    assert len(set(picks.genes)) == 5
+    assert set(picks.genes) <= set(POOL) - {"G5"}
+    assert [GRAPH.genes[i] for i in picks.indices] == list(picks.genes)
+
+
+@every_strategy
+@pytest.mark.parametrize("direction", ["in", "out", "both"])
+def test_values_are_the_nodes_covered(strategy: Strategy, direction: str) -> None:
+    picks = strategy(GRAPH, POOL, 7, hops=2, direction=direction, selected=["G0"], seed=1)  # type: ignore[arg-type]
+    for size in range(1, 8):
+        covered = np.asarray(pj.reach(GRAPH, ["G0", *picks.genes[:size]], 2, direction)).any(0)  # type: ignore[arg-type]
+        assert picks.values[size - 1] == covered.sum()
+
+
+@every_strategy
+def test_the_same_seed_gives_the_same_picks(strategy: Strategy) -> None:
+    assert strategy(GRAPH, POOL, 6, seed=5).genes == strategy(GRAPH, POOL, 6, seed=5).genes
+
+
+@every_strategy
+def test_a_budget_above_the_candidates_is_refused(strategy: Strategy) -> None:
+    with pytest.raises(pj.InputError, match="only 6 candidates"):
+        strategy(GRAPH, POOL, 7, selected=["G7"])
+
+
+@every_strategy
+def test_combinations_are_candidates_too(strategy: Strategy) -> None:
+    assert set(strategy(GRAPH, ["G1+G2", "G3", "G4+G6+G7"], 3).genes) == {"G1+G2", "G3", "G4+G6+G7"}
+
+
+def test_random_differs_between_seeds_and_draws_every_candidate() -> None:
+    draws = [STRATEGIES["random"](GRAPH, POOL, 3, seed=seed).genes for seed in range(60)]
+    assert len(set(draws)) > 40
+    assert {draw[0] for draw in draws} == set(POOL)
+
+
+def test_top_degree_counts_readers_without_self_loops() -> None:
+    picks = STRATEGIES["top-degree"](GRAPH, None, 8)
+    assert picks.genes == ("G0", "G4", "G6", "G1", "G2", "G3", "G5", "G7")
