@@ -19,6 +19,7 @@ from perturb_jax.selection.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.selection import Selection
 
 Method = Literal["auto", "host", "naive", "lazy"]
+_LARGEST_MASK = 2**32  # bytes; beyond, sparse sets on the host
 METHODS = ("auto", "host", "naive", "lazy")
 
 
@@ -51,7 +52,8 @@ def graphreach(
         seed: None: ties go to the earliest candidate. A number: to a seeded random one.
         weights: what covering each node is worth, finite and >= 0; None: every node counts 1.
         method: "host": compiled lazy greedy over sparse reach sets; "naive", "lazy": in JAX, on the default device,
-            over a dense mask. "auto": "host" on a CPU, "naive" on an accelerator. All make the same picks.
+            over a dense mask. "auto": "naive" on an accelerator where the mask has at most 4 GB, else "host".
+            All make the same picks.
 
     Raises:
         InputError: unknown, repeated or malformed names; a budget below 1 or above the number of candidates; hops
@@ -78,7 +80,8 @@ def graphreach(
     before = parse_candidates(graph, selected)
     numbers, unit = (None, 1.0) if weights is None else fixed_point(_per_node(weights, graph))
     if method == "auto":
-        method = "host" if jax.default_backend() == "cpu" else "naive"
+        on_host = jax.default_backend() == "cpu" or len(pool) * graph.num_nodes > _LARGEST_MASK
+        method = "host" if on_host else "naive"
     if method == "host":
         sets = reach_sets(graph, pool.members, hops, direction)
         counts = cover_counts(reach_sets(graph, before.members, hops, direction))
