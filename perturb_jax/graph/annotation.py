@@ -59,7 +59,7 @@ class Annotation:
         Raises:
             InputError: an unknown namespace, or an annotation whose terms have no namespace.
         """
-        wanted = tuple(namespaces)
+        wanted = (namespaces,) if isinstance(namespaces, str) else tuple(namespaces)
         for namespace in wanted:
             if namespace not in NAMESPACES:
                 raise InputError(f"namespaces: expected any of {', '.join(NAMESPACES)}, got {namespace!r}")
@@ -74,6 +74,9 @@ class Annotation:
             )
         codes = [NAMESPACES.index(namespace) for namespace in wanted]
         keep = np.isin(self.namespaces, codes)[self.indices]
+        if not keep.any():
+            name = self.metadata.get("name", "this annotation")
+            raise InputError(f"namespaces: no gene of {name} has a term in {', '.join(wanted)}; choose others")
         rows = np.repeat(np.arange(len(self.genes)), np.diff(self.indptr))[keep]
         return self._with_rows(rows, self.indices[keep])
 
@@ -92,12 +95,12 @@ class Annotation:
         Raises:
             InputError: no gene carries the term.
         """
-        if term not in self.terms:
+        has_term = self.indices == self.terms.index(term) if term in self.terms else np.zeros(self.num_pairs, bool)
+        if not has_term.any():
             raise InputError(
                 f"GO term {term!r} is not in {self.metadata.get('name', 'the annotation')}; expected the id of a term "
                 "with direct annotations, such as GO:0003700"
             )
-        has_term = self.indices == self.terms.index(term)
         rows = np.repeat(np.arange(len(self.genes)), np.diff(self.indptr))[has_term]
         return tuple(self.genes[i] for i in rows)
 

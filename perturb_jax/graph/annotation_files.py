@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -46,13 +47,16 @@ def read_annotation(
     Complexity: O(rows log rows), one pass.
     """
     path = Path(path)
+    evidence = (evidence,) if isinstance(evidence, str) else evidence
+    drop_evidence = (drop_evidence,) if isinstance(drop_evidence, str) else drop_evidence
     lines = _text_lines(path)
     _, first = peeked = next(lines, (0, ""))
     if not first:
         raise InputError(f"{path}: the file is empty; expected NCBI gene2go, GAF 2.x or GMT")
     fields = _fields(chain([peeked], lines))
     if first.startswith("#tax_id") or _looks_like_gene2go(first):
-        return _collect(path, "gene2go", _gene2go(path, fields, taxon), evidence, drop_evidence)
+        aliases = human_annotation().aliases if taxon == HUMAN else {}
+        return _collect(path, "gene2go", _gene2go(path, fields, taxon), evidence, drop_evidence, aliases)
     if first.startswith("!") or _looks_like_gaf(first):
         return _collect(path, "GAF", _gaf(path, fields), evidence, drop_evidence)
     if first.count("\t") < 2:
@@ -81,12 +85,14 @@ def _collect(
     rows: Iterator[_Row],
     evidence: Collection[str] | None,
     drop_evidence: Collection[str],
+    aliases: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Annotation:
     pairs: set[tuple[str, str]] = set()
     namespace_of: dict[str, int] = {}
     symbols_of: dict[str, set[str]] = {}
-    codes_seen, negated = set(), 0
+    symbols, codes_seen, negated = set(), set(), 0
     for row in rows:
+        symbols.add(row.gene)
         codes_seen.add(row.evidence)
         for synonym in row.synonyms:
             symbols_of.setdefault(synonym, set()).add(row.gene)
@@ -100,9 +106,8 @@ def _collect(
         raise InputError(f"{path}: no row has the evidence code {code!r}; found {', '.join(sorted(codes_seen))}")
     if not pairs:
         raise InputError(f"{path}: no annotation in this {file_format} file after filtering")
-    aliases: Mapping[str, tuple[str, ...]] = {alias: tuple(sorted(symbols)) for alias, symbols in symbols_of.items()}
-    if file_format == "gene2go":
-        aliases = human_annotation().aliases
+    if aliases is None:  # a current symbol of the file is no alias, even if all its rows were left out
+        aliases = {alias: tuple(sorted(meant)) for alias, meant in symbols_of.items() if alias not in symbols}
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
     metadata: dict[str, str | int] = {
@@ -122,13 +127,13 @@ def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open("rb") as raw:
             opener = gzip.open if raw.read(2) == b"\x1f\x8b" else open
-        with opener(path, "rt", encoding="utf-8") as file:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
             yield from enumerate(file, start=1)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the path of a gene2go, GAF or GMT file") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file; expected NCBI gene2go, GAF 2.x or GMT") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); give the path of a gene2go, GAF or GMT file") from None
 
 
@@ -157,7 +162,7 @@ def _gene2go(path: Path, lines: Iterator[tuple[int, list[str]]], taxon: int) -> 
     for number, fields in lines:
         if fields[0].startswith("#"):
             continue
-        if len(fields) != 8 or fields[7] not in _CATEGORIES or not fields[1].isdigit():
+        if len(fields) != 8 or fields[7] not in _CATEGORIES or not fields[1].isdecimal():
             raise InputError(f"{path}: line {number} is not a gene2go row; expected {_GENE2GO_HEADER[1:]!r}")
         if fields[0] != str(taxon):
             continue
@@ -179,7 +184,7 @@ def _gaf(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Iterator[_Row]:
 
 def _gmt(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Iterator[_Row]:
     for number, fields in lines:
-        genes = [gene for gene in fields[2:] if gene]
+        genes = [gene.strip() for gene in fields[2:] if gene.strip()]
         if len(fields) < 3 or not fields[0]:
             raise InputError(f"{path}: line {number} is not a GMT row; expected name, description, genes ...")
         namespace = next((ns for prefix, ns in _GMT_PREFIXES.items() if fields[0].startswith(prefix)), None)

@@ -1,5 +1,6 @@
 """A knowledge graph from a finished edge list, and back."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,15 +73,24 @@ def read_csv(path: Path) -> pd.DataFrame:
     """Read a CSV or TSV table of text, with one clear message where that fails."""
     separator = "\t" if {".tsv", ".tab"} & set(path.suffixes) else ","
     try:
-        return pd.read_csv(path, sep=separator, keep_default_na=False, dtype=str)
+        table = pd.read_csv(
+            path,
+            sep=separator,
+            compression="gzip" if path.suffix == ".gz" else None,
+            keep_default_na=False,
+            dtype=str,
+        )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the path of a CSV file") from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the file is empty; expected a CSV table with a header line") from None
-    except (UnicodeDecodeError, EOFError, OSError) as error:
+    except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
         raise InputError(f"{path}: not a readable text file ({error}); expected a CSV table") from None
     except pd.errors.ParserError as error:
         raise InputError(f"{path}: not a CSV table ({str(error).strip()})") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus first columns for an index
+        raise InputError(f"{path}: the rows have more columns than the header; give every column a name")
+    return table
 
 
 def _checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
@@ -90,15 +100,19 @@ def _checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
         raise InputError(
             f"{origin}: expected the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing (found: {found:.200})"
         )
+    repeated = [column for column in COLUMNS if list(table.columns).count(column) > 1]
+    if repeated:
+        raise InputError(f"{origin}: the column {repeated[0]} is there more than once; keep one")
     table = table[list(COLUMNS)].copy()
     if table.empty:
         raise InputError(f"{origin}: no edge in it; expected at least one row")
     for column in ("source", "target"):
-        named = table[column].map(lambda name: isinstance(name, str) and bool(name.strip()))
+        named = np.array([isinstance(name, str) and bool(name.strip()) for name in table[column]])
         if not named.all():
             raise InputError(f"{origin}: the {column} in {_row(~named)} is blank or not text; give a gene name")
         table[column] = table[column].str.strip()
-    importance = pd.to_numeric(table["importance"], errors="coerce").astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
+        importance = pd.to_numeric(table["importance"], errors="coerce").astype(np.float32)
     usable = np.isfinite(importance) & (importance > 0)
     if not usable.all():
         received = table["importance"][~usable].iloc[0]

@@ -1,6 +1,7 @@
 """The gene-ontology graph, by exactly the rule that GEARS uses."""
 
 from collections.abc import Iterable
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -50,15 +51,15 @@ def load_go_graph(
         >>> graph.genes
         ('GATA1', 'MDM2', 'MDM4', 'TP53')
     """
-    if isinstance(neighbors, bool) or not isinstance(neighbors, int) or neighbors < 1:
+    if isinstance(neighbors, bool) or not isinstance(neighbors, Integral) or neighbors < 1:
         raise InputError(f"neighbors: expected a whole number of at least 1, got {neighbors!r}")
-    if not 0 <= min_jaccard < 1:
+    if not isinstance(min_jaccard, Real) or not 0 <= min_jaccard < 1:
         raise InputError(f"min_jaccard: expected a number in [0, 1), got {min_jaccard!r}")
     if annotation is None:
         annotation = human_annotation()
     elif not isinstance(annotation, Annotation):
         annotation = read_annotation(annotation)
-    namespaces = tuple(namespaces)
+    namespaces = (namespaces,) if isinstance(namespaces, str) else tuple(namespaces)
     annotation = annotation.in_namespaces(namespaces)
     source = str(annotation.metadata.get("name", "annotation"))
     names = GeneNames(annotation.genes, annotation.aliases, f"the {source}")
