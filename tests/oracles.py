@@ -1,5 +1,6 @@
 """Slow references that share no code with the package."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import combinations
 from typing import NamedTuple
@@ -85,3 +86,11 @@ def covered_weight(
 def best_cover(sets: Sequence[Set[int]], weights: Sequence[int], counts: Sequence[int], budget: int) -> int:
     """The best value of any `budget` candidates, by trying all of them."""
     return max(covered_weight(sets, weights, counts, picks) for picks in combinations(range(len(sets)), budget))
+
+
+def rarest_first(candidates: Sequence[int], sets: Sequence[Set[int]], num_nodes: int) -> list[int]:
+    """Candidates by how few others cover their nodes, with the package's fixed point; stable."""
+    unit = 2**30 // num_nodes
+    shared_by = Counter(node for covered in sets for node in covered)
+    worth = {v: sum(unit // shared_by[node] for node in covered) for v, covered in zip(candidates, sets, strict=True)}
+    return sorted(candidates, key=lambda v: -worth[v])

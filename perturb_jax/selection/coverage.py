@@ -9,6 +9,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.errors import InputError
+from perturb_jax.selection.coverage_host import RARITY_UNIT
 from perturb_jax.selection.objective import Objective, Properties
 
 _TOTAL_WEIGHT = 2**30
@@ -75,6 +76,16 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
         return weights.astype(np.int32), 1.0
     numbers = np.maximum(np.rint(weights / total * _TOTAL_WEIGHT), weights > 0)
     return numbers.astype(np.int32), float(total / _TOTAL_WEIGHT)
+
+
+def rarity(covers: Bool[Array, "candidates nodes"]) -> Int[Array, " candidates"]:
+    """Per candidate, the sum over its nodes of one over how many candidates cover the node, in fixed point.
+
+    Among candidates of equal gain, the one whose nodes fewest others reach is the better pick: what it leaves out may
+    never be reached, what the others leave out will be. The same whole numbers as on the host.
+    """
+    worth = (RARITY_UNIT // covers.shape[1]) // jnp.maximum(covers.sum(0, dtype=jnp.int32), 1)
+    return jax.vmap(_covered_weight, (0, None))(covers, worth)
 
 
 def _init(counts: Int[Array, " nodes"]) -> CoverageState:

@@ -9,6 +9,7 @@ import numpy as np
 from perturb_jax.kernels import kernel
 
 NOWHERE = np.int32(2**31 - 1)
+RARITY_UNIT = 2**30  # of all nodes together, so that no sum leaves int32
 
 
 @kernel
@@ -75,13 +76,14 @@ def _sift_down(heap, place, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _refill(indptr, indices, weights, counts, level, taken, heap):  # type: ignore[no-untyped-def]
-    last = len(indptr) - 2
+def _refill(indptr, indices, weights, counts, level, taken, order, heap):  # type: ignore[no-untyped-def]
+    last = len(order) - 1
     size = 0
-    for candidate in range(len(indptr) - 1):
+    for place in range(len(order)):
+        candidate = order[place]
         if not taken[candidate]:
             gain = _gain(indptr, indices, weights, counts, level, candidate)
-            heap[size] = (gain << 32) | (last - candidate)
+            heap[size] = (gain << 32) | (last - place)
             size += 1
     for place in range(size // 2 - 1, -1, -1):
         _sift_down(heap, place, size)
@@ -101,37 +103,38 @@ def _lowest_level(indptr, indices, weights, counts, taken):  # type: ignore[no-u
 
 
 @kernel
-def lazy_greedy(indptr, indices, weights, counts, available, budget):  # type: ignore[no-untyped-def]
+def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignore[no-untyped-def]
     """Greedy maximum coverage with stale gains as upper bounds (CELF), cover layers and exact ties.
 
-    A heap key is (gain, earliest candidate); its top is picked once its gain is fresh. When the top gain is 0, the next
-    cover layer begins: nodes covered exactly `level` times count, `level` the lowest that a candidate still reaches.
-    `counts` (how often each node is covered already) is updated in place.
+    A heap key is (gain, place in `order`), the earlier place first among equal gains; its top is picked once its gain
+    is fresh. When the top gain is 0, the next cover layer begins: nodes covered exactly `level` times count, `level`
+    the lowest that a candidate still reaches. `counts` (how often each node is covered already) is updated in place.
 
     Returns:
         picks, gains, layers [budget], and the number of gain evaluations.
     """
     num_candidates = len(indptr) - 1
     last = num_candidates - 1
-    taken = ~available
+    taken = np.zeros(num_candidates, np.bool_)
     fresh_at = np.full(num_candidates, -1, np.int32)
     heap = np.empty(num_candidates, np.int64)
     picks = np.empty(budget, np.int64)
     gains = np.zeros(budget, np.int64)
     layers = np.ones(budget, np.int32)
     level = np.int32(0)
-    size = _refill(indptr, indices, weights, counts, level, taken, heap)
+    size = _refill(indptr, indices, weights, counts, level, taken, order, heap)
     evaluations = size
     for step in range(budget):
         while True:
-            top = last - (heap[0] & 0xFFFFFFFF)
+            place = last - (heap[0] & 0xFFFFFFFF)
+            top = order[place]
             if heap[0] >> 32 == 0:
                 lowest = _lowest_level(indptr, indices, weights, counts, taken)
                 if lowest == NOWHERE:
                     break
                 if lowest > level:
                     level = lowest
-                    size = _refill(indptr, indices, weights, counts, level, taken, heap)
+                    size = _refill(indptr, indices, weights, counts, level, taken, order, heap)
                     evaluations += size
                     continue
             if fresh_at[top] == step:
@@ -139,7 +142,7 @@ def lazy_greedy(indptr, indices, weights, counts, available, budget):  # type: i
             gain = _gain(indptr, indices, weights, counts, level, top)
             evaluations += 1
             fresh_at[top] = step
-            heap[0] = (gain << 32) | (last - top)
+            heap[0] = (gain << 32) | (last - place)
             _sift_down(heap, 0, size)
         picks[step] = top
         gains[step] = heap[0] >> 32
@@ -151,6 +154,22 @@ def lazy_greedy(indptr, indices, weights, counts, available, budget):  # type: i
         heap[0] = heap[size]
         _sift_down(heap, 0, size)
     return picks, gains, layers, evaluations
+
+
+@kernel
+def rarity(indptr, indices, num_nodes):  # type: ignore[no-untyped-def]
+    """Per candidate, the sum over its nodes of one over how many candidates cover the node, in fixed point."""
+    shared_by = np.zeros(num_nodes, np.int64)
+    for node in indices:
+        shared_by[node] += 1
+    worth = np.zeros(num_nodes, np.int32)
+    for node in range(num_nodes):
+        worth[node] = (RARITY_UNIT // num_nodes) // max(shared_by[node], 1)
+    sums = np.zeros(len(indptr) - 1, np.int32)
+    for candidate in range(len(indptr) - 1):
+        for entry in range(indptr[candidate], indptr[candidate + 1]):
+            sums[candidate] += worth[indices[entry]]
+    return sums
 
 
 @kernel

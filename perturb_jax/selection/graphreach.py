@@ -13,13 +13,15 @@ from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernels import group_by
 from perturb_jax.selection import coverage_host
 from perturb_jax.selection.candidates import Candidates, parse_candidates, without
-from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point
+from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point, rarity
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.selection import Selection
 
+Ties = Literal["rare", "first"]
 Method = Literal["auto", "host", "naive", "lazy"]
 _LARGEST_MASK = 2**32  # bytes; beyond, sparse sets on the host
+TIES = ("rare", "first")
 METHODS = ("auto", "host", "naive", "lazy")
 
 
@@ -33,6 +35,7 @@ def graphreach(
     seed: int | None = None,
     *,
     weights: Float[np.ndarray, " nodes"] | None = None,
+    ties: Ties = "rare",
     method: Method = "auto",
 ) -> Selection:
     """Pick `budget` candidates that together reach the most nodes of the knowledge graph within `hops` steps.
@@ -49,8 +52,10 @@ def graphreach(
         hops: the number k of graph-convolution layers of the model that will be trained.
         direction: "in": the genes whose embeddings training on v updates; "out": those that read v; "both".
         selected: genes or combinations that count as covered before the first pick; never picked.
-        seed: None: ties go to the earliest candidate. A number: to a seeded random one.
+        seed: a number: ties go to a seeded random candidate; None: see `ties`.
         weights: what covering each node is worth, finite and >= 0; None: every node counts 1.
+        ties: "rare": among equal gains, the candidate whose nodes fewest other candidates reach, sum over u in R(v) of
+            1 / |{c: u in R(c)}|, then the earliest; "first": the earliest candidate in the given order.
         method: "host": compiled lazy greedy over sparse reach sets; "naive", "lazy": in JAX, on the default device,
             over a dense mask. "auto": "naive" on an accelerator where the mask has at most 4 GB, else "host".
             All make the same picks.
@@ -68,15 +73,15 @@ def graphreach(
         >>> edges = pd.DataFrame({"source": ["A", "B", "D"], "target": ["B", "C", "E"], "importance": 1.0})
         >>> picks = graphreach(graph_from_edges(edges), None, budget=2)
         >>> picks.genes, picks.values.tolist(), picks.bounds.tolist()
-        (('B', 'E'), [2.0, 4.0], [2.0, 4.0])
+        (('C', 'E'), [2.0, 4.0], [2.0, 4.0])
     """
+    if ties not in TIES:
+        raise InputError(f"ties: expected one of {', '.join(TIES)}, got {ties!r}")
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     selected = tuple(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))
-    if seed is not None:
-        pool = pool.take(np.random.default_rng(seed).permutation(len(pool)))
     before = parse_candidates(graph, selected)
     numbers, unit = (None, 1.0) if weights is None else fixed_point(_per_node(weights, graph))
     if method == "auto":
@@ -85,17 +90,30 @@ def graphreach(
     if method == "host":
         sets = reach_sets(graph, pool.members, hops, direction)
         counts = cover_counts(reach_sets(graph, before.members, hops, direction))
-        return cover_host(pool, sets, budget, numbers, unit, counts)
+        rarities = None if ties == "first" else coverage_host.rarity(sets.indptr, sets.indices, sets.num_nodes)
+        return cover_host(pool, sets, budget, numbers, unit, counts, tie_order(len(pool), rarities, seed))
     covers = reach_mask(graph, pool.members, hops, direction)
     covered = reach_mask(graph, before.members, hops, direction).sum(0, dtype=jnp.int32)
-    objective = coverage(covers, None if numbers is None else jnp.asarray(numbers), covered)
+    order = tie_order(len(pool), None if ties == "first" else np.asarray(rarity(covers)), seed)
+    objective = coverage(covers[order], None if numbers is None else jnp.asarray(numbers), covered)
     run = greedy(objective, budget, jnp.ones(len(pool), bool), method)
     bounds = upper_bounds(objective, run.picks, budget)
     picks, gains, values, layers, evaluations = (np.asarray(part) for part in run)
     reachable = objective.value(CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0)))
     return _as_selection(
-        pool, picks, gains, values, layers, np.asarray(bounds), int(reachable), unit, method, int(evaluations)
+        pool, order[picks], gains, values, layers, np.asarray(bounds), int(reachable), unit, method, int(evaluations)
     )
+
+
+def tie_order(
+    num_candidates: int, rarities: Int[np.ndarray, " candidates"] | None, seed: int | None
+) -> Int[np.ndarray, " candidates"]:
+    """Candidates by precedence among equal gains: seeded random, or rarest first, or as given."""
+    if seed is not None:
+        return np.random.default_rng(seed).permutation(num_candidates)
+    if rarities is None:
+        return np.arange(num_candidates)
+    return np.argsort(-rarities, kind="stable")
 
 
 def cover_counts(sets: ReachSets) -> Int[np.ndarray, " nodes"]:
@@ -118,11 +136,11 @@ def cover_host(
     weights: Int[np.ndarray, " nodes"] | None,
     unit: float,
     counts: Int[np.ndarray, " nodes"],
+    order: Int[np.ndarray, " candidates"],
 ) -> Selection:
     """Greedy coverage and its certificate on the host."""
-    available = np.ones(len(pool), bool)
     picks, gains, layers, evaluations = coverage_host.lazy_greedy(
-        sets.indptr, sets.indices, weights, counts.copy(), available, budget
+        sets.indptr, sets.indices, weights, counts.copy(), order, budget
     )
     values = coverage_host.covered_after(sets.indptr, sets.indices, weights, counts, picks)
     bounds = host_bounds(sets, weights, counts, picks)

@@ -50,9 +50,9 @@ def cases(draw: st.DrawFn) -> Case:
 def run_host(case: Case, budget: int, unweighted: bool = False) -> CoverRun:
     sets, counts = case.reach_sets(), np.array(case.counts, np.int32)
     weights = None if unweighted else np.array(case.weights, np.int32)
-    available = np.ones(CANDIDATES, bool)
+    order = np.arange(CANDIDATES)
     picks, gains, layers, _ = coverage_host.lazy_greedy(
-        sets.indptr, sets.indices, weights, counts.copy(), available, budget
+        sets.indptr, sets.indices, weights, counts.copy(), order, budget
     )
     values = coverage_host.covered_after(sets.indptr, sets.indices, weights, counts, picks)
     return CoverRun(picks.tolist(), gains.tolist(), values.tolist(), layers.tolist())

@@ -9,27 +9,36 @@ from hypothesis import strategies as st
 
 import perturb_jax as pj
 from tests.graphs import graph_of, random_graphs
-from tests.oracles import best_cover, greedy_cover, reach_by_bfs
+from tests.oracles import best_cover, greedy_cover, rarest_first, reach_by_bfs
 
 Direction = Literal["in", "out", "both"]
 
 
 @settings(deadline=None, max_examples=100)
-@given(random_graphs(), st.integers(1, 3), st.sampled_from(["in", "out", "both"]), st.data())
+@given(random_graphs(), st.integers(1, 3), st.sampled_from(["in", "out", "both"]), st.booleans(), st.data())
 def test_picks_are_those_of_the_definition(
-    graph: pj.KnowledgeGraph, hops: int, direction: Direction, data: st.DataObject
+    graph: pj.KnowledgeGraph, hops: int, direction: Direction, rare: bool, data: st.DataObject
 ) -> None:
     nodes = data.draw(st.permutations(range(graph.num_nodes)))
     num_selected = data.draw(st.integers(0, graph.num_nodes - 1))
     selected, rest = nodes[:num_selected], nodes[num_selected:]
     budget = data.draw(st.integers(1, len(rest)))
     picks = pj.graphreach(
-        graph, [f"G{i}" for i in nodes], budget, hops, direction, selected=[f"G{i}" for i in selected], method="host"
+        graph,
+        [f"G{i}" for i in nodes],
+        budget,
+        hops,
+        direction,
+        selected=[f"G{i}" for i in selected],
+        ties="rare" if rare else "first",
+        method="host",
     )
     counts = [0] * graph.num_nodes
     for node in selected:
         for reached in reach_by_bfs(graph, [node], hops, direction):
             counts[reached] += 1
+    if rare:
+        rest = rarest_first(rest, [reach_by_bfs(graph, [node], hops, direction) for node in rest], graph.num_nodes)
     sets = [reach_by_bfs(graph, [node], hops, direction) for node in rest]
     expected = greedy_cover(sets, [1] * graph.num_nodes, counts, budget)
     assert picks.indices.tolist() == [rest[v] for v in expected.picks]
@@ -85,10 +94,15 @@ def test_device_and_host_agree_with_weights_and_selected(
 
 def test_known_values_on_the_library_graph(library_graph: pj.KnowledgeGraph, candidates_1087: list[str]) -> None:
     picks = pj.graphreach(library_graph, candidates_1087, 100)
-    assert picks.values[-1] == 2057
-    assert picks.bounds[-1] == 2102
-    assert picks.guarantee == 2057 / 2102
+    assert picks.values[-1] == 2070
+    assert picks.guarantee == 2070 / picks.bounds[-1] > 0.98
+    assert pj.graphreach(library_graph, candidates_1087, 100, ties="first").values[-1] == 2057
     assert len(set(picks.genes)) == 100
+
+
+def test_rare_ties_cover_more_of_the_genome_than_first_ones(genome: pj.KnowledgeGraph) -> None:
+    rare, first = (pj.graphreach(genome, None, 1000, ties=ties) for ties in ("rare", "first"))
+    assert rare.values[-1] > 1.01 * first.values[-1]
 
 
 def test_ties_go_to_the_earliest_candidate_and_with_a_seed_to_a_seeded_one() -> None:
