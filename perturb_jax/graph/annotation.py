@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, Integer
 
 from perturb_jax.errors import InputError
+from perturb_jax.graph.names import GeneNames
 
 NAMESPACES = ("BP", "MF", "CC")
 """GO's three namespaces: biological process, molecular function, cellular component."""
@@ -44,6 +45,11 @@ class Annotation:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     symbol_of_entrez: Mapping[int, str] = field(default_factory=dict, repr=False)
     metadata: Mapping[str, str | int] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> GeneNames:
+        """The gene names, which resolve aliases."""
+        return GeneNames(self.genes, self.aliases, f"the {self.metadata.get('name', 'annotation')}")
 
     @property
     def num_pairs(self) -> int:
@@ -82,7 +88,7 @@ class Annotation:
 
     def subset(self, genes: Iterable[str]) -> "Annotation":
         """The rows of some genes, in sorted order; each must be in `genes`."""
-        position = {gene: i for i, gene in enumerate(self.genes)}
+        position = self.names.position
         rows = np.array([position[gene] for gene in sorted(genes)], np.int64)
         lengths = np.diff(self.indptr)[rows]
         indptr = np.concatenate([[0], np.cumsum(lengths)])

@@ -11,7 +11,7 @@ from perturb_jax.graph.annotation import NAMESPACES, Annotation, human_annotatio
 from perturb_jax.graph.annotation_files import read_annotation
 from perturb_jax.graph.jaccard import most_similar
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.graph.names import GeneNames, Resolution, Unknown
+from perturb_jax.graph.names import Resolution, Unknown
 
 
 def load_go_graph(
@@ -62,10 +62,9 @@ def load_go_graph(
     namespaces = (namespaces,) if isinstance(namespaces, str) else tuple(namespaces)
     annotation = annotation.in_namespaces(namespaces)
     source = str(annotation.metadata.get("name", "annotation"))
-    names = GeneNames(annotation.genes, annotation.aliases, f"the {source}")
     universe = Resolution((), (), {}, {})
     if genes is not None:
-        universe = names.resolve(genes, unknown)
+        universe = annotation.names.resolve(genes, unknown)
         if not universe.genes:
             raise InputError(f"genes: none of the {len(universe.dropped)} genes given is in the {source}")
         annotation = annotation.subset(universe.genes)

@@ -73,12 +73,14 @@ def _most_similar_block(  # type: ignore[no-untyped-def]
     counts = np.zeros(stop - start, np.int64)
     end = 0
     for target in range(start, stop):
-        shared[:] = 0
+        for gene in range(num_genes):  # loops, here and below: array expressions take numba seconds to compile
+            shared[gene] = 0
         for position in range(indptr[target], indptr[target + 1]):
             term = indices[position]
             row = dense_row[term]
             if row >= 0:
-                shared += dense[row]
+                for gene in range(num_genes):
+                    shared[gene] += dense[row, gene]
             else:
                 for entry in range(term_indptr[term], term_indptr[term + 1]):
                     shared[term_genes[entry]] += 1
@@ -100,7 +102,8 @@ def _most_similar_block(  # type: ignore[no-untyped-def]
             best_gene[place] = source
             found = min(found + 1, keep)
         counts[target - start] = found
-        senders[end : end + found] = best_gene[:found]
-        weights[end : end + found] = best_score[:found]
+        for place in range(found):
+            senders[end + place] = best_gene[place]
+            weights[end + place] = best_score[place]
         end += found
-    return senders[:end].copy(), weights[:end].copy(), counts
+    return senders[:end], weights[:end], counts

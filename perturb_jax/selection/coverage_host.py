@@ -24,7 +24,8 @@ def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-
     for candidate in range(num_candidates):
         if end + num_nodes > len(out):
             larger = np.empty(2 * len(out) + num_nodes, np.int32)
-            larger[:end] = out[:end]
+            for entry in range(end):  # a loop, because numba takes a second to compile a slice assignment
+                larger[entry] = out[entry]
             out = larger
         first = end
         for gene in members[candidate]:
@@ -44,7 +45,7 @@ def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-
                         end += 1
             first = last
         out_indptr[candidate + 1] = end
-    return out_indptr, out[:end].copy()
+    return out_indptr, out[:end]
 
 
 @kernel
@@ -173,6 +174,17 @@ def rarity(indptr, indices, num_nodes):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _start(weights, counts):  # type: ignore[no-untyped-def]
+    covered = np.zeros(len(counts), np.bool_)
+    value = 0
+    for node in range(len(counts)):
+        if counts[node] > 0:
+            covered[node] = True
+            value += 1 if weights is None else weights[node]
+    return covered, value
+
+
+@kernel
 def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts, picks):  # type: ignore[no-untyped-def]
     """For each budget b: the least over the run's states S_i of f(S_i) + the b largest gains at S_i.
 
@@ -181,15 +193,18 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
     candidates).
     """
     num_candidates, budget = len(indptr) - 1, len(picks)
-    covered = counts > 0
-    value = np.int64(0)
-    for node in range(len(counts)):
-        if covered[node]:
-            value += 1 if weights is None else weights[node]
+    covered, value = _start(weights, counts)
     gains = np.zeros(num_candidates, np.int64)
     for candidate in range(num_candidates):
         gains[candidate] = _gain(indptr, indices, weights, counts, 0, candidate)
-    having = np.bincount(gains) if weights is None else np.zeros(1, np.int64)
+    having = np.zeros(1, np.int64)
+    if weights is None:  # how many candidates have each gain
+        largest_gain = np.int64(0)
+        for gain in gains:
+            largest_gain = max(largest_gain, gain)
+        having = np.zeros(largest_gain + 1, np.int64)
+        for gain in gains:
+            having[gain] += 1
     bounds = np.full(budget, np.iinfo(np.int64).max)
     for state in range(budget + 1):
         total = value
@@ -237,11 +252,7 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
 @kernel
 def covered_after(indptr, indices, weights, counts, picks):  # type: ignore[no-untyped-def]
     """The weight covered after each pick of an order, what `counts` covers included."""
-    covered = counts > 0
-    value = np.int64(0)
-    for node in range(len(counts)):
-        if covered[node]:
-            value += 1 if weights is None else weights[node]
+    covered, value = _start(weights, counts)
     values = np.empty(len(picks), np.int64)
     for step in range(len(picks)):
         for entry in range(indptr[picks[step]], indptr[picks[step] + 1]):
