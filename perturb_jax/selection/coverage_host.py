@@ -210,14 +210,14 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
         total = value
         size = 0
         if weights is None:
-            gain = len(having) - 1
-            left = having[gain]
-            while size < budget and gain > 0:
+            next_gain = len(having) - 1
+            left = having[next_gain]
+            while size < budget and next_gain > 0:
                 if left == 0:
-                    gain -= 1
-                    left = having[gain]
+                    next_gain -= 1
+                    left = having[next_gain]
                     continue
-                total += gain
+                total += next_gain
                 left -= 1
                 bounds[size] = min(bounds[size], total)
                 size += 1
