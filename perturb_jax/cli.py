@@ -1,5 +1,6 @@
 """The command line: it parses, calls and prints."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -98,14 +99,21 @@ def select(
     must_include: Annotated[
         Path | None, typer.Option(help="Genes that rank first and use budget.", rich_help_panel=RULES)
     ] = None,
-    exclude: Annotated[Path | None, typer.Option(help="Genes that never appear.", rich_help_panel=RULES)] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(help="Perturbations that never appear (without A, A+B still may).", rich_help_panel=RULES),
+    ] = None,
     cycles: Annotated[
         int | None,
         typer.Option(help="Rounds to divide the picks into.", show_default=str(DEFAULT_CYCLES), rich_help_panel=RULES),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="Break ties at random with this seed.", show_default="earliest first", rich_help_panel=RULES),
+        typer.Option(
+            help="Break ties at random with this seed; for random: the draw.",
+            show_default="no chance; random: 0",
+            rich_help_panel=RULES,
+        ),
     ] = None,
     graph_file: GraphFile = None,
     annotation: AnnotationFile = None,
@@ -152,8 +160,7 @@ def select(
             "exclude": exclude, "universe": universe, "graph": graph_file, "annotation": annotation,
         }  # fmt: skip
         record = plan_record(graph, request, plan, inputs, curves)
-        if candidates_go is not None:
-            record["settings"]["candidates-go"] = candidates_go
+        record["settings"] |= {"candidates-go": candidates_go, "column": column}
         paths = files.write(plan_files(graph, request, plan, record, curves))
     for warning in plan.warnings:
         err.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
@@ -252,6 +259,8 @@ def _candidate_names(path: Path | None, term: str | None, column: str | None, an
     if (path is None) == (term is None):
         given = "neither" if path is None else "both"
         raise InputError(f"expected either --candidates FILE or --candidates-go GO:ID, got {given}")
+    if path is None and column is not None:
+        raise InputError("--column: expected a table given with --candidates, got --candidates-go; leave --column away")
     if path is not None:
         return read_names(path, column)
     assert term is not None
@@ -278,6 +287,9 @@ def _step(what: str, quiet: bool) -> Iterator[None]:
 
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without a name's letters is no reason to fail
     try:
         code = typer.main.get_command(app).main(prog_name="perturb-jax", standalone_mode=False)
     except (InputError, typer.TyperException) as error:

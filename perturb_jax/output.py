@@ -29,27 +29,51 @@ class OutputDirectory:
     def __init__(self, path: str | Path, names: Iterable[str], force: bool = False):
         self.path = Path(path)
         self.names = tuple(names)
-        existing = [name for name in self.names if (self.path / name).exists()]
-        if existing and not force:
-            raise InputError(f"{self.path}: already holds {', '.join(existing)}; choose another directory or --force")
-        place = self.path
-        while not place.exists() and place != place.parent:
-            place = place.parent
+        self.force = force
         try:
+            existing = [name for name in self.names if (self.path / name).exists()]
+            if any((self.path / name).is_dir() for name in existing):
+                raise InputError(f"{self.path}: {', '.join(existing)} would replace a directory; choose another place")
+            if existing and not force:
+                raise InputError(
+                    f"{self.path}: already holds {', '.join(existing)}; choose another directory or --force"
+                )
+            place = self.path
+            while not place.exists() and place != place.parent:
+                place = place.parent
             Path(tempfile.mkdtemp(dir=place, prefix=".perturb-jax-")).rmdir()
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another directory") from None
+            raise self._refusal(error) from None
 
     def write(self, contents: Mapping[str, bytes]) -> list[Path]:
-        """Write all files beside the directory, then move them into place; returns their paths."""
+        """Write all files aside, then move them into place; returns their paths.
+
+        A new directory appears with all of its files at once. In a directory that exists each file is replaced at
+        once; they are written inside of it first, which may be another file system than its parent's.
+        """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name}-") as staging:
+            there = self.path.is_dir()
+            place = self.path if there else self.path.parent
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=place, prefix=".perturb-jax-") as staging:
+                whole = Path(staging, "whole")
+                whole.mkdir()
                 for name, content in contents.items():
-                    Path(staging, name).write_bytes(content)
-                self.path.mkdir(exist_ok=True)
-                for name in contents:
-                    Path(staging, name).replace(self.path / name)
+                    (whole / name).write_bytes(content)
+                if there:
+                    self._move_into_place(whole, contents)
+                else:
+                    whole.rename(self.path)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another directory") from None
+            raise self._refusal(error) from None
         return [self.path / name for name in contents]
+
+    def _move_into_place(self, whole: Path, names: Iterable[str]) -> None:
+        appeared = [name for name in names if (self.path / name).exists()]
+        if appeared and not self.force:
+            raise InputError(f"{self.path}: {', '.join(appeared)} appeared meanwhile; choose another directory")
+        for name in names:
+            (whole / name).replace(self.path / name)
+
+    def _refusal(self, error: OSError) -> InputError:
+        return InputError(f"{self.path}: cannot be written ({error.strerror}); choose another directory")

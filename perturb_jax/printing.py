@@ -1,6 +1,5 @@
 """What the command line prints."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import perturb_jax
 
@@ -94,23 +94,34 @@ def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
     result, nodes = record["result"], record["graph"]["nodes"]
     random = result["random"]
     lines = [
-        f"{picks} picks reach {result['covered']:,} of {nodes:,} genes ({result['covered_fraction']:.1%}); all "
-        f"candidates together reach {result['reachable from all candidates']:,}.",
+        f"{picks} picks{_with_tested(record)} reach {result['covered']:,} of {nodes:,} genes "
+        f"({result['covered_fraction']:.1%}); all candidates together reach "
+        f"{result['reachable from all candidates']:,}.",
         f"Random picks reach {random['mean']:,.0f} (mean of {len(random['covered'])} draws, {min(random['covered']):,} "
         f"to {max(random['covered']):,}), the most connected genes {result['top-degree']:,}.",
     ]
     if result["bound"] is not None:
         lines.append(
-            f"No {picks} of these candidates can reach more than {result['bound']:,}: these reach at least "
-            f"{math.floor(1000 * result['covered'] / result['bound']) / 10} % of the best possible."
+            f"No {picks} of these candidates{_with_must(record)} can reach more than {result['bound']:,}: these reach "
+            f"at least {1000 * result['covered'] // result['bound'] / 10} % of the best possible."
         )
     return lines
 
 
-def _cell(value: object) -> str:
+def _with_tested(record: Mapping[str, Any]) -> str:
+    tested = len(record["candidates"]["already tested"])
+    return f" and the {tested:,} already tested" if tested else ""
+
+
+def _with_must(record: Mapping[str, Any]) -> str:
+    must = len(record["candidates"]["must include"])
+    return f", the {must:,} must-haves among them," if must else ""
+
+
+def _cell(value: object) -> Text:
     if value is pd.NA:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+        return Text("")
+    return Text(f"{value:.4f}" if isinstance(value, float) else str(value))  # not markup, whatever is in a name
 
 
 def _some(items: Sequence[str]) -> str:

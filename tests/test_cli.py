@@ -85,6 +85,17 @@ BAD_INPUT = {
     "budget too large": (select("genes.txt", "6"), "6 picks asked for, but only 5 candidates"),
     "budget no number": (select("genes.txt", "x"), "Invalid value for '--budget'"),
     "hops 0": (select("genes.txt", "2", "--hops", "0"), "hops: expected a whole number of at least 1, got 0"),
+    "hops of a path that is too long for any graph": (select("genes.txt", "9", "--hops", str(2**70)), "9 picks asked"),
+    "seed": (select("genes.txt", "2", "--seed", "-1"), "seed: expected a whole number of at least 0, got -1"),
+    "nothing left": (
+        select("unknown.txt", "1", "--already-tested", "one.txt", "--unknown", "drop"),
+        "none can be picked",
+    ),
+    "column of no table": (
+        ["select", "--candidates-go", "GO:0003700", "--column", "x", "--budget", "1", "--out", "out"],
+        "--column: expected a table",
+    ),
+    "name too long": (select(out="x" * 300), "cannot be written"),
     "direction": (select("genes.txt", "2", "--direction", "up"), "direction: expected one of in, out, both, got 'up'"),
     "strategy": (select("genes.txt", "2", "--strategy", "x"), "strategy: expected one of graphreach"),
     "unknown what": (select("genes.txt", "2", "--unknown", "x"), "unknown: expected 'error' or 'drop', got 'x'"),
@@ -236,6 +247,70 @@ def test_the_same_command_writes_the_same_bytes(inputs: Path, tmp_path: Path) ->
     assert [result.code for result in results] == [0, 0]
     for name in ("picks.csv", "picks.json", "picks.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_every_list_reaches_the_plan_and_the_record(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "must.txt").write_text("MDM2\n")
+    (tmp_path / "not.txt").write_text("MYC\n")
+    (tmp_path / "table.csv").write_text("a,b\nTP53,GATA1\nMYC,AARS\nGATA1,KLF1\n")
+    files = {
+        "already-tested": str(inputs / "one.txt"), "must-include": "must.txt", "exclude": "not.txt",
+        "universe": str(inputs / "universe.txt"),
+    }  # fmt: skip
+    lists = [part for option, path in files.items() for part in ("--" + option, path)]
+    budget = ["--budget", "3", "--cycles", "2"]
+    results = run(
+        tmp_path,
+        ["select", "--candidates", str(inputs / "genes.txt"), *budget, *lists, "--out", "a"],
+        ["select", "--candidates", "table.csv", "--column", "b", *budget, *lists[-2:], "--out", "b"],
+        ["graph", "--graph", str(inputs / "edges.csv"), "--universe", str(inputs / "genes.txt"), "--json"],
+        ["graph", "--namespaces", "MF", "--universe", str(inputs / "universe.txt"), "--json"],
+    )
+    assert [result.code for result in results] == [0] * 4, results
+    picks = pd.read_csv(tmp_path / "a" / "picks.csv")
+    assert picks["gene"][0] == "MDM2"
+    assert set(picks["gene"]) == {"MDM2", "GATA1", "AARS1"}
+    assert picks["cycle"].tolist() == [1, 1, 2]
+    record = json.loads((tmp_path / "a" / "picks.json").read_text())
+    assert {option: value["path"] for option, value in record["inputs"].items()} == {
+        "candidates": str(inputs / "genes.txt"),
+        **files,
+    }
+    result = record["result"]
+    assert result["covered_fraction"] == result["covered"] / record["graph"]["nodes"]
+    assert result["top-degree"] >= result["covered before"] > 0
+    assert record["candidates"]["chosen from"] == 2
+    assert set(pd.read_csv(tmp_path / "b" / "picks.csv")["gene"]) == {"GATA1", "AARS1", "KLF1"}
+    assert json.loads(results[2].out)["graph"]["nodes"] == 5
+    assert json.loads(results[3].out)["graph"]["namespaces"] == "MF"
+
+
+def test_an_interrupt_is_exit_code_130_and_nothing_written(tmp_path: Path) -> None:
+    code = (
+        "import sys, perturb_jax.cli as cli\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "cli.make_plan = stop\n"
+        "sys.argv = ['perturb-jax', 'select', '--candidates', 'g', '--universe', 'g', '--budget', '1', '--out', 'o']\n"
+        "cli.main()"
+    )
+    (tmp_path / "g").write_text("TP53\nMYC\n")
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert process.returncode == 130
+    assert "Traceback" not in process.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+
+
+def test_letters_that_the_terminal_lacks(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "g.txt").write_text("TP53\nM\u00fcller\n", encoding="utf-8")
+    process = subprocess.run(
+        [
+            Path(sys.executable).with_name("perturb-jax"), "select", "--candidates", "g.txt", "--unknown", "drop",
+            "--budget", "1", "--universe", inputs / "universe.txt", "--out", "o",
+        ],
+        cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert "M\\xfcller" in process.stdout
 
 
 def test_help_has_an_example_for_each_command() -> None:

@@ -1,6 +1,7 @@
 """The pictures. They only draw what is handed to them."""
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.evaluation.coverage_curves import CoverageCurves, band
 
@@ -36,6 +38,7 @@ def coverage_figure(
     curves: CoverageCurves,
     num_nodes: int,
     label: str,
+    bound_label: str = "no selection can reach more",
 ) -> bytes:
     """Coverage and marginal gains against the number of picks, as a PNG.
 
@@ -48,34 +51,36 @@ def coverage_figure(
         curves: the baselines.
         num_nodes: nodes of the graph, for the share on the right axis.
         label: the strategy's name in the legend.
+        bound_label: what the certificate says, in the legend.
     """
-    with _canvas(title, (10, 4.4)) as (figure, output):
+    with _canvas(title, (10.0, 4.4)) as (figure, output):
         left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
-        _draw_coverage(left, covered, bounds, curves, num_nodes, label)
+        _draw_coverage(left, covered, bounds, curves, num_nodes, label, bound_label)
         _draw_gains(right, gains, curves)
         for axes in (left, right):
             _mark_layers(axes, layers)
             for axis in (axes.xaxis, axes.yaxis):
                 axis.get_major_locator().set_params(integer=True)
+                axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     return output.getvalue()
 
 
 def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees: Int[np.ndarray, " nodes"]) -> bytes:
     """How many genes have how many edges, in and out, as a PNG."""
-    with _canvas(title, (10, 3.8)) as (figure, output):
+    with _canvas(title, (10.0, 3.8)) as (figure, output):
         left, right = figure.subplots(1, 2)
         left.hist(in_degrees, bins=np.arange(in_degrees.max(initial=0) + 2) - 0.5, color=SELECTION)
         left.set(title=f"In-degree: {_summary(in_degrees)}", xlabel="genes that a gene reads", yscale="log")
         left.set_ylabel("genes")
         degrees = np.sort(out_degrees[out_degrees > 0])
         right.step(degrees, np.arange(len(degrees), 0, -1), where="post", color=DEGREE, linewidth=2.2)
-        right.set(
-            title=f"Out-degree: {_summary(out_degrees)}", xlabel="genes that read a gene", xscale="log", yscale="log"
-        )
+        right.set(title=f"Out-degree: {_summary(out_degrees)}", xlabel="genes that read a gene")
+        if len(degrees):  # a log axis needs a number above 0
+            right.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * degrees[-1]), ylim=(0.8, 1.25 * len(degrees)))
         right.set_ylabel("genes with at least so many")
-        right.set_yscale("log")
         left.set_ylim(bottom=0.8)
+        left.xaxis.get_major_locator().set_params(integer=True)
     return output.getvalue()
 
 
@@ -90,22 +95,29 @@ def _canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.
     with mpl.rc_context(_STYLE):
         figure = Figure(size, layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        figure.suptitle(textwrap.fill(title, 115), x=0.01, ha="left", fontsize=12, parse_math=False)
         yield figure, output
         figure.savefig(output, format="png", metadata={"Software": None})
 
 
 def _draw_coverage(
-    axes: Axes, covered: np.ndarray, bounds: np.ndarray, curves: CoverageCurves, num_nodes: int, label: str
+    axes: Axes,
+    covered: np.ndarray,
+    bounds: np.ndarray,
+    curves: CoverageCurves,
+    num_nodes: int,
+    label: str,
+    bound_label: str,
 ) -> None:
     picks = np.arange(len(covered))
     mean, low, high = band(curves.random)
     axes.fill_between(picks, low, high, color=RANDOM, alpha=0.25, linewidth=0)
+    axes.plot(picks, covered, color=SELECTION, linewidth=2.6, label=label)  # below the thin lines, which stay visible
     axes.plot(picks, mean, color=RANDOM, linestyle=":", label=f"random (mean and range of {len(curves.random)} draws)")
     axes.plot(picks, curves.top_degree, color=DEGREE, linestyle="-.", label="most connected (out-degree)")
-    axes.plot(picks, covered, color=SELECTION, linewidth=2.2, label=label)
     if np.isfinite(bounds).any():
-        axes.plot(picks[1:], bounds, color=BOUND, linestyle="--", linewidth=1, label="no selection can reach more")
+        marker = "_" if np.isfinite(bounds).sum() == 1 else ""
+        axes.plot(picks[1:], bounds, color=BOUND, linestyle="--", linewidth=1, marker=marker, label=bound_label)
     axes.set(title="Genes reached", xlabel="perturbations picked", ylabel="genes of the graph", xlim=(0, picks[-1]))
     axes.set_ylim(bottom=0)
     share = axes.secondary_yaxis(
@@ -116,9 +128,12 @@ def _draw_coverage(
 
 def _draw_gains(axes: Axes, gains: np.ndarray, curves: CoverageCurves) -> None:
     picks = np.arange(1, len(gains) + 1)
-    axes.plot(picks, np.diff(curves.random.mean(0)), color=RANDOM, linestyle=":")
-    axes.plot(picks, gains, color=SELECTION, linewidth=2.2, drawstyle="steps-mid")
-    axes.set(title="What each pick adds", xlabel="pick", ylabel="genes newly reached", xlim=(0, len(gains) + 1))
+    edges = np.arange(len(gains) + 1) + 0.5
+    axes.stairs(gains, edges, baseline=None, color=SELECTION, linewidth=2.2)
+    axes.plot(picks, np.diff(curves.random.mean(0)), color=RANDOM, linestyle=":", marker="." if len(gains) == 1 else "")
+    axes.set(
+        title="What each pick adds", xlabel="pick", ylabel="genes newly reached in the layer", xlim=(0, len(gains) + 1)
+    )
     axes.set_ylim(bottom=0)
 
 

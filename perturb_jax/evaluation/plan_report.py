@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from perturb_jax.evaluation.coverage_curves import RANDOM_DRAWS, CoverageCurves, baseline_curves
 from perturb_jax.evaluation.figures import coverage_figure
@@ -57,7 +58,7 @@ def plan_record(
             "covered": covered,
             "covered_fraction": covered / graph.num_nodes,
             "reachable from all candidates": curves.reachable,
-            "bound": None if bound is np.nan or str(bound) == "<NA>" else int(bound),
+            "bound": None if pd.isna(bound) else int(bound),
             "first rank of each cover layer": starts,
             "random": {
                 "seeds": list(range(RANDOM_DRAWS)),
@@ -96,6 +97,7 @@ def plan_files(
         curves,
         graph.num_nodes,
         request.strategy,
+        "no more with the must-haves" if len(plan.must) else "no selection can reach more",
     )
     table = plan.table.to_csv(index=False, lineterminator="\n")
     return {

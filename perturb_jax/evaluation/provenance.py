@@ -11,10 +11,12 @@ from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.output import sha256_of
 
 
-def checksums(inputs: Mapping[str, Path | None]) -> dict[str, dict[str, str]]:
-    """The files that were read, by the option that named them, with their SHA-256."""
+def checksums(inputs: Mapping[str, Path | None]) -> dict[str, dict[str, str | None]]:
+    """The files that were read, by the option that named them, with their SHA-256; None for a pipe, read only once."""
     return {
-        option: {"path": str(path), "sha256": sha256_of(path)} for option, path in inputs.items() if path is not None
+        option: {"path": str(path), "sha256": sha256_of(path) if path.is_file() else None}
+        for option, path in inputs.items()
+        if path is not None
     }
 
 

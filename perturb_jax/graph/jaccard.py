@@ -48,7 +48,7 @@ def most_similar(
             term_genes,
             dense_row,
             dense,
-            neighbors + 1,
+            min(neighbors, num_genes) + 1,
             min_jaccard,
             start,
             stop,

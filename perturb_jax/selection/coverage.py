@@ -64,13 +64,16 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
     weight never becomes 0.
 
     Raises:
-        InputError: weights that are negative, infinite or NaN.
+        InputError: weights that are negative, infinite or NaN, or whose sum is infinite.
     """
     weights = np.asarray(weights, np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         bad = weights[~(np.isfinite(weights) & (weights >= 0))][0]
         raise InputError(f"weights: expected finite numbers >= 0, got {bad}; correct or leave out such nodes")
-    total = weights.sum()
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise InputError("weights: expected a finite sum, got an infinite one; divide them by their largest")
     whole = bool((weights == np.rint(weights)).all()) and total <= _TOTAL_WEIGHT
     if whole:
         return weights.astype(np.int32), 1.0

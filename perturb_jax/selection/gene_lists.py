@@ -7,7 +7,7 @@ import pandas as pd
 
 from perturb_jax.errors import InputError
 from perturb_jax.graph.edge_list import read_csv
-from perturb_jax.screen.conditions import perturbed_genes
+from perturb_jax.screen.conditions import CONTROL_NAMES, perturbed_genes
 
 NAME_COLUMNS = (
     "gene", "symbol", "gene_symbol", "gene_name", "condition", "perturbation", "target", "target_gene",
@@ -25,6 +25,8 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
     * ``.h5ad``: the perturbations of a screen, each once, in sorted order, controls left out; the cells are not read.
     * anything else: text, one name per line; lines that start with ``#`` are comments.
 
+    In each, "A+ctrl" is "A".
+
     Args:
         path: the file.
         column: the table's or the cells' column with the names; None: the one that is called like `NAME_COLUMNS`.
@@ -36,16 +38,16 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if _CELLS in suffixes:
         return _names_of_cells(path, column)
-    if any(suffix in _TABLES for suffix in suffixes):
+    is_table = any(suffix in _TABLES for suffix in suffixes)
+    if is_table:
         table = read_csv(path)
         names = table[_choose_column(path, table, column)].astype(str).str.strip().tolist()
-        first_row = 2
     else:
         if column is not None:
             raise InputError(f"{path}: a text file has no columns; leave --column away or give a .csv file")
-        names, first_row = _lines(path), 1
-    _refuse_blank(path, names, first_row)
-    return [name for name in names if not name.startswith("#")]
+        names = _lines(path)
+    _refuse_blank(path, names, first_row=2 if is_table else 1)
+    return [_without_control(name) for name in names if is_table or not name.startswith("#")]
 
 
 def _lines(path: Path) -> list[str]:
@@ -60,6 +62,8 @@ def _lines(path: Path) -> list[str]:
     if "\0" in text:
         raise InputError(f"{path}: not a text file; expected one gene name per line")
     lines = [line.strip() for line in text.rstrip().splitlines()]
+    if lines and all(line.startswith("#") for line in lines):
+        raise InputError(f"{path}: only comments; expected at least one gene name")
     for number, line in enumerate(lines, start=1):
         if not line.startswith("#") and ("," in line or "\t" in line):
             raise InputError(
@@ -75,6 +79,13 @@ def _refuse_blank(path: Path, names: Sequence[str], first_row: int) -> None:
     for number, name in enumerate(names, start=first_row):
         if not name:
             raise InputError(f"{path}: line {number} is blank; remove it or write the gene's name")
+
+
+def _without_control(name: str) -> str:
+    """What "A+ctrl" means, how some screens write it: "A"; a control alone stays what it is."""
+    if "+" not in name or not CONTROL_NAMES & {part.strip().lower() for part in name.split("+")}:
+        return name
+    return "+".join(perturbed_genes(name)) or name
 
 
 def _choose_column(path: Path, table: pd.DataFrame, column: str | None) -> str:

@@ -62,7 +62,7 @@ def graphreach(
 
     Raises:
         InputError: unknown, repeated or malformed names; a budget below 1 or above the number of candidates; hops
-            below 1; another direction or method; weights that cannot be used.
+            below 1; a seed below 0; another direction or method; weights that cannot be used.
 
     Complexity: reach sets O(edges visited); host greedy O(entries + evaluations x reach), certificate O(entries +
         budget x (budget + largest gain)); JAX O(budget x candidates x nodes) and as many bytes as the mask has entries.
@@ -79,6 +79,7 @@ def graphreach(
         raise InputError(f"ties: expected one of {', '.join(TIES)}, got {ties!r}")
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    check_seed(seed)
     selected = tuple(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))
@@ -119,6 +120,12 @@ def tie_order(
 def cover_counts(sets: ReachSets) -> Int[np.ndarray, " nodes"]:
     """How many of the sets cover each node."""
     return np.bincount(sets.indices, minlength=sets.num_nodes).astype(np.int32)
+
+
+def check_seed(seed: int | None) -> None:
+    """Refuse a seed that is neither None nor a whole number of at least 0."""
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
+        raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
 
 
 def check_budget(budget: int, available: int) -> None:

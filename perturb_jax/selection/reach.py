@@ -80,7 +80,9 @@ def reach_mask(
     """`reach`, for candidates given as node numbers."""
     check_hops(hops)
     here, there = walk_edges(graph, direction)
-    return _reach(jnp.asarray(members), jnp.asarray(here), jnp.asarray(there), hops, graph.num_nodes)
+    return _reach(
+        jnp.asarray(members), jnp.asarray(here), jnp.asarray(there), min(hops, graph.num_nodes), graph.num_nodes
+    )
 
 
 def reach_sets(
@@ -92,7 +94,7 @@ def reach_sets(
     """The same sets as `reach`, sparse, by breadth-first search on the host: O(edges visited) per candidate."""
     check_hops(hops)
     here, there = walk_edges(graph, direction)
-    indptr, indices = breadth_first(*group_by(here, there, graph.num_nodes), members, hops)
+    indptr, indices = breadth_first(*group_by(here, there, graph.num_nodes), members, min(hops, graph.num_nodes))
     return ReachSets(indptr, indices, graph.num_nodes)
 
 

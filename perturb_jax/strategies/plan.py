@@ -1,7 +1,7 @@
 """A screen's plan: candidates, must-haves and what was tested before, turned into ranked picks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ class Request:
         direction: "in", "out" or "both".
         must_include: these rank first, in the strategy's order.
         already_tested: these count as covered and never appear.
-        exclude: these never appear.
+        exclude: these never appear; without "A", "A+B" still may.
         cycles: rounds into which the picks are divided, the earlier ones larger by one where it does not come out
             even; None: five, or one per pick where there are fewer.
         seed: for ties, and for random strategies.
@@ -128,7 +128,16 @@ def _select(
             picks = strategy(graph, candidates.labels, budget, request.hops, request.direction, covered, request.seed)
             covered += picks.genes
             selections.append(picks)
+    if len(selections) == 2:
+        selections[0] = _within_layer(selections[0], int(selections[1].layers[0]))
     return tuple(selections)
+
+
+def _within_layer(picks: Selection, layer: int) -> Selection:
+    """Must-haves beside the rest: while the rest still fills `layer`, those that begin a later one gain 0 in it."""
+    return replace(
+        picks, layers=np.minimum(picks.layers, layer), gains=np.where(picks.layers > layer, 0.0, picks.gains)
+    )
 
 
 def _table(selections: tuple[Selection, ...], cycle: np.ndarray, num_nodes: int, must_haves: int) -> pd.DataFrame:
@@ -161,6 +170,10 @@ def _check_budget(budget: int, must: int, pool: int) -> None:
         raise InputError(f"budget: expected a whole number of at least 1, got {budget}")
     if budget < must:
         raise InputError(f"budget: {budget} is less than the {must} must-include genes; raise the budget")
+    if must + pool == 0:
+        raise InputError(
+            "candidates: none can be picked: all are left out as unknown, already tested or excluded; add candidates"
+        )
     if budget > must + pool:
         raise InputError(
             f"budget: {budget} picks asked for, but only {must + pool} candidates can be picked (already tested and "
@@ -175,12 +188,11 @@ def _refuse_overlap(one_name: str, one: Candidates, other_name: str, other: Cand
 
 
 def _warnings(graph: KnowledgeGraph, must: Candidates, pool: Candidates) -> tuple[str, ...]:
-    is_candidate = np.zeros(graph.num_nodes + 1, bool)
+    is_candidate = np.zeros(graph.num_nodes + 1, bool)  # the last for NO_MEMBER, which no edge names
     is_candidate[pool.members] = True
     is_candidate[must.members] = True
-    is_candidate[-1] = False
     senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
     between = is_candidate[senders] & is_candidate[receivers] & (senders != receivers)
     if between.any():
         return ()
-    return ("the graph has no edge between two candidates: each mostly covers itself, so the order says little",)
+    return ("the graph has no edge between two candidates: check that graph and candidates belong together",)

@@ -6,7 +6,7 @@ import numpy as np
 
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.selection.candidates import without
-from perturb_jax.selection.graphreach import check_budget
+from perturb_jax.selection.graphreach import check_budget, check_seed
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.order import as_selection
 
@@ -23,8 +23,9 @@ def random(
     """Pick `budget` candidates uniformly at random; `seed` None means 0. `hops` and `direction` only measure coverage.
 
     Raises:
-        InputError: names or a budget that cannot be used.
+        InputError: names, a budget or a seed that cannot be used.
     """
+    check_seed(seed)
     selected = tuple(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))

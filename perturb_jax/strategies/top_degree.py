@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.selection.candidates import NO_MEMBER, Candidates, without
-from perturb_jax.selection.graphreach import check_budget
+from perturb_jax.selection.graphreach import check_budget, check_seed
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.order import as_selection
 
@@ -27,8 +27,9 @@ def top_degree(
     Ties go to the earliest candidate, with `seed` to a seeded random one. `hops` and `direction` only measure coverage.
 
     Raises:
-        InputError: names or a budget that cannot be used.
+        InputError: names, a budget or a seed that cannot be used.
     """
+    check_seed(seed)
     selected = tuple(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))

@@ -18,6 +18,10 @@ def test_curves_are_the_strategies_under_the_same_conditions() -> None:
     curves = baseline_curves(GRAPH, first, pool, tested, budget=4, hops=2, direction="both")
     assert curves.random.shape == (RANDOM_DRAWS, 5)
     assert curves.before == np.asarray(pj.reach(GRAPH, "G9", 2, "both")).sum()
+    assert (curves.random[:, 0] == curves.before).all()
+    assert curves.top_degree[0] == curves.before
+    with_first = np.asarray(pj.reach(GRAPH, ["G9", "G4"], 2, "both")).any(0).sum()
+    assert (curves.random[:, 1] == with_first).all()
     for draw, curve in enumerate(curves.random):
         picks = STRATEGIES["random"](GRAPH, pool.labels, 3, 2, "both", ["G9", "G4"], seed=draw)
         assert curve[2:].tolist() == picks.values.tolist()

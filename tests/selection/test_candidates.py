@@ -51,3 +51,12 @@ def test_dropped_candidates_are_reported() -> None:
     pool = parse_candidates(GRAPH, ["G0+X", "G1", "Y"], unknown="drop")
     assert pool.labels == ("G1",)
     assert set(pool.dropped) == {"G0+X", "Y"}
+
+
+def test_two_names_of_one_gene_in_different_combinations() -> None:
+    graph = pj.load_go_graph(["AARS1", "TP53", "MDM2"])
+    assert parse_candidates(graph, ["AARS+TP53", "AARS1+MDM2"]).labels == ("AARS1+TP53", "AARS1+MDM2")
+
+
+def test_a_dropped_combination_says_which_gene_was_unknown() -> None:
+    assert parse_candidates(GRAPH, ["G0+X", "G1"], "drop").dropped == {"G0+X": "X not in the graph"}

@@ -185,3 +185,8 @@ def test_fixed_point_leaves_whole_numbers_alone() -> None:
 def test_weights_that_cannot_be_used(bad: float) -> None:
     with pytest.raises(pj.InputError, match="weights: expected finite numbers >= 0"):
         fixed_point(np.array([1.0, bad]))
+
+
+def test_weights_whose_sum_is_infinite() -> None:
+    with pytest.raises(pj.InputError, match="weights: expected a finite sum"):
+        fixed_point(np.full(2, 1e308))

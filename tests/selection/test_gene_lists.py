@@ -106,3 +106,18 @@ def test_columns_that_do_not_exist_or_make_no_sense(tmp_path: Path) -> None:
 def test_cells_that_are_all_controls(tmp_path: Path) -> None:
     with pytest.raises(pj.InputError, match="only controls"):
         read_names(cells(tmp_path / "c.h5ad", condition=["ctrl", "ctrl"]))
+
+
+def test_controls_within_combinations_are_left_out_of_text_and_tables(tmp_path: Path) -> None:
+    assert read_names(write(tmp_path / "t.txt", "KLF1+ctrl\nctrl+MYC\nA+B\nctrl\n")) == ["KLF1", "MYC", "A+B", "ctrl"]
+    assert read_names(write(tmp_path / "t.csv", "condition\nKLF1+ctrl\n")) == ["KLF1"]
+
+
+def test_comments_alone_are_no_names_and_tables_have_none(tmp_path: Path) -> None:
+    with pytest.raises(pj.InputError, match="only comments; expected at least one gene name"):
+        read_names(write(tmp_path / "t.txt", "# a\n# b\n"))
+    assert read_names(write(tmp_path / "t.csv", "gene\n#1\nTP53\n")) == ["#1", "TP53"]
+
+
+def test_capital_suffixes(tmp_path: Path) -> None:
+    assert read_names(write(tmp_path / "T.CSV", "gene,score\nTP53,1\n")) == ["TP53"]

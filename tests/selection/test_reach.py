@@ -84,3 +84,10 @@ def test_more_hops_do_not_recompile() -> None:
 def test_hops_that_are_not_a_positive_whole_number(hops: int) -> None:
     with pytest.raises(pj.InputError, match="hops: expected a whole number"):
         reach_sets(graph_of(3, []), np.zeros((1, 1), np.int32), hops)
+
+
+@pytest.mark.parametrize("hops", [2**40, 2**70])
+def test_hops_beyond_any_path_end(hops: int) -> None:
+    graph = graph_of(3, [(0, 1), (1, 2)])
+    assert np.asarray(pj.reach(graph, "G2", hops)).all()
+    assert len(reach_sets(graph, np.array([[2]], np.int32), hops).indices) == 3

@@ -102,3 +102,41 @@ def test_combinations_in_every_list() -> None:
     )
     assert genes(plan.table)[0] == "G6+G7"
     assert set(genes(plan.table)[1:]) == {"G2", "G5"}
+
+
+def test_a_must_have_that_reaches_nothing_new_begins_no_layer_while_the_rest_still_does() -> None:
+    graph = graph_of(6, [(0, 1), (2, 3)])
+    plan = make_plan(graph, Request([f"G{i}" for i in range(6)], 4, must_include=["G1", "G0"]))
+    assert genes(plan.table)[:2] == ["G1", "G0"]
+    assert plan.table["layer"].tolist() == [1, 1, 1, 1]
+    assert plan.table["gain"].tolist() == plan.table["covered"].diff().fillna(2).tolist()
+
+
+def test_the_seed_decides_ties_of_the_plan() -> None:
+    graph = graph_of(8, [])
+    orders = {tuple(genes(make_plan(graph, Request(NAMES[:8], 8, seed=seed)).table)) for seed in range(10)}
+    assert len(orders) > 5
+
+
+def test_edges_that_count_for_the_warning() -> None:
+    graph = graph_of(4, [(0, 0), (1, 3)])
+    assert make_plan(graph, Request(["G0", "G1"], 1)).warnings  # a self-loop is no edge between two
+    assert not make_plan(graph, Request(["G1"], 2, must_include=["G3"])).warnings
+    assert make_plan(graph, Request(["G0+G2", "G1"], 2)).warnings  # the last gene is no member of a combination
+
+
+def test_a_budget_of_must_haves_and_one_less() -> None:
+    assert len(make_plan(GRAPH, Request([], 2, must_include=["G3", "G6"])).table) == 2
+    with pytest.raises(pj.InputError, match="1 is less than the 2 must-include"):
+        make_plan(GRAPH, Request(NAMES, 1, must_include=["G3", "G6"]))
+
+
+def test_nothing_left_to_choose_from_says_so() -> None:
+    for request in (Request(["X"], 1, unknown="drop"), Request(["G1"], 1, already_tested=["G1"])):
+        with pytest.raises(pj.InputError, match="candidates: none can be picked"):
+            make_plan(GRAPH, request)
+
+
+def test_old_symbols_are_reported_from_every_list() -> None:
+    graph = pj.load_go_graph(["AARS1", "TP53", "MDM2", "MYC"])
+    assert make_plan(graph, Request(["TP53"], 1, exclude=["AARS"])).renamed == {"AARS": "AARS1"}

@@ -55,3 +55,34 @@ def test_random_differs_between_seeds_and_draws_every_candidate() -> None:
 def test_top_degree_counts_readers_without_self_loops() -> None:
     picks = STRATEGIES["top-degree"](GRAPH, None, 8)
     assert picks.genes == ("G0", "G4", "G6", "G1", "G2", "G3", "G5", "G7")
+
+
+@every_strategy
+@pytest.mark.parametrize("seed", [-1, True])
+def test_a_seed_that_is_no_whole_number_from_0_is_refused(strategy: Strategy, seed: int) -> None:
+    with pytest.raises(pj.InputError, match="seed: expected a whole number"):
+        strategy(GRAPH, POOL, 2, seed=seed)
+
+
+def test_random_without_a_seed_is_seed_0() -> None:
+    picks = [STRATEGIES["random"](GRAPH, POOL, 5, seed=seed).genes for seed in (None, None, 0)]
+    assert picks[0] == picks[1] == picks[2]
+
+
+def test_a_combination_s_degree_is_the_sum_over_its_genes() -> None:
+    graph = graph_of(7, [(0, 4), (0, 5), (1, 4), (1, 6), (2, 3), (2, 4), (2, 5)])
+    assert STRATEGIES["top-degree"](graph, ["G2", "G3", "G0+G1"], 2).genes == ("G0+G1", "G2")
+
+
+def test_top_degree_breaks_ties_by_the_seed() -> None:
+    graph = graph_of(6, [])
+    orders = {STRATEGIES["top-degree"](graph, None, 6, seed=seed).genes for seed in range(20)}
+    assert len(orders) > 10
+
+
+@pytest.mark.parametrize("name", ["random", "top-degree"])
+def test_gains_of_a_given_order_count_from_what_is_covered(name: str) -> None:
+    picks = STRATEGIES[name](GRAPH, POOL, 4, selected=["G0"], seed=2)
+    start = np.asarray(pj.reach(GRAPH, "G0")).sum()
+    assert picks.gains.tolist() == np.diff(picks.values, prepend=start).tolist()
+    assert np.isnan(picks.bounds).all()
