@@ -9,6 +9,7 @@ from perturb_jax.graph.annotation import Annotation
 from perturb_jax.kernels import group_by, kernel
 
 _BLOCKS_PER_CORE = 8
+_GENES_PER_CORE = 4000  # with fewer, a second thread costs more than it does
 
 
 def most_similar(
@@ -37,7 +38,7 @@ def most_similar(
     dense = np.zeros((len(common), num_genes), np.int16 if small else np.int32)
     for row, term in enumerate(common):
         dense[row, term_genes[term_indptr[term] : term_indptr[term + 1]]] = 1
-    cores = cpu_count() or 1
+    cores = min(cpu_count() or 1, 1 + num_genes // _GENES_PER_CORE)
     bounds = np.linspace(0, num_genes, min(num_genes, cores * _BLOCKS_PER_CORE) + 1).astype(np.int64)
 
     def block(start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -122,7 +122,7 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
     picks = np.empty(budget, np.int64)
     gains = np.zeros(budget, np.int64)
     layers = np.ones(budget, np.int32)
-    level = np.int32(0)
+    level, root = np.int32(0), np.int64(0)  # typed: numba compiles a function again for each literal
     size = _refill(indptr, indices, weights, counts, level, taken, order, heap)
     evaluations = size
     for step in range(budget):
@@ -144,7 +144,7 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
             evaluations += 1
             fresh_at[top] = step
             heap[0] = (gain << 32) | (last - place)
-            _sift_down(heap, 0, size)
+            _sift_down(heap, root, size)
         picks[step] = top
         gains[step] = heap[0] >> 32
         layers[step] = level + 1
@@ -153,7 +153,7 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
             counts[indices[entry]] += 1
         size -= 1
         heap[0] = heap[size]
-        _sift_down(heap, 0, size)
+        _sift_down(heap, root, size)
     return picks, gains, layers, evaluations
 
 
@@ -194,9 +194,10 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
     """
     num_candidates, budget = len(indptr) - 1, len(picks)
     covered, value = _start(weights, counts)
+    first_level = np.int32(0)
     gains = np.zeros(num_candidates, np.int64)
     for candidate in range(num_candidates):
-        gains[candidate] = _gain(indptr, indices, weights, counts, 0, candidate)
+        gains[candidate] = _gain(indptr, indices, weights, counts, first_level, candidate)
     having = np.zeros(1, np.int64)
     if weights is None:  # how many candidates have each gain
         largest_gain = np.int64(0)
