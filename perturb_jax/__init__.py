@@ -7,8 +7,10 @@ from perturb_jax.graph.edge_list import edge_table, graph_from_edges
 from perturb_jax.graph.go import load_go_graph
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.selection.graphreach import graphreach
+from perturb_jax.selection.maxspec import maxspec
 from perturb_jax.selection.reach import reach
 from perturb_jax.selection.selection import Selection
+from perturb_jax.selection.spectral_norm import spectral_norm
 
 __version__ = "0.1.0"
 
@@ -22,6 +24,8 @@ __all__ = [
     "graphreach",
     "human_annotation",
     "load_go_graph",
+    "maxspec",
     "reach",
     "read_annotation",
+    "spectral_norm",
 ]

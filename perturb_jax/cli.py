@@ -18,33 +18,42 @@ from perturb_jax.errors import InputError
 from perturb_jax.evaluation.graph_report import describe_graph, graph_picture
 from perturb_jax.evaluation.plan_report import FILES, plan_curves, plan_files, plan_record
 from perturb_jax.graph.annotation import Annotation
-from perturb_jax.graph.knowledge_graph import DIRECTIONS
 from perturb_jax.options import (
     OUTPUT,
-    RULES,
+    AlreadyTested,
     AnnotationFile,
     AsJson,
     CandidatesFile,
     CandidatesGo,
     Column,
+    Cycles,
+    Direction,
     DropEvidence,
     Evidence,
+    Exclude,
     Force,
     GraphFile,
+    Hops,
     MinJaccard,
+    MustInclude,
     Namespaces,
     Neighbors,
+    Normalization,
     Out,
     Quiet,
+    Seed,
+    Sense,
+    Strategy,
+    Symmetric,
+    Ties,
     Universe,
     Unknown,
-    complete,
+    Unweighted,
 )
 from perturb_jax.output import OutputDirectory
 from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.selection.gene_lists import read_names
-from perturb_jax.strategies import STRATEGIES
-from perturb_jax.strategies.plan import DEFAULT_CYCLES, Request, make_plan
+from perturb_jax.strategies.plan import Request, make_plan
 
 GRAPH_FILES = ("graph.json", "graph.png")
 EDGES_FILE = "edges.csv"
@@ -77,45 +86,19 @@ def select(
     candidates_go: CandidatesGo = None,
     column: Column = None,
     unknown: Unknown = "error",
-    strategy: Annotated[
-        str,
-        typer.Option(
-            help=f"One of {', '.join(STRATEGIES)}.", autocompletion=complete(*STRATEGIES), rich_help_panel=RULES
-        ),
-    ] = "graphreach",
-    hops: Annotated[
-        int, typer.Option(help="Graph-convolution layers of the model that will be trained.", rich_help_panel=RULES)
-    ] = 1,
-    direction: Annotated[
-        str,
-        typer.Option(
-            help="A gene reaches what it reads ('in'), what reads it ('out'), or 'both'.",
-            autocompletion=complete(*DIRECTIONS),
-            rich_help_panel=RULES,
-        ),
-    ] = "in",
-    already_tested: Annotated[
-        Path | None, typer.Option(help="Genes that count as covered and never appear.", rich_help_panel=RULES)
-    ] = None,
-    must_include: Annotated[
-        Path | None, typer.Option(help="Genes that rank first and use budget.", rich_help_panel=RULES)
-    ] = None,
-    exclude: Annotated[
-        Path | None,
-        typer.Option(help="Perturbations that never appear (without A, A+B still may).", rich_help_panel=RULES),
-    ] = None,
-    cycles: Annotated[
-        int | None,
-        typer.Option(help="Rounds to divide the picks into.", show_default=str(DEFAULT_CYCLES), rich_help_panel=RULES),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Break ties at random with this seed; for random: the draw.",
-            show_default="no chance; random: 0",
-            rich_help_panel=RULES,
-        ),
-    ] = None,
+    strategy: Strategy = "graphreach",
+    hops: Hops = 1,
+    direction: Direction = "in",
+    already_tested: AlreadyTested = None,
+    must_include: MustInclude = None,
+    exclude: Exclude = None,
+    cycles: Cycles = None,
+    seed: Seed = None,
+    ties: Ties = None,
+    normalization: Normalization = None,
+    sense: Sense = None,
+    symmetric: Symmetric = False,
+    unweighted: Unweighted = False,
     graph_file: GraphFile = None,
     annotation: AnnotationFile = None,
     universe: Universe = None,
@@ -137,6 +120,8 @@ def select(
     with _step("Reading the names", quiet):
         known = _annotation(graph_file, annotation, evidence, drop_evidence)
         names = _candidate_names(candidates, candidates_go, column, known)
+        given: dict[str, str | bool | None] = {"ties": ties, "normalization": normalization, "sense": sense}
+        given |= {"symmetric": symmetric or None, "weighted": False if unweighted else None}
         request = Request(
             candidates=names,
             budget=budget,
@@ -148,21 +133,22 @@ def select(
             exclude=_optional_names(exclude),
             cycles=cycles,
             seed=seed,
+            options={name: value for name, value in given.items() if value is not None},
             unknown=unknown,  # type: ignore[arg-type]
         )
     with _step("Building the graph", quiet):
         graph = _graph(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
     with _step("Choosing", quiet):
         plan = make_plan(graph, request)
-        curves = plan_curves(graph, request, plan)
+        curves, norms = plan_curves(graph, request, plan)
     with _step("Writing", quiet):
         inputs = {
             "candidates": candidates, "already-tested": already_tested, "must-include": must_include,
             "exclude": exclude, "universe": universe, "graph": graph_file, "annotation": annotation,
         }  # fmt: skip
-        record = plan_record(graph, request, plan, inputs, curves)
+        record = plan_record(graph, request, plan, inputs, curves, norms)
         record["settings"] |= {"candidates-go": candidates_go, "column": column}
-        paths = files.write(plan_files(graph, request, plan, record, curves))
+        paths = files.write(plan_files(graph, request, plan, record, curves, norms))
     for warning in plan.warnings:
         err.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:

@@ -5,6 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from perturb_jax.graph.knowledge_graph import DIRECTIONS
+from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.plan import DEFAULT_CYCLES
+
 GRAPH, RULES, OUTPUT = "Knowledge graph", "Rules of the choice", "Output"
 
 
@@ -68,3 +72,69 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print no report, only warnings and errors.", rich_help_panel=OUTPUT)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.", rich_help_panel=OUTPUT)]
+Strategy = Annotated[
+    str,
+    typer.Option(help=f"One of {', '.join(STRATEGIES)}.", autocompletion=complete(*STRATEGIES), rich_help_panel=RULES),
+]
+Hops = Annotated[
+    int, typer.Option(help="Graph-convolution layers of the model that will be trained.", rich_help_panel=RULES)
+]
+Direction = Annotated[
+    str,
+    typer.Option(
+        help="A gene reaches what it reads ('in'), what reads it ('out'), or 'both'.",
+        autocompletion=complete(*DIRECTIONS),
+        rich_help_panel=RULES,
+    ),
+]
+AlreadyTested = Annotated[
+    Path | None, typer.Option(help="Genes that count as covered and never appear.", rich_help_panel=RULES)
+]
+MustInclude = Annotated[Path | None, typer.Option(help="Genes that rank first and use budget.", rich_help_panel=RULES)]
+Exclude = Annotated[
+    Path | None,
+    typer.Option(help="Perturbations that never appear (without A, A+B still may).", rich_help_panel=RULES),
+]
+Cycles = Annotated[
+    int | None,
+    typer.Option(help="Rounds to divide the picks into.", show_default=str(DEFAULT_CYCLES), rich_help_panel=RULES),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        help="Break ties at random with this seed; for random: the draw.",
+        show_default="no chance; random: 0",
+        rich_help_panel=RULES,
+    ),
+]
+Ties = Annotated[
+    str | None,
+    typer.Option(
+        help="graphreach: equal gains go to the 'rare' (whose reach fewest share) or the 'first'.",
+        show_default="rare",
+        autocompletion=complete("rare", "first"),
+        rich_help_panel=RULES,
+    ),
+]
+Normalization = Annotated[
+    str | None,
+    typer.Option(
+        help="maxspec: degrees of the whole 'graph', or of the reached 'subgraph'.",
+        show_default="graph",
+        autocompletion=complete("graph", "subgraph"),
+        rich_help_panel=RULES,
+    ),
+]
+Sense = Annotated[
+    str | None,
+    typer.Option(
+        help="maxspec: keep the norm small ('min') or make it large ('max').",
+        show_default="min",
+        autocompletion=complete("min", "max"),
+        rich_help_panel=RULES,
+    ),
+]
+Symmetric = Annotated[
+    bool, typer.Option("--symmetric", help="maxspec: use every edge in both directions.", rich_help_panel=RULES)
+]
+Unweighted = Annotated[bool, typer.Option("--unweighted", help="maxspec: every edge weighs 1.", rich_help_panel=RULES)]

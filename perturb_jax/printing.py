@@ -100,6 +100,12 @@ def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
         f"Random picks reach {random['mean']:,.0f} (mean of {len(random['covered'])} draws, {min(random['covered']):,} "
         f"to {max(random['covered']):,}), the most connected genes {result['top-degree']:,}.",
     ]
+    if "sigma" in result:
+        sigma = result["sigma"]
+        lines.append(
+            f"Spectral norm of what is reached: {sigma['picks']:.4f}; random picks {min(sigma['random']):.4f} to "
+            f"{max(sigma['random']):.4f}, the most connected genes {sigma['top-degree']:.4f} ({result['computed']})."
+        )
     if result["bound"] is not None:
         lines.append(
             f"No {picks} of these candidates{_with_must(record)} can reach more than {result['bound']:,}: these reach "

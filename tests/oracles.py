@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import networkx as nx
+import numpy as np
 
 import perturb_jax as pj
 
@@ -94,3 +95,25 @@ def rarest_first(candidates: Sequence[int], sets: Sequence[Set[int]], num_nodes:
     shared_by = Counter(node for covered in sets for node in covered)
     worth = {v: sum(unit // shared_by[node] for node in covered) for v, covered in zip(candidates, sets, strict=True)}
     return sorted(candidates, key=lambda v: -worth[v])
+
+
+def dense_operator(graph: pj.KnowledgeGraph, weighted: bool, symmetric: bool) -> np.ndarray:
+    """Dense adjacency [receiver, sender] with a self-loop of weight 1 where there is none."""
+    adjacency = np.zeros((graph.num_nodes, graph.num_nodes))
+    for sender, receiver, weight in zip(graph.senders, graph.receivers, graph.weights, strict=True):
+        adjacency[receiver, sender] += weight if weighted else 1
+    if symmetric:
+        adjacency = np.maximum(adjacency, adjacency.T)
+    loops = np.diag(adjacency) == 0
+    adjacency[np.flatnonzero(loops), np.flatnonzero(loops)] = 1
+    return adjacency
+
+
+def induced_norm(adjacency: np.ndarray, nodes: Sequence[int], normalization: str) -> float:
+    """Spectral norm by SVD of D^-1/2 A D^-1/2 on some nodes, with all degrees or those within the nodes."""
+    if normalization == "subgraph":
+        adjacency = adjacency[np.ix_(nodes, nodes)]
+        nodes = list(range(len(nodes)))
+    scale = 1 / np.sqrt(adjacency.sum(1))
+    normalized = scale[:, None] * adjacency * scale
+    return float(np.linalg.norm(normalized[np.ix_(nodes, nodes)], 2))

@@ -117,6 +117,15 @@ BAD_INPUT = {
         select("genes.txt", "2", "--must-include", "one.txt", "--exclude", "one.txt"),
         "TP53: in both --must-include and --exclude",
     ),
+    "option of another strategy": (select("genes.txt", "2", "--sense", "max"), "sense: not an option of"),
+    "normalization": (
+        select("genes.txt", "2", "--strategy", "maxspec", "--normalization", "none"),
+        "normalization: expected one of graph, subgraph, got 'none'",
+    ),
+    "subgraph on a symmetric graph": (
+        select("genes.txt", "2", "--strategy", "maxspec", "--normalization", "subgraph", "--symmetric"),
+        "has norm 1 for every selection",
+    ),
     "no such option": (select("genes.txt", "2", "--fast"), "No such option: --fast"),
     "no budget": (["select", "--candidates", "genes.txt", "--out", "out"], "Missing option '--budget'"),
     "no such command": (["choose"], "No such command 'choose'"),
@@ -239,6 +248,24 @@ def test_a_whole_session(inputs: Path, tmp_path: Path) -> None:
     assert go["candidates"]["in the graph"] == 5
     assert on_edges.code == 0
     assert first.out.count("\n") > 5
+
+
+def test_maxspec_writes_the_same_files_with_the_norm(inputs: Path, tmp_path: Path) -> None:
+    command = ["select", "--candidates", str(inputs / "genes.txt"), "--universe", str(inputs / "universe.txt")]
+    command += ["--budget", "4", "--strategy", "maxspec", "--unweighted", "--out", "out"]
+    (result,) = run(tmp_path, command)
+    assert result.code == 0, result.err
+    assert "Spectral norm of what is reached" in result.out
+    table = pd.read_csv(tmp_path / "out" / "picks.csv")
+    graph = pj.load_go_graph((inputs / "universe.txt").read_text().split())
+    picks = pj.maxspec(graph, (inputs / "genes.txt").read_text().split(), 4, weighted=False)
+    assert table["gene"].tolist() == list(picks.genes)
+    np.testing.assert_allclose(table["sigma"], picks.values, atol=1e-6)
+    record = json.loads((tmp_path / "out" / "picks.json").read_text())
+    assert record["settings"]["options"] == {"weighted": False}
+    assert record["result"]["computed"] == "host, lazy"
+    assert len(record["result"]["sigma"]["random"]) == 20
+    assert (tmp_path / "out" / "picks.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_command_writes_the_same_bytes(inputs: Path, tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.evaluation.coverage_curves import CoverageCurves, band
+from perturb_jax.evaluation.spectral_curves import SpectralCurves
 
 SELECTION, RANDOM, DEGREE, BOUND = "#0072B2", "#7F7F7F", "#D55E00", "#000000"  # Okabe and Ito: safe for colour-blind
 _STYLE: Any = {
@@ -63,6 +64,45 @@ def coverage_figure(
                 axis.get_major_locator().set_params(integer=True)
                 axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    return output.getvalue()
+
+
+def spectral_figure(
+    title: str,
+    sigma: Float[np.ndarray, " picks"],
+    covered: Int[np.ndarray, " points"],
+    norms: SpectralCurves,
+    curves: CoverageCurves,
+    num_nodes: int,
+    label: str,
+) -> bytes:
+    """Spectral norm and coverage against the number of picks, as a PNG.
+
+    Args:
+        title: above both panels.
+        sigma: the norm after 1, 2, ... picks.
+        covered: nodes covered after 0, 1, ... picks.
+        norms: norms of the baselines.
+        curves: coverage of the baselines.
+        num_nodes: nodes of the graph, for the share on the right axis.
+        label: the strategy's name in the legend.
+    """
+    with _canvas(title, (10.0, 4.4)) as (figure, output):
+        left, right = figure.subplots(1, 2)
+        picks = np.arange(1, len(sigma) + 1)
+        mean, low, high = band(norms.random)
+        left.fill_between(norms.picks, low, high, color=RANDOM, alpha=0.25, linewidth=0)
+        left.plot(picks, sigma, color=SELECTION, linewidth=2.6, label=label)
+        drawn = f"random (mean and range of {len(norms.random)} draws)"
+        left.plot(norms.picks, mean, color=RANDOM, linestyle=":", label=drawn)
+        left.plot(norms.picks, norms.top_degree, color=DEGREE, linestyle="-.", label="most connected (out-degree)")
+        left.set(title="Spectral norm", xlabel="perturbations picked", ylabel="sigma of what is reached")
+        left.set(xlim=(0, len(sigma)), ylim=(0, None))
+        _draw_coverage(right, covered, np.full(len(sigma), np.nan), curves, num_nodes, label, "")
+        for axes in (left, right):
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return output.getvalue()
 
 

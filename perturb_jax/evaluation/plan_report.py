@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from perturb_jax.evaluation.coverage_curves import RANDOM_DRAWS, CoverageCurves, baseline_curves
-from perturb_jax.evaluation.figures import coverage_figure
+from perturb_jax.evaluation.figures import coverage_figure, spectral_figure
 from perturb_jax.evaluation.provenance import checksums, graph_record, versions
+from perturb_jax.evaluation.spectral_curves import SpectralCurves, spectral_baselines
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.strategies.plan import Plan, Request
 
@@ -21,7 +22,12 @@ _DESCRIPTIONS = {"in": "genes it reads", "out": "genes that read it", "both": "e
 
 
 def plan_record(
-    graph: KnowledgeGraph, request: Request, plan: Plan, inputs: Mapping[str, Path | None], curves: CoverageCurves
+    graph: KnowledgeGraph,
+    request: Request,
+    plan: Plan,
+    inputs: Mapping[str, Path | None],
+    curves: CoverageCurves,
+    norms: SpectralCurves | None,
 ) -> dict[str, Any]:
     """Everything that made the plan, and what came of it: plain values for JSON.
 
@@ -30,7 +36,8 @@ def plan_record(
         request: what was asked for.
         plan: what came of it.
         inputs: the files that were read, by the option that named them.
-        curves: the baselines.
+        curves: coverage of the baselines.
+        norms: spectral norms of the baselines, where the plan is MaxSpec's.
     """
     covered, bound = int(plan.table["covered"].iloc[-1]), plan.table["bound"].iloc[-1]
     settings = {
@@ -38,6 +45,13 @@ def plan_record(
         for key, value in asdict(request).items()
         if key not in ("candidates", "must_include", "already_tested", "exclude")
     }
+    result: dict[str, Any] = {}
+    if norms is not None:
+        result["sigma"] = {
+            "picks": float(plan.table["sigma"].iloc[-1]),
+            "random": norms.random[:, -1].tolist(),
+            "top-degree": float(norms.top_degree[-1]),
+        }
     random = curves.random[:, -1]
     starts = {str(layer): int(rank) for layer, rank in plan.table.groupby("layer")["rank"].min().items()}
     return {
@@ -53,7 +67,9 @@ def plan_record(
             "renamed": plan.renamed,
             "dropped": plan.dropped,
         },
-        "result": {
+        "result": result
+        | {
+            "computed": plan.selections[-1].method,
             "covered before": curves.before,
             "covered": covered,
             "covered_fraction": covered / graph.num_nodes,
@@ -74,13 +90,20 @@ def plan_record(
     }
 
 
-def plan_curves(graph: KnowledgeGraph, request: Request, plan: Plan) -> CoverageCurves:
-    """The baselines under the plan's conditions."""
-    return baseline_curves(graph, plan.must, plan.pool, plan.tested, request.budget, request.hops, request.direction)
+def plan_curves(graph: KnowledgeGraph, request: Request, plan: Plan) -> tuple[CoverageCurves, SpectralCurves | None]:
+    """The baselines under the plan's conditions: coverage, and for MaxSpec the spectral norms."""
+    conditions = (graph, plan.must, plan.pool, plan.tested, request.budget, request.hops, request.direction)
+    norms = spectral_baselines(*conditions, request.options) if "sigma" in plan.table else None
+    return baseline_curves(*conditions), norms
 
 
 def plan_files(
-    graph: KnowledgeGraph, request: Request, plan: Plan, record: Mapping[str, Any], curves: CoverageCurves
+    graph: KnowledgeGraph,
+    request: Request,
+    plan: Plan,
+    record: Mapping[str, Any],
+    curves: CoverageCurves,
+    norms: SpectralCurves | None,
 ) -> dict[str, bytes]:
     """The contents of `FILES`."""
     hops = f"{request.hops} hop{'s' if request.hops > 1 else ''}"
@@ -88,17 +111,22 @@ def plan_files(
         f"{request.budget} of {len(plan.must) + len(plan.pool):,} candidates on {graph.provenance.source} "
         f"({graph.num_nodes:,} genes), {hops}, {_DESCRIPTIONS[request.direction]}"
     )
-    picture = coverage_figure(
-        title,
-        np.concatenate([[curves.before], plan.table["covered"]]),
-        plan.table["gain"].to_numpy(),
-        plan.table["bound"].to_numpy(dtype=float, na_value=np.nan),
-        plan.table["layer"].to_numpy(),
-        curves,
-        graph.num_nodes,
-        request.strategy,
-        "no more with the must-haves" if len(plan.must) else "no selection can reach more",
-    )
+    covered = np.concatenate([[curves.before], plan.table["covered"]])
+    if norms is None:
+        picture = coverage_figure(
+            title,
+            covered,
+            plan.table["gain"].to_numpy(),
+            plan.table["bound"].to_numpy(dtype=float, na_value=np.nan),
+            plan.table["layer"].to_numpy(),
+            curves,
+            graph.num_nodes,
+            request.strategy,
+            "no more with the must-haves" if len(plan.must) else "no selection can reach more",
+        )
+    else:
+        sigma = plan.table["sigma"].to_numpy()
+        picture = spectral_figure(title, sigma, covered, norms, curves, graph.num_nodes, request.strategy)
     table = plan.table.to_csv(index=False, lineterminator="\n")
     return {
         "picks.csv": table.encode(),

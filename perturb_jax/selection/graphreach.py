@@ -191,6 +191,7 @@ def _as_selection(
     chosen = pool.take(picks)
     remaining = len(pool) - np.arange(len(picks))
     return Selection(
+        objective="coverage",
         genes=chosen.labels,
         indices=chosen.indices(),
         gains=gains * unit,

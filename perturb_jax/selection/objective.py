@@ -21,11 +21,13 @@ class Properties:
         monotone: the value never falls when a candidate is added.
         submodular: a candidate's gain never rises as the set grows (within a cover layer).
         lazy: a stale gain is an upper bound of the fresh one, so that lazy greedy makes the naive greedy's picks.
+        tie: gains that differ by at most this share of the best are equal; at least 10 times the evaluation error.
     """
 
     monotone: bool
     submodular: bool
     lazy: bool
+    tie: float = 0.0
 
 
 class Objective(NamedTuple):
@@ -53,6 +55,13 @@ class Objective(NamedTuple):
     layer: Callable[[State], Int[Array, ""]] | None
     next_layer: Callable[[State, Bool[Array, " candidates"]], State] | None
     properties: Properties
+
+
+def first_best(gains: Array, tie: float, eligible: Bool[Array, " candidates"]) -> tuple[Int[Array, ""], Array]:
+    """The first eligible candidate whose gain is within the tie tolerance of the best eligible one, and that limit."""
+    best = jnp.where(eligible, gains, never(gains)).max()
+    limit = best if tie == 0 else best - tie * jnp.abs(best)
+    return (eligible & (gains >= limit)).argmax(), limit
 
 
 def never(gains: Float[Array, " candidates"] | Int[Array, " candidates"]) -> Array:

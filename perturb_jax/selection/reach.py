@@ -31,7 +31,7 @@ class ReachSets(NamedTuple):
     indices: Int[np.ndarray, " entries"]
     num_nodes: int
 
-    def __getitem__(self, rows: Int[np.ndarray, " rows"]) -> "ReachSets":  # type: ignore[override]
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "ReachSets":
         """The sets of some candidates, in the order of `rows`."""
         lengths = np.diff(self.indptr)[rows]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

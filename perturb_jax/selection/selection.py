@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,19 +13,21 @@ class Selection:
     """Perturbations in the order picked.
 
     Attributes:
+        objective: what `values` are: "coverage" or "spectral norm".
         genes: current gene names, or "A+B".
         indices: node numbers of the picks in the graph; a row per pick, filled with -1, where there are combinations.
-        gains: what each pick added to the objective of its layer (coverage: nodes, or their weight).
+        gains: what each pick added to the objective (coverage: nodes of its layer, or their weight).
         values: the objective after each pick, what was selected beforehand included.
         layers: the cover layer of each pick. In layer m a gain counts the nodes covered exactly m - 1 times; from
             layer 2 on, `values` stays where it is.
         bounds: upper bounds of the value that any selection of as many picks can have; NaN where none is known.
         reachable: the value of all candidates together; NaN where it is not known.
-        method: how it was computed: "host", "naive" or "lazy".
+        method: how it was computed.
         evaluations: gains computed.
         naive_evaluations: gains that a naive greedy would have computed.
     """
 
+    objective: Literal["coverage", "spectral norm"]
     genes: tuple[str, ...]
     indices: Int[np.ndarray, " picks"] | Int[np.ndarray, "picks arity"]
     gains: Float[np.ndarray, " picks"]

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.selection.graphreach import graphreach
+from perturb_jax.selection.maxspec import maxspec
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.random import random
 from perturb_jax.strategies.top_degree import top_degree
@@ -20,6 +21,7 @@ class Strategy(Protocol):
         budget: int,
         hops: int = 1,
         direction: Direction = "in",
+        *,
         selected: Iterable[str] = (),
         seed: int | None = None,
     ) -> Selection:
@@ -27,5 +29,12 @@ class Strategy(Protocol):
         ...
 
 
-STRATEGIES: dict[str, Strategy] = {"graphreach": graphreach, "random": random, "top-degree": top_degree}
+STRATEGIES: dict[str, Strategy] = {
+    "graphreach": graphreach, "maxspec": maxspec, "random": random, "top-degree": top_degree,
+}  # fmt: skip
 """Every strategy by the name that the command line uses."""
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "graphreach": ("ties",), "maxspec": ("normalization", "symmetric", "weighted", "sense"),
+}  # fmt: skip
+"""The keyword arguments of a strategy that a user may set besides those of every strategy."""

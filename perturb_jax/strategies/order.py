@@ -29,6 +29,7 @@ def as_selection(
     sets = reach_sets(graph, chosen.members, hops, direction)
     values = coverage_host.covered_after(sets.indptr, sets.indices, None, counts, np.arange(len(order)))
     return Selection(
+        objective="coverage",
         genes=chosen.labels,
         indices=chosen.indices(),
         gains=np.diff(values, prepend=np.count_nonzero(counts)).astype(float),

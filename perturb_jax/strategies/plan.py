@@ -1,7 +1,7 @@
 """A screen's plan: candidates, must-haves and what was tested before, turned into ranked picks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,8 @@ from perturb_jax.graph.names import Unknown
 from perturb_jax.selection.candidates import Candidates, parse_candidates
 from perturb_jax.selection.reach import check_hops
 from perturb_jax.selection.selection import Selection
-from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies import OPTIONS, STRATEGIES
+from perturb_jax.strategies.order import as_selection
 
 DEFAULT_CYCLES = 5
 
@@ -33,6 +34,7 @@ class Request:
         cycles: rounds into which the picks are divided, the earlier ones larger by one where it does not come out
             even; None: five, or one per pick where there are fewer.
         seed: for ties, and for random strategies.
+        options: further arguments of the strategy (see `OPTIONS`).
         unknown: "error", or "drop" to leave out and report names that are not in the graph.
     """
 
@@ -46,6 +48,7 @@ class Request:
     exclude: Sequence[str] = ()
     cycles: int | None = None
     seed: int | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
     unknown: Unknown = "error"
 
 
@@ -54,7 +57,8 @@ class Plan:
     """The answer to a `Request`.
 
     Attributes:
-        table: one row per pick: rank, gene, cycle, gain, covered, covered_fraction, layer, bound.
+        table: one row per pick: rank, gene, cycle, gain (genes newly reached, in its layer), covered,
+            covered_fraction, layer, bound; with MaxSpec also sigma, the spectral norm after the pick.
         must: the must-haves, in the order picked.
         pool: the candidates that the rest was chosen from.
         tested: what counted as covered.
@@ -85,6 +89,9 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     """
     if request.strategy not in STRATEGIES:
         raise InputError(f"strategy: expected one of {', '.join(STRATEGIES)}, got {request.strategy!r}")
+    for option in request.options:
+        if option not in OPTIONS.get(request.strategy, ()):
+            raise InputError(f"{option}: not an option of the strategy {request.strategy}; leave it away")
     check_hops(request.hops)
     given, must, tested, excluded = (
         _parse(graph, option, getattr(request, option), request.unknown)
@@ -99,7 +106,7 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     if len(must):
         must = must.take(np.array([must.labels.index(gene) for gene in selections[0].genes]))
     return Plan(
-        table=_table(selections, cycle, graph.num_nodes, must_haves=len(must)),
+        table=_table(graph, request, selections, cycle, tested, must_haves=len(must)),
         must=must,
         pool=pool,
         tested=tested,
@@ -125,7 +132,16 @@ def _select(
     selections = []
     for candidates, budget in ((must, len(must)), (pool, request.budget - len(must))):
         if budget:
-            picks = strategy(graph, candidates.labels, budget, request.hops, request.direction, covered, request.seed)
+            picks = strategy(
+                graph,
+                candidates.labels,
+                budget,
+                request.hops,
+                request.direction,
+                selected=covered,
+                seed=request.seed,
+                **request.options,
+            )
             covered += picks.genes
             selections.append(picks)
     if len(selections) == 2:
@@ -140,22 +156,38 @@ def _within_layer(picks: Selection, layer: int) -> Selection:
     )
 
 
-def _table(selections: tuple[Selection, ...], cycle: np.ndarray, num_nodes: int, must_haves: int) -> pd.DataFrame:
+def _table(
+    graph: KnowledgeGraph,
+    request: Request,
+    selections: tuple[Selection, ...],
+    cycle: np.ndarray,
+    tested: Candidates,
+    must_haves: int,
+) -> pd.DataFrame:
+    genes = [gene for picks in selections for gene in picks.genes]
+    in_order = parse_candidates(graph, genes)
+    coverage = as_selection(
+        graph, in_order, np.arange(len(genes)), request.hops, request.direction, tested.labels, request.strategy
+    )
+    is_coverage = selections[0].objective == "coverage"
+    gains = np.concatenate([picks.gains for picks in selections]) if is_coverage else coverage.gains
     bounds = np.concatenate([picks.bounds for picks in selections])
     bounds[:must_haves] = np.nan
-    covered = np.concatenate([picks.values for picks in selections])
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "rank": np.arange(1, len(cycle) + 1),
-            "gene": [gene for picks in selections for gene in picks.genes],
+            "gene": genes,
             "cycle": cycle,
-            "gain": np.concatenate([picks.gains for picks in selections]).astype(int),
-            "covered": covered.astype(int),
-            "covered_fraction": (covered / num_nodes).round(6),
+            "gain": gains.astype(int),
+            "covered": coverage.values.astype(int),
+            "covered_fraction": (coverage.values / graph.num_nodes).round(6),
             "layer": np.concatenate([picks.layers for picks in selections]),
             "bound": pd.array(bounds, dtype="Int64"),
         }
     )
+    if not is_coverage:
+        table["sigma"] = np.concatenate([picks.values for picks in selections]).round(6)
+    return table
 
 
 def _cycles(budget: int, cycles: int | None) -> np.ndarray:

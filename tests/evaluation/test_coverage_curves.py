@@ -23,9 +23,9 @@ def test_curves_are_the_strategies_under_the_same_conditions() -> None:
     with_first = np.asarray(pj.reach(GRAPH, ["G9", "G4"], 2, "both")).any(0).sum()
     assert (curves.random[:, 1] == with_first).all()
     for draw, curve in enumerate(curves.random):
-        picks = STRATEGIES["random"](GRAPH, pool.labels, 3, 2, "both", ["G9", "G4"], seed=draw)
+        picks = STRATEGIES["random"](GRAPH, pool.labels, 3, 2, "both", selected=["G9", "G4"], seed=draw)
         assert curve[2:].tolist() == picks.values.tolist()
-    top = STRATEGIES["top-degree"](GRAPH, pool.labels, 3, 2, "both", ["G9", "G4"])
+    top = STRATEGIES["top-degree"](GRAPH, pool.labels, 3, 2, "both", selected=["G9", "G4"])
     assert curves.top_degree[2:].tolist() == top.values.tolist()
     everything = np.asarray(pj.reach(GRAPH, [*pool.labels, "G4", "G9"], 2, "both")).any(0)
     assert curves.reachable == everything.sum()

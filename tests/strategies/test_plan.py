@@ -1,5 +1,6 @@
 """Plans: must-haves, what was tested, cycles, bounds."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -140,3 +141,26 @@ def test_nothing_left_to_choose_from_says_so() -> None:
 def test_old_symbols_are_reported_from_every_list() -> None:
     graph = pj.load_go_graph(["AARS1", "TP53", "MDM2", "MYC"])
     assert make_plan(graph, Request(["TP53"], 1, exclude=["AARS"])).renamed == {"AARS": "AARS1"}
+
+
+def test_a_maxspec_plan_has_the_norm_beside_the_coverage() -> None:
+    plan = make_plan(GRAPH, Request(NAMES, 4, strategy="maxspec", must_include=["G6"], options={"weighted": False}))
+    picks = pj.maxspec(GRAPH, NAMES, 3, weighted=False, selected=["G6"])
+    assert genes(plan.table) == ["G6", *picks.genes]
+    assert plan.table["sigma"].tolist()[1:] == picks.values.round(6).tolist()
+    assert plan.table["bound"].isna().all()
+    covered = np.asarray(pj.reach(GRAPH, genes(plan.table))).any(0).sum()
+    assert plan.table["covered"].iloc[-1] == covered
+    assert plan.table["gain"].sum() == covered
+
+
+def test_an_option_of_another_strategy_is_refused() -> None:
+    with pytest.raises(pj.InputError, match="sense: not an option of the strategy graphreach"):
+        make_plan(GRAPH, Request(NAMES, 2, options={"sense": "max"}))
+    with pytest.raises(pj.InputError, match="ties: not an option of the strategy random"):
+        make_plan(GRAPH, Request(NAMES, 2, strategy="random", options={"ties": "rare"}))
+
+
+def test_ties_can_go_to_the_first() -> None:
+    plan = make_plan(GRAPH, Request(NAMES, 5, options={"ties": "first"}))
+    assert genes(plan.table) == list(pj.graphreach(GRAPH, NAMES, 5, ties="first").genes)

@@ -6,6 +6,7 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.strategies import STRATEGIES, Strategy
 from tests.graphs import graph_of
+from tests.oracles import dense_operator, induced_norm
 
 GRAPH = graph_of(8, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 0), (6, 7), (3, 3), (0, 1)])
 POOL = ["G7", "G6", "G5", "G4", "G3", "G2", "G1"]
@@ -23,11 +24,16 @@ def test_picks_are_distinct_candidates_and_never_selected_ones(strategy: Strateg
 
 @every_strategy
 @pytest.mark.parametrize("direction", ["in", "out", "both"])
-def test_values_are_the_nodes_covered(strategy: Strategy, direction: str) -> None:
+def test_values_are_the_objective(strategy: Strategy, direction: str) -> None:
     picks = strategy(GRAPH, POOL, 7, hops=2, direction=direction, selected=["G0"], seed=1)  # type: ignore[arg-type]
     for size in range(1, 8):
         covered = np.asarray(pj.reach(GRAPH, ["G0", *picks.genes[:size]], 2, direction)).any(0)  # type: ignore[arg-type]
-        assert picks.values[size - 1] == covered.sum()
+        if picks.objective == "coverage":
+            assert picks.values[size - 1] == covered.sum()
+        else:
+            adjacency = dense_operator(GRAPH, weighted=True, symmetric=False)
+            norm = induced_norm(adjacency, np.flatnonzero(covered).tolist(), "graph")
+            assert picks.values[size - 1] == pytest.approx(norm, rel=1e-5)
 
 
 @every_strategy
