@@ -77,14 +77,13 @@ def _sift_down(heap, place, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _refill(indptr, indices, weights, counts, level, taken, order, heap):  # type: ignore[no-untyped-def]
-    last = len(order) - 1
+def _refill(indptr, indices, weights, counts, level, taken, places, heap):  # type: ignore[no-untyped-def]
+    last = len(places) - 1
     size = 0
-    for place in range(len(order)):
-        candidate = order[place]
+    for candidate in range(len(places)):
         if not taken[candidate]:
             gain = _gain(indptr, indices, weights, counts, level, candidate)
-            heap[size] = (gain << 32) | (last - place)
+            heap[size] = (gain << 32) | (last - places[candidate])
             size += 1
     for place in range(size // 2 - 1, -1, -1):
         _sift_down(heap, place, size)
@@ -117,13 +116,16 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
     num_candidates = len(indptr) - 1
     last = num_candidates - 1
     taken = np.zeros(num_candidates, np.bool_)
+    places = np.empty(num_candidates, np.int64)
+    for place in range(num_candidates):
+        places[order[place]] = place
     fresh_at = np.full(num_candidates, -1, np.int32)
     heap = np.empty(num_candidates, np.int64)
     picks = np.empty(budget, np.int64)
     gains = np.zeros(budget, np.int64)
     layers = np.ones(budget, np.int32)
     level, root = np.int32(0), np.int64(0)  # typed: numba compiles a function again for each literal
-    size = _refill(indptr, indices, weights, counts, level, taken, order, heap)
+    size = _refill(indptr, indices, weights, counts, level, taken, places, heap)
     evaluations = size
     for step in range(budget):
         while True:
@@ -135,7 +137,7 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
                     break
                 if lowest > level:
                     level = lowest
-                    size = _refill(indptr, indices, weights, counts, level, taken, order, heap)
+                    size = _refill(indptr, indices, weights, counts, level, taken, places, heap)
                     evaluations += size
                     continue
             if fresh_at[top] == step:
