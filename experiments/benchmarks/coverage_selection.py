@@ -183,7 +183,7 @@ def measure_orders(case: Case, report: Report, orders: int) -> dict[str, str]:
     """The coverage of both from the same candidates in other orders: only ties can then differ."""
     ranges: dict[str, list[int]] = {OURS: [], SUBMODLIB: []}
     for seed in range(orders):
-        sets = case.sets[np.random.default_rng(seed).permutation(len(case.sets.indptr) - 1)]
+        sets = case.sets.take(np.random.default_rng(seed).permutation(len(case.sets.indptr) - 1))
         ranges[OURS].append(contenders.covered(sets, contenders.ours(sets, case.budget, False).result["picks"]))
         peer = contenders.submodlib(contenders.list_of_sets(sets), sets.num_nodes, case.budget)
         ranges[SUBMODLIB].append(contenders.covered(sets, peer.result["picks"]))
