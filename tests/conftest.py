@@ -7,6 +7,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).parents[1] / "perturb_jax"
@@ -20,6 +21,10 @@ def _checked_modules() -> list[str]:
             modules.append(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
     return modules
 
+
+settings.register_profile("ci", derandomize=True, deadline=None)  # the same examples every time
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 install_import_hook(_checked_modules(), "beartype.beartype")
 jax.config.update("jax_numpy_rank_promotion", "raise")
