@@ -49,14 +49,10 @@ def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-
 
 
 @kernel
-def _gain(indptr, indices, weights, counts, level, candidate):  # type: ignore[no-untyped-def]
+def _gain(indptr, indices, worth, candidate):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     for entry in range(indptr[candidate], indptr[candidate + 1]):
-        node = indices[entry]
-        if weights is None:
-            total += counts[node] == level
-        elif counts[node] == level:
-            total += weights[node]
+        total += worth[indices[entry]]
     return total
 
 
@@ -77,12 +73,16 @@ def _sift_down(heap, place, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _refill(indptr, indices, weights, counts, level, taken, places, heap):  # type: ignore[no-untyped-def]
+def _refill(indptr, indices, weights, counts, level, taken, places, worth, heap):  # type: ignore[no-untyped-def]
     last = len(places) - 1
     size = 0
+    for node in range(len(counts)):
+        worth[node] = 0
+        if counts[node] == level:
+            worth[node] = 1 if weights is None else weights[node]
     for candidate in range(len(places)):
         if not taken[candidate]:
-            gain = _gain(indptr, indices, weights, counts, level, candidate)
+            gain = _gain(indptr, indices, worth, candidate)
             heap[size] = (gain << 32) | (last - places[candidate])
             size += 1
     for place in range(size // 2 - 1, -1, -1):
@@ -119,13 +119,14 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
     places = np.empty(num_candidates, np.int64)
     for place in range(num_candidates):
         places[order[place]] = place
+    worth = np.empty(len(counts), np.int32)  # of each node in this layer
     fresh_at = np.full(num_candidates, -1, np.int32)
     heap = np.empty(num_candidates, np.int64)
     picks = np.empty(budget, np.int64)
     gains = np.zeros(budget, np.int64)
     layers = np.ones(budget, np.int32)
     level, root = np.int32(0), np.int64(0)  # typed: numba compiles a function again for each literal
-    size = _refill(indptr, indices, weights, counts, level, taken, places, heap)
+    size = _refill(indptr, indices, weights, counts, level, taken, places, worth, heap)
     evaluations = size
     for step in range(budget):
         while True:
@@ -137,12 +138,12 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
                     break
                 if lowest > level:
                     level = lowest
-                    size = _refill(indptr, indices, weights, counts, level, taken, places, heap)
+                    size = _refill(indptr, indices, weights, counts, level, taken, places, worth, heap)
                     evaluations += size
                     continue
             if fresh_at[top] == step:
                 break
-            gain = _gain(indptr, indices, weights, counts, level, top)
+            gain = _gain(indptr, indices, worth, top)
             evaluations += 1
             fresh_at[top] = step
             heap[0] = (gain << 32) | (last - place)
@@ -153,6 +154,7 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
         taken[top] = True
         for entry in range(indptr[top], indptr[top + 1]):
             counts[indices[entry]] += 1
+            worth[indices[entry]] = 0
         size -= 1
         heap[0] = heap[size]
         _sift_down(heap, root, size)
@@ -196,10 +198,13 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
     """
     num_candidates, budget = len(indptr) - 1, len(picks)
     covered, value = _start(weights, counts)
-    first_level = np.int32(0)
     gains = np.zeros(num_candidates, np.int64)
+    worth = np.zeros(len(counts), np.int32)
+    for node in range(len(counts)):
+        if not covered[node]:
+            worth[node] = 1 if weights is None else weights[node]
     for candidate in range(num_candidates):
-        gains[candidate] = _gain(indptr, indices, weights, counts, first_level, candidate)
+        gains[candidate] = _gain(indptr, indices, worth, candidate)
     having = np.zeros(1, np.int64)
     if weights is None:  # how many candidates have each gain
         largest_gain = np.int64(0)
@@ -241,14 +246,14 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
             if covered[node]:
                 continue
             covered[node] = True
-            worth = np.int64(1) if weights is None else np.int64(weights[node])
-            value += worth
+            weight = np.int64(worth[node])
+            value += weight
             for position in range(node_indptr[node], node_indptr[node + 1]):
                 candidate = node_candidates[position]
                 if weights is None:
                     having[gains[candidate]] -= 1
                     having[gains[candidate] - 1] += 1
-                gains[candidate] -= worth
+                gains[candidate] -= weight
     return bounds
 
 
