@@ -67,6 +67,13 @@ def _most_similar_block(  # type: ignore[no-untyped-def]
 ):
     num_genes = len(indptr) - 1
     shared = np.zeros(num_genes, dense.dtype)
+    sizes = np.empty(num_genes, np.int32)
+    for gene in range(num_genes):
+        sizes[gene] = indptr[gene + 1] - indptr[gene]
+    # score > min_jaccard needs shared * (1 + 1 / min_jaccard) > both sizes: vectorised, without a division. Rounded
+    # up here, decided exactly below.
+    factor = np.float32((1 + 1 / min_jaccard) * (1 + 1e-5)) if min_jaccard > 0 else np.float32(np.inf)
+    near = np.empty(num_genes, np.bool_)
     best_gene = np.empty(keep, np.int32)
     best_score = np.empty(keep, np.float64)
     senders = np.empty((stop - start) * keep, np.int32)
@@ -85,13 +92,15 @@ def _most_similar_block(  # type: ignore[no-untyped-def]
             else:
                 for entry in range(term_indptr[term], term_indptr[term + 1]):
                     shared[term_genes[entry]] += 1
-        size = indptr[target + 1] - indptr[target]
+        size = sizes[target]
+        for gene in range(num_genes):
+            near[gene] = shared[gene] * factor >= size + sizes[gene]
         found = 0
         for source in range(num_genes):
-            both = shared[source]
-            if both == 0:
+            if not near[source]:
                 continue
-            score = both / (size + indptr[source + 1] - indptr[source] - both)
+            both = shared[source]
+            score = both / (size + sizes[source] - both)
             if score <= min_jaccard or (found == keep and score <= best_score[keep - 1]):
                 continue
             place = found if found < keep else keep - 1

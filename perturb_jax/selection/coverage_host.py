@@ -52,7 +52,7 @@ def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-
 def _gain(indptr, indices, worth, candidate):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     for entry in range(indptr[candidate], indptr[candidate + 1]):
-        total += worth[indices[entry]]
+        total += worth[np.uint32(indices[entry])]  # unsigned: spares numba's check for negative indices
     return total
 
 
@@ -76,13 +76,18 @@ def _sift_down(heap, place, size):  # type: ignore[no-untyped-def]
 def _refill(indptr, indices, weights, counts, level, taken, places, worth, heap):  # type: ignore[no-untyped-def]
     last = len(places) - 1
     size = 0
+    untouched = weights is None and level == 0  # then a gain is the number of nodes
     for node in range(len(counts)):
+        untouched &= counts[node] == 0
         worth[node] = 0
         if counts[node] == level:
             worth[node] = 1 if weights is None else weights[node]
     for candidate in range(len(places)):
         if not taken[candidate]:
-            gain = _gain(indptr, indices, worth, candidate)
+            if untouched:
+                gain = np.int64(indptr[candidate + 1] - indptr[candidate])
+            else:
+                gain = _gain(indptr, indices, worth, candidate)
             heap[size] = (gain << 32) | (last - places[candidate])
             size += 1
     for place in range(size // 2 - 1, -1, -1):
@@ -164,16 +169,18 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
 @kernel
 def rarity(indptr, indices, num_nodes):  # type: ignore[no-untyped-def]
     """Per candidate, the sum over its nodes of one over how many candidates cover the node, in fixed point."""
-    shared_by = np.zeros(num_nodes, np.int64)
-    for node in indices:
-        shared_by[node] += 1
+    shared_by = np.zeros(num_nodes, np.int32)
+    for entry in range(len(indices)):
+        shared_by[np.uint32(indices[entry])] += 1
     worth = np.zeros(num_nodes, np.int32)
     for node in range(num_nodes):
         worth[node] = (RARITY_UNIT // num_nodes) // max(shared_by[node], 1)
-    sums = np.zeros(len(indptr) - 1, np.int32)
+    sums = np.empty(len(indptr) - 1, np.int32)
     for candidate in range(len(indptr) - 1):
+        total = np.int32(0)
         for entry in range(indptr[candidate], indptr[candidate + 1]):
-            sums[candidate] += worth[indices[entry]]
+            total += worth[np.uint32(indices[entry])]
+        sums[candidate] = total
     return sums
 
 
