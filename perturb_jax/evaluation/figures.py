@@ -174,8 +174,6 @@ def _draw_gains(axes: Axes, gains: np.ndarray, curves: CoverageCurves) -> None:
     axes.set(
         title="What each pick adds", xlabel="pick", ylabel="genes newly reached in the layer", xlim=(0, len(gains) + 1)
     )
-    if gains.max() > 50 * max(np.median(gains), 1):
-        axes.set_yscale("symlog", linthresh=10)
     axes.set_ylim(bottom=0)
 
 
