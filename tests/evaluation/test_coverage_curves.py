@@ -4,8 +4,10 @@ import numpy as np
 
 import perturb_jax as pj
 from perturb_jax.evaluation.coverage_curves import RANDOM_DRAWS, baseline_curves
+from perturb_jax.evaluation.plan_report import plan_curves, plan_files, plan_record
 from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.plan import Request, make_plan
 from tests.graphs import graph_of
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8), (1, 5)])
@@ -29,3 +31,13 @@ def test_curves_are_the_strategies_under_the_same_conditions() -> None:
     assert curves.top_degree[2:].tolist() == top.values.tolist()
     everything = np.asarray(pj.reach(GRAPH, [*pool.labels, "G4", "G9"], 2, "both")).any(0)
     assert curves.reachable == everything.sum()
+
+
+def test_a_plan_whose_first_pick_reaches_nearly_everything_is_drawn() -> None:
+    graph = graph_of(300, [(node, 0) for node in range(1, 300)])
+    request = Request(list(graph.genes[:12]), 12)
+    plan = make_plan(graph, request)
+    curves, norms = plan_curves(graph, request, plan)
+    record = plan_record(graph, request, plan, {}, curves, norms)
+    assert plan.table["gain"].max() > 50 * plan.table["gain"].median()
+    assert plan_files(graph, request, plan, record, curves, norms)["picks.png"].startswith(b"\x89PNG")
