@@ -6,6 +6,8 @@ from perturb_jax.graph.annotation_files import read_annotation
 from perturb_jax.graph.edge_list import edge_table, graph_from_edges
 from perturb_jax.graph.go import load_go_graph
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.screen.noise import relative_noise
+from perturb_jax.selection.graphdesign import graphdesign
 from perturb_jax.selection.graphreach import graphreach
 from perturb_jax.selection.maxspec import maxspec
 from perturb_jax.selection.reach import reach
@@ -21,11 +23,13 @@ __all__ = [
     "Selection",
     "edge_table",
     "graph_from_edges",
+    "graphdesign",
     "graphreach",
     "human_annotation",
     "load_go_graph",
     "maxspec",
     "reach",
     "read_annotation",
+    "relative_noise",
     "spectral_norm",
 ]

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,10 @@ import perturb_jax as pj
 from perturb_jax import printing
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.graph_report import describe_graph, graph_picture
-from perturb_jax.evaluation.plan_report import FILES, plan_curves, plan_files, plan_record
-from perturb_jax.graph.annotation import Annotation
+from perturb_jax.evaluation.plan_report import plan_curves, plan_file_names, plan_files, plan_record
+from perturb_jax.inputs import annotation_of, candidate_names, graph_of, optional_names, target_worths
 from perturb_jax.options import (
+    ALL_TARGETS,
     OUTPUT,
     AlreadyTested,
     AnnotationFile,
@@ -26,6 +28,8 @@ from perturb_jax.options import (
     CandidatesFile,
     CandidatesGo,
     Column,
+    Costs,
+    Criterion,
     Cycles,
     Direction,
     DropEvidence,
@@ -38,6 +42,7 @@ from perturb_jax.options import (
     MustInclude,
     Namespaces,
     Neighbors,
+    Noise,
     Normalization,
     Out,
     Quiet,
@@ -45,14 +50,16 @@ from perturb_jax.options import (
     Sense,
     Strategy,
     Symmetric,
+    Targets,
     Ties,
     Universe,
     Unknown,
+    Unnormalized,
     Unweighted,
 )
 from perturb_jax.output import OutputDirectory
 from perturb_jax.selection.candidates import parse_candidates
-from perturb_jax.selection.gene_lists import read_names
+from perturb_jax.selection.gene_lists import read_numbers
 from perturb_jax.strategies.plan import Request, make_plan
 
 GRAPH_FILES = ("graph.json", "graph.png")
@@ -98,6 +105,11 @@ def select(
     normalization: Normalization = None,
     sense: Sense = None,
     symmetric: Symmetric = False,
+    criterion: Criterion = None,
+    noise: Noise = None,
+    unnormalized: Unnormalized = False,
+    targets: Targets = None,
+    costs: Costs = None,
     unweighted: Unweighted = False,
     graph_file: GraphFile = None,
     annotation: AnnotationFile = None,
@@ -114,41 +126,48 @@ def select(
     """Choose the genes of a screen: a ranked list with the evidence for each pick.
 
     Writes picks.csv (the order for the lab), picks.json (all settings, versions and checksums) and picks.png (coverage
-    against random and most connected genes, and what no selection can exceed).
+    against random and most connected genes, and what no selection can exceed; for graphdesign what stays unknown, and
+    targets.csv with each target's share of it).
     """
-    files = OutputDirectory(output, FILES, force)
+    files = OutputDirectory(output, plan_file_names(strategy), force)
     with _step("Reading the names", quiet):
-        known = _annotation(graph_file, annotation, evidence, drop_evidence)
-        names = _candidate_names(candidates, candidates_go, column, known)
-        given: dict[str, str | bool | None] = {"ties": ties, "normalization": normalization, "sense": sense}
-        given |= {"symmetric": symmetric or None, "weighted": False if unweighted else None}
+        known = annotation_of(graph_file, annotation, evidence, drop_evidence)
+        names = candidate_names(candidates, candidates_go, column, known)
+        given: dict[str, object] = {"ties": ties, "normalization": normalization, "sense": sense}
+        given |= {"symmetric": symmetric or None, "criterion": criterion, "noise": noise}
+        given |= {"normalize": False if unnormalized else None, "weighted": False if unweighted else None}
+        given |= {"targets": target_worths(targets), "costs": None if costs is None else read_numbers(costs, "cost")}
         request = Request(
             candidates=names,
             budget=budget,
             strategy=strategy,
             hops=hops,
             direction=direction,  # type: ignore[arg-type]  # checked where it is used
-            must_include=_optional_names(must_include),
-            already_tested=_optional_names(already_tested),
-            exclude=_optional_names(exclude),
+            must_include=optional_names(must_include),
+            already_tested=optional_names(already_tested),
+            exclude=optional_names(exclude),
             cycles=cycles,
             seed=seed,
             options={name: value for name, value in given.items() if value is not None},
             unknown=unknown,  # type: ignore[arg-type]
         )
     with _step("Building the graph", quiet):
-        graph = _graph(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
+        graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
+        if targets == ALL_TARGETS:
+            request = replace(request, options={**request.options, "targets": graph.genes})
     with _step("Choosing", quiet):
         plan = make_plan(graph, request)
-        curves, norms = plan_curves(graph, request, plan)
+    with _step("Comparing", quiet):
+        curves = plan_curves(graph, request, plan)
     with _step("Writing", quiet):
         inputs = {
             "candidates": candidates, "already-tested": already_tested, "must-include": must_include,
-            "exclude": exclude, "universe": universe, "graph": graph_file, "annotation": annotation,
+            "exclude": exclude, "universe": universe, "graph": graph_file, "annotation": annotation, "costs": costs,
+            "targets": None if targets in (None, ALL_TARGETS) else Path(targets),
         }  # fmt: skip
-        record = plan_record(graph, request, plan, inputs, curves, norms)
+        record = plan_record(graph, request, plan, inputs, curves)
         record["settings"] |= {"candidates-go": candidates_go, "column": column}
-        paths = files.write(plan_files(graph, request, plan, record, curves, norms))
+        paths = files.write(plan_files(graph, request, plan, record, curves))
     for warning in plan.warnings:
         err.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:
@@ -187,11 +206,11 @@ def graph(
     wanted = GRAPH_FILES + (EDGES_FILE,) * export
     files = None if output is None else OutputDirectory(output, wanted, force)
     with _step("Building the graph", quiet):
-        known = _annotation(graph_file, annotation, evidence, drop_evidence)
-        built = _graph(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
+        known = annotation_of(graph_file, annotation, evidence, drop_evidence)
+        built = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
         pool = None
         if candidates is not None or candidates_go is not None:
-            names = _candidate_names(candidates, candidates_go, column, known)
+            names = candidate_names(candidates, candidates_go, column, known)
             pool = parse_candidates(built, names, unknown)  # type: ignore[arg-type]
     inputs = {"candidates": candidates, "universe": universe, "graph": graph_file, "annotation": annotation}
     record = describe_graph(built, pool, inputs)
@@ -208,58 +227,6 @@ def graph(
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
     elif not quiet:
         printing.print_graph(out, record, paths)
-
-
-def _annotation(
-    graph_file: Path | None, annotation: Path | None, evidence: str | None, drop_evidence: str | None
-) -> Annotation:
-    if annotation is None:
-        if evidence or drop_evidence:
-            raise InputError("--evidence, --drop-evidence: need --annotation with a gene2go or GAF file")
-        return pj.human_annotation()
-    if graph_file is not None:
-        raise InputError("--graph and --annotation: expected one source of edges, got both; leave one away")
-    return pj.read_annotation(annotation, _codes(evidence), _codes(drop_evidence) or ())
-
-
-def _graph(
-    graph_file: Path | None,
-    annotation: Annotation,
-    universe: Path | None,
-    neighbors: int | None,
-    min_jaccard: float | None,
-    namespaces: str | None,
-    unknown: str,
-) -> pj.KnowledgeGraph:
-    genes = None if universe is None else read_names(universe)
-    rules = {"neighbors": neighbors, "min_jaccard": min_jaccard, "namespaces": _codes(namespaces)}
-    given = {name: value for name, value in rules.items() if value is not None}
-    if graph_file is None:
-        return pj.load_go_graph(genes, annotation=annotation, unknown=unknown, **given)  # type: ignore[arg-type]
-    if given:
-        options = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise InputError(f"{options}: a finished edge list is used as it is; leave the option away")
-    return pj.graph_from_edges(graph_file, genes)
-
-
-def _candidate_names(path: Path | None, term: str | None, column: str | None, annotation: Annotation) -> list[str]:
-    if (path is None) == (term is None):
-        given = "neither" if path is None else "both"
-        raise InputError(f"expected either --candidates FILE or --candidates-go GO:ID, got {given}")
-    if path is None and column is not None:
-        raise InputError("--column: expected a table given with --candidates, got --candidates-go; leave --column away")
-    if path is not None:
-        return read_names(path, column)
-    assert term is not None
-    return list(annotation.genes_with(term))
-
-
-def _optional_names(path: Path | None) -> list[str]:
-    return [] if path is None else read_names(path)
-
-
-def _codes(text: str | None) -> list[str] | None:
-    return None if text is None else [code.strip() for code in text.split(",") if code.strip()]
 
 
 @contextmanager

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from perturb_jax.graph.knowledge_graph import DIRECTIONS
+from perturb_jax.selection.graphdesign import CRITERIA
 from perturb_jax.strategies import STRATEGIES
 from perturb_jax.strategies.plan import DEFAULT_CYCLES
 
 GRAPH, RULES, OUTPUT = "Knowledge graph", "Rules of the choice", "Output"
+ALL_TARGETS = "graph"
+"""What --targets says for every gene of the graph."""
 
 
 def complete(*choices: str) -> Any:
@@ -137,4 +140,48 @@ Sense = Annotated[
 Symmetric = Annotated[
     bool, typer.Option("--symmetric", help="maxspec: use every edge in both directions.", rich_help_panel=RULES)
 ]
-Unweighted = Annotated[bool, typer.Option("--unweighted", help="maxspec: every edge weighs 1.", rich_help_panel=RULES)]
+Unweighted = Annotated[
+    bool, typer.Option("--unweighted", help="maxspec, graphdesign: every edge weighs 1.", rich_help_panel=RULES)
+]
+Criterion = Annotated[
+    str | None,
+    typer.Option(
+        help=f"graphdesign: one of {', '.join(CRITERIA)}.",
+        show_default=CRITERIA[0],
+        autocompletion=complete(*CRITERIA),
+        rich_help_panel=RULES,
+    ),
+]
+Noise = Annotated[
+    float | None,
+    typer.Option(
+        help="graphdesign: variance of a measurement relative to the prior variance of an effect.",
+        show_default="2",
+        rich_help_panel=RULES,
+    ),
+]
+Unnormalized = Annotated[
+    bool,
+    typer.Option(
+        "--unnormalized",
+        help="graphdesign: genes differ in prior variance, as the graph has it.",
+        rich_help_panel=RULES,
+    ),
+]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        help="graphdesign: genes to be predicted: a file (in a table, a column 'weight' says what each is worth), or "
+        "'graph' if really all of them.",
+        show_default="the candidates",
+        autocompletion=complete(ALL_TARGETS),
+        rich_help_panel=RULES,
+    ),
+]
+Costs = Annotated[
+    Path | None,
+    typer.Option(
+        help="graphdesign: a table with a column 'cost' (genes that are not in it cost 1); the budget is then a sum.",
+        rich_help_panel=RULES,
+    ),
+]

@@ -13,6 +13,7 @@ import perturb_jax
 
 ROWS_SHOWN = 20
 _NAMES_SHOWN = 8
+_TAUGHT_SHOWN = 3
 
 
 def version_lines() -> str:
@@ -34,8 +35,11 @@ def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any],
     _print(console, _graph_line(record["graph"]))
     _print_names(console, record["candidates"])
     shown = Table(box=None, header_style="bold", pad_edge=False)
+    if "teaches" in table:  # coverage is in the file: a terminal is narrow
+        table = table.drop(columns=["gain", "covered", "covered_fraction", "layer", "bound"])
+        table["teaches"] = ["; ".join(named.split("; ")[:_TAUGHT_SHOWN]) for named in table["teaches"]]
     for column in table.columns:
-        shown.add_column(column, justify="left" if column == "gene" else "right")
+        shown.add_column(column, justify="left" if column in ("gene", "teaches") else "right")
     for row in table.head(ROWS_SHOWN).itertuples(index=False):
         shown.add_row(*map(_cell, row))
     console.print(shown)
@@ -106,10 +110,33 @@ def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
             f"Spectral norm of what is reached: {sigma['picks']:.4f}; random picks {min(sigma['random']):.4f} to "
             f"{max(sigma['random']):.4f}, the most connected genes {sigma['top-degree']:.4f} ({result['computed']})."
         )
+    if "design" in result:
+        lines = _design_lines(result["design"], picks) + lines
     if result["bound"] is not None:
         lines.append(
             f"No {picks} of these candidates{_with_must(record)} can reach more than {result['bound']:,}: these reach "
             f"at least {1000 * result['covered'] // result['bound'] / 10} % of the best possible."
+        )
+    return lines
+
+
+def _design_lines(design: Mapping[str, Any], picks: int) -> list[str]:
+    random = design["random"]
+    compared = "".join(
+        f", {name} {end['remaining variance']:.1%}" + (f" (first {end['spent']:g})" if end["spent"] < picks else "")
+        for name, end in design.items()
+        if isinstance(end, Mapping)
+    )
+    lines = [
+        f"Expected variance that stays unknown of {design['targets']:,} targets: "
+        f"{design['remaining variance before']:.1%} before, {design['remaining variance']:.1%} after these picks; "
+        f"random picks {min(random):.1%} to {max(random):.1%}{compared}.",
+        f"Least known will be {', '.join(design['least known'][:_NAMES_SHOWN])} (all in targets.csv).",
+    ]
+    if "bound" in design:
+        lines.append(
+            f"No selection has a larger {design['objective']} than {design['bound']:.4g}: these have "
+            f"{design['value']:.4g}, at least {100 * design['value'] / design['bound']:.1f} % of the best possible."
         )
     return lines
 

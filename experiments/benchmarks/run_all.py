@@ -28,6 +28,7 @@ BENCHMARKS = (
     Benchmark("go_graph.py", ("gears",)),
     Benchmark("command_line.py", needs_lists=True),
     Benchmark("maxspec.py", needs_lists=True),
+    Benchmark("graphdesign.py", needs_lists=True),
 )
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     """Run all; a quick run leaves the results directory alone unless told otherwise."""
     options = arguments(__doc__).parse_args()
     if not (options.library and options.essential):
-        print("no --library and --essential: coverage case (a), the command line and MaxSpec are skipped")
+        print("no --library and --essential: coverage case (a), the command line, MaxSpec and GraphDesign are skipped")
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) if options.quick and options.out == RESULTS else options.out
         failed = [benchmark.script for benchmark in BENCHMARKS if not run(benchmark, options, out)]

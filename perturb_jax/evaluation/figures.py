@@ -16,9 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.evaluation.coverage_curves import CoverageCurves, band
+from perturb_jax.evaluation.design_curves import Remaining
 from perturb_jax.evaluation.spectral_curves import SpectralCurves
 
 SELECTION, RANDOM, DEGREE, BOUND = "#0072B2", "#7F7F7F", "#D55E00", "#000000"  # Okabe and Ito: safe for colour-blind
+_OTHERS = (("#D55E00", "-."), ("#009E73", "--"), ("#CC79A7", "-"))
 _STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -103,6 +105,37 @@ def spectral_figure(
             axes.xaxis.get_major_locator().set_params(integer=True)
         right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    return output.getvalue()
+
+
+def design_figure(title: str, remaining: Remaining, label: str, unit: str) -> bytes:
+    """What stays unknown: in total against the number of picks, and of each target in the end, as a PNG.
+
+    Args:
+        title: above both panels.
+        remaining: the curves.
+        label: the strategy's name in the legend.
+        unit: what is spent: perturbations, or money.
+    """
+    with _canvas(title, (10.0, 4.4)) as (figure, output):
+        left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
+        mean, low, high = (100 * part for part in band(remaining.random))
+        left.fill_between(remaining.spent, low, high, color=RANDOM, alpha=0.25, linewidth=0)
+        left.plot(remaining.spent, 100 * remaining.design, color=SELECTION, linewidth=2.6, label=label)
+        drawn = f"random (mean and range of {len(remaining.random)} draws)"
+        left.plot(remaining.spent, mean, color=RANDOM, linestyle=":", label=drawn)
+        for (name, curve), (color, line) in zip(remaining.others.items(), _OTHERS, strict=False):
+            left.plot(remaining.spent, 100 * curve, color=color, linestyle=line, label=name)
+        left.set(title="Expected remaining variance", xlabel=unit, ylabel="per cent of the prior variance")
+        left.set(xlim=(0, remaining.spent[-1]))
+        of_plan, of_random = (100 * np.sort(part)[::-1] for part in remaining.per_target)
+        targets = np.arange(1, len(of_plan) + 1)
+        right.plot(targets, of_random, color=RANDOM, linestyle=":")
+        right.plot(targets, of_plan, color=SELECTION, linewidth=2.6)
+        right.set(title="Of each target after the last pick", xlabel="targets, least known first", ylim=(0, 102))
+        right.set(ylabel="per cent of its prior variance", xlim=(0, len(targets)))
+        right.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     return output.getvalue()
 
 

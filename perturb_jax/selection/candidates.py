@@ -49,9 +49,28 @@ class Candidates:
             return self
         return self.take(np.array([i for i, genes in enumerate(self.gene_sets()) if genes not in excluded], np.int64))
 
+    def joined(self, others: "Candidates") -> "Candidates":
+        """These candidates and then `others`, of which none may be among them."""
+        arity = max(self.members.shape[1], others.members.shape[1])
+        padded = [
+            np.pad(part.members, ((0, 0), (0, arity - part.members.shape[1])), constant_values=NO_MEMBER)
+            for part in (self, others)
+        ]
+        return Candidates(
+            self.labels + others.labels,
+            np.concatenate(padded),
+            self.renamed | others.renamed,
+            self.dropped | others.dropped,
+        )
+
     def indices(self) -> Int[np.ndarray, " candidates"] | Int[np.ndarray, "candidates arity"]:
         """Node numbers: one per candidate where all are single genes, else rows filled with `NO_MEMBER`."""
         return self.members[:, 0] if self.members.shape[1] == 1 else self.members
+
+
+def as_names(names: Iterable[str]) -> tuple[str, ...]:
+    """One name, or many."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def parse_candidates(graph: KnowledgeGraph, names: Iterable[str] | None, unknown: Unknown = "error") -> Candidates:
@@ -67,7 +86,7 @@ def parse_candidates(graph: KnowledgeGraph, names: Iterable[str] | None, unknown
     """
     if names is None:
         return Candidates(graph.genes, np.arange(graph.num_nodes, dtype=np.int32)[:, None], {}, {})
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = as_names(names)
     if not any(isinstance(name, str) and "+" in name for name in names):
         resolved = graph.names.resolve(names, unknown)
         position = graph.names.position

@@ -38,7 +38,7 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if _CELLS in suffixes:
         return _names_of_cells(path, column)
-    is_table = any(suffix in _TABLES for suffix in suffixes)
+    is_table = _is_table(path)
     if is_table:
         table = read_csv(path)
         names = table[_choose_column(path, table, column)].astype(str).str.strip().tolist()
@@ -48,6 +48,37 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
         names = _lines(path)
     _refuse_blank(path, names, first_row=2 if is_table else 1)
     return [_without_control(name) for name in names if is_table or not name.startswith("#")]
+
+
+def read_numbers(path: str | Path, column: str, default: float | None = None) -> dict[str, float]:
+    """Read a number per gene name or combination from a table (``.csv``, ``.tsv``), in the order of the file.
+
+    Args:
+        path: the file; names stand in a column as for `read_names`.
+        column: the column with the numbers.
+        default: what every name gets where there is no such column, or no table at all; None: the column is needed.
+
+    Raises:
+        InputError: as `read_names`; no such column; a cell that is not a number; a name twice.
+    """
+    names = read_names(path)
+    table = read_csv(Path(path)) if _is_table(Path(path)) else pd.DataFrame()
+    if column not in table:
+        if default is None:
+            raise InputError(f"{path}: expected a table (.csv, .tsv) with the columns gene and {column}")
+        return dict.fromkeys(names, default)
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    if numbers.isna().any():
+        row = int(numbers.isna().to_numpy().argmax())
+        raise InputError(f"{path}: line {row + 2}: expected a number in column {column}, got {table[column][row]!r}")
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise InputError(f"{path}: {twice} is listed twice; give each gene one {column}")
+    return dict(zip(names, numbers.astype(float).tolist(), strict=True))
+
+
+def _is_table(path: Path) -> bool:
+    return any(suffix.lower() in _TABLES for suffix in path.suffixes)
 
 
 def _lines(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernels import group_by
 from perturb_jax.selection import coverage_host
-from perturb_jax.selection.candidates import Candidates, parse_candidates, without
+from perturb_jax.selection.candidates import Candidates, as_names, parse_candidates, without
 from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point, rarity
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.reach import ReachSets, reach_mask, reach_sets
@@ -80,7 +80,7 @@ def graphreach(
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     check_seed(seed)
-    selected = tuple(selected)
+    selected = as_names(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))
     before = parse_candidates(graph, selected)
@@ -128,7 +128,7 @@ def check_seed(seed: int | None) -> None:
         raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
 
 
-def check_budget(budget: int, available: int) -> None:
+def check_budget(budget: object, available: int) -> None:
     """Refuse a budget that is not a whole number from 1 to the number of candidates that may be picked."""
     if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:
         raise InputError(f"budget: expected a whole number of at least 1, got {budget!r}")

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import Candidates, parse_candidates, without
+from perturb_jax.selection.candidates import Candidates, as_names, parse_candidates, without
 from perturb_jax.selection.graphreach import check_budget, check_seed, tie_order
 from perturb_jax.selection.greedy import greedy
 from perturb_jax.selection.operator import MessagePassing, gcn_norm, is_symmetric, message_passing
@@ -108,7 +108,7 @@ def maxspec(
         if value not in _CHOICES[name]:
             raise InputError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
     check_seed(seed)
-    selected = tuple(selected)
+    selected = as_names(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))
     before = parse_candidates(graph, selected)

@@ -1,12 +1,14 @@
 """Strategies: how the genes of the next experiments are chosen, each by name."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.selection.graphdesign import graphdesign
 from perturb_jax.selection.graphreach import graphreach
 from perturb_jax.selection.maxspec import maxspec
 from perturb_jax.selection.selection import Selection
+from perturb_jax.strategies.k_center import k_center
 from perturb_jax.strategies.random import random
 from perturb_jax.strategies.top_degree import top_degree
 
@@ -18,10 +20,10 @@ class Strategy(Protocol):
         self,
         graph: KnowledgeGraph,
         candidates: Iterable[str] | None,
-        budget: int,
+        budget: Any,
+        *,
         hops: int = 1,
         direction: Direction = "in",
-        *,
         selected: Iterable[str] = (),
         seed: int | None = None,
     ) -> Selection:
@@ -30,11 +32,14 @@ class Strategy(Protocol):
 
 
 STRATEGIES: dict[str, Strategy] = {
-    "graphreach": graphreach, "maxspec": maxspec, "random": random, "top-degree": top_degree,
+    "graphreach": graphreach, "maxspec": maxspec, "graphdesign": graphdesign,
+    "k-center": k_center, "random": random, "top-degree": top_degree,
 }  # fmt: skip
 """Every strategy by the name that the command line uses."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "graphreach": ("ties",), "maxspec": ("normalization", "symmetric", "weighted", "sense"),
+    "graphreach": ("ties",),
+    "maxspec": ("normalization", "symmetric", "weighted", "sense"),
+    "graphdesign": ("criterion", "noise", "normalize", "weighted", "targets", "costs"),
 }  # fmt: skip
 """The keyword arguments of a strategy that a user may set besides those of every strategy."""

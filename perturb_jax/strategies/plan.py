@@ -13,6 +13,7 @@ from perturb_jax.selection.candidates import Candidates, parse_candidates
 from perturb_jax.selection.reach import check_hops
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies import OPTIONS, STRATEGIES
+from perturb_jax.strategies.design_plan import Design, check_money, design_columns, state_design
 from perturb_jax.strategies.order import as_selection
 
 DEFAULT_CYCLES = 5
@@ -24,7 +25,7 @@ class Request:
 
     Attributes:
         candidates: genes or combinations "A+B" that may be perturbed.
-        budget: perturbations to choose, `must_include` among them.
+        budget: perturbations to choose, `must_include` among them; with the option "costs", what they may cost.
         strategy: a name in `STRATEGIES`.
         hops: layers of graph convolution of the model that will be trained.
         direction: "in", "out" or "both".
@@ -58,13 +59,17 @@ class Plan:
 
     Attributes:
         table: one row per pick: rank, gene, cycle, gain (genes newly reached, in its layer), covered,
-            covered_fraction, layer, bound; with MaxSpec also sigma, the spectral norm after the pick.
+            covered_fraction, layer, bound; with MaxSpec also sigma, the spectral norm after the pick; with
+            GraphDesign also cost, explained and teaches (see `design_columns`), and where another criterion than the
+            explained variance decides, criterion and criterion_bound.
         must: the must-haves, in the order picked.
         pool: the candidates that the rest was chosen from.
         tested: what counted as covered.
         selections: what the strategy returned, for the must-haves and for the rest.
         renamed: old symbols that were given, with the current names.
         dropped: names left out, with the reason.
+        design: the design problem, where the plan is GraphDesign's.
+        targets: one row per target of the design, least known first (see `design_columns`).
         warnings: what a user should know before trusting the plan.
     """
 
@@ -75,6 +80,8 @@ class Plan:
     selections: tuple[Selection, ...]
     renamed: dict[str, str]
     dropped: dict[str, str]
+    design: Design | None
+    targets: pd.DataFrame | None
     warnings: tuple[str, ...]
 
 
@@ -100,19 +107,34 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     _refuse_overlap("must-include", must, "exclude", excluded)
     _refuse_overlap("must-include", must, "already-tested", tested)
     pool = given.without(tested).without(excluded).without(must)
-    _check_budget(request.budget, len(must), len(pool))
-    cycle = _cycles(request.budget, request.cycles)
-    selections = _select(graph, request, must, pool, tested)
+    design = None
+    if request.strategy == "graphdesign":
+        wanted = must.joined(given.without(must))
+        conditions = (request.hops, request.direction, request.options, request.unknown)
+        design = state_design(graph, wanted, must.joined(pool), *conditions)
+    if design is None or design.costs is None:
+        _check_budget(request.budget, len(must), len(pool))
+    else:
+        check_money(design, must, request.budget)
+    selections = _select(graph, request, must, pool, tested, design)
     if len(must):
         must = must.take(np.array([must.labels.index(gene) for gene in selections[0].genes]))
+    table = _table(graph, request, selections, tested, must_haves=len(must))
+    targets = None
+    if design is not None:
+        more, targets = design_columns(design, tested, parse_candidates(graph, table["gene"]))
+        table = pd.concat([table, more], axis=1)
+    named = (given, must, tested, excluded) if design is None else (given, must, tested, excluded, design)
     return Plan(
-        table=_table(graph, request, selections, cycle, tested, must_haves=len(must)),
+        table=table,
         must=must,
         pool=pool,
         tested=tested,
         selections=selections,
-        renamed=given.renamed | must.renamed | tested.renamed | excluded.renamed,
-        dropped=given.dropped | must.dropped | tested.dropped | excluded.dropped,
+        renamed={old: new for names in named for old, new in names.renamed.items()},
+        dropped={name: reason for names in named for name, reason in names.dropped.items()},
+        design=design,
+        targets=targets,
         warnings=_warnings(graph, must, pool),
     )
 
@@ -125,28 +147,44 @@ def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Un
 
 
 def _select(
-    graph: KnowledgeGraph, request: Request, must: Candidates, pool: Candidates, tested: Candidates
-) -> tuple[Selection, ...]:
-    strategy = STRATEGIES[request.strategy]
+    graph: KnowledgeGraph, request: Request, must: Candidates, pool: Candidates, tested: Candidates,
+    design: Design | None,
+) -> tuple[Selection, ...]:  # fmt: skip
+    options = dict(request.options if design is None else design.options)
+    left = request.budget - (len(must) if design is None else design.cost(must.labels))
     covered: tuple[str, ...] = tested.labels
     selections = []
-    for candidates, budget in ((must, len(must)), (pool, request.budget - len(must))):
-        if budget:
-            picks = strategy(
-                graph,
-                candidates.labels,
-                budget,
-                request.hops,
-                request.direction,
-                selected=covered,
-                seed=request.seed,
-                **request.options,
-            )
-            covered += picks.genes
-            selections.append(picks)
+    if len(must):
+        free = {name: value for name, value in options.items() if name != "costs"}
+        selections.append(_ask(graph, request, must, len(must), covered, free))
+        covered += selections[0].genes
+    if _buys_more(design, pool, left) or not selections:
+        selections.append(_ask(graph, request, pool, left, covered, options))
     if len(selections) == 2:
         selections[0] = _within_layer(selections[0], int(selections[1].layers[0]))
     return tuple(selections)
+
+
+def _ask(
+    graph: KnowledgeGraph, request: Request, candidates: Candidates, budget: int | float,
+    covered: tuple[str, ...], options: Mapping[str, object],
+) -> Selection:  # fmt: skip
+    return STRATEGIES[request.strategy](
+        graph,
+        candidates.labels,
+        budget,
+        hops=request.hops,
+        direction=request.direction,
+        selected=covered,
+        seed=request.seed,
+        **options,
+    )
+
+
+def _buys_more(design: Design | None, pool: Candidates, left: int | float) -> bool:
+    if design is None or design.costs is None:
+        return left > 0
+    return any(design.costs[label] <= left for label in pool.labels)
 
 
 def _within_layer(picks: Selection, layer: int) -> Selection:
@@ -157,44 +195,44 @@ def _within_layer(picks: Selection, layer: int) -> Selection:
 
 
 def _table(
-    graph: KnowledgeGraph,
-    request: Request,
-    selections: tuple[Selection, ...],
-    cycle: np.ndarray,
-    tested: Candidates,
-    must_haves: int,
+    graph: KnowledgeGraph, request: Request, selections: tuple[Selection, ...], tested: Candidates, must_haves: int
 ) -> pd.DataFrame:
     genes = [gene for picks in selections for gene in picks.genes]
     in_order = parse_candidates(graph, genes)
     coverage = as_selection(
         graph, in_order, np.arange(len(genes)), request.hops, request.direction, tested.labels, request.strategy
     )
-    is_coverage = selections[0].objective == "coverage"
-    gains = np.concatenate([picks.gains for picks in selections]) if is_coverage else coverage.gains
-    bounds = np.concatenate([picks.bounds for picks in selections])
+    gains, values, bounds, layers = (
+        np.concatenate([getattr(picks, part) for picks in selections])
+        for part in ("gains", "values", "bounds", "layers")
+    )
     bounds[:must_haves] = np.nan
+    objective = selections[0].objective
+    is_coverage = objective == "coverage"
     table = pd.DataFrame(
         {
-            "rank": np.arange(1, len(cycle) + 1),
+            "rank": np.arange(1, len(genes) + 1),
             "gene": genes,
-            "cycle": cycle,
-            "gain": gains.astype(int),
+            "cycle": _cycles(len(genes), request.cycles),
+            "gain": (gains if is_coverage else coverage.gains).astype(int),
             "covered": coverage.values.astype(int),
             "covered_fraction": (coverage.values / graph.num_nodes).round(6),
-            "layer": np.concatenate([picks.layers for picks in selections]),
-            "bound": pd.array(bounds, dtype="Int64"),
+            "layer": layers,
+            "bound": pd.array(bounds if is_coverage else np.full(len(genes), np.nan), dtype="Int64"),
         }
     )
-    if not is_coverage:
-        table["sigma"] = np.concatenate([picks.values for picks in selections]).round(6)
+    if objective == "spectral norm":
+        table["sigma"] = values.round(6)
+    elif objective in ("information", "facility location", "soft coverage"):
+        table["criterion"], table["criterion_bound"] = values.round(6), bounds.round(6)
     return table
 
 
-def _cycles(budget: int, cycles: int | None) -> np.ndarray:
-    cycles = min(DEFAULT_CYCLES, budget) if cycles is None else cycles
-    if not 1 <= cycles <= budget:
-        raise InputError(f"cycles: expected a whole number from 1 to the budget of {budget}, got {cycles}")
-    return np.repeat(np.arange(1, cycles + 1), [len(part) for part in np.array_split(np.arange(budget), cycles)])
+def _cycles(picks: int, cycles: int | None) -> np.ndarray:
+    cycles = min(DEFAULT_CYCLES, picks) if cycles is None else cycles
+    if not 1 <= cycles <= picks:
+        raise InputError(f"cycles: expected a whole number from 1 to the {picks} picks, got {cycles}")
+    return np.repeat(np.arange(1, cycles + 1), [len(part) for part in np.array_split(np.arange(picks), cycles)])
 
 
 def _check_budget(budget: int, must: int, pool: int) -> None:

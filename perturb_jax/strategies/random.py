@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import without
+from perturb_jax.selection.candidates import as_names, without
 from perturb_jax.selection.graphreach import check_budget, check_seed
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.order import as_selection
@@ -26,7 +26,7 @@ def random(
         InputError: names, a budget or a seed that cannot be used.
     """
     check_seed(seed)
-    selected = tuple(selected)
+    selected = as_names(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))
     order = np.random.default_rng(seed or 0).permutation(len(pool))[:budget]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import NO_MEMBER, Candidates, without
+from perturb_jax.selection.candidates import NO_MEMBER, Candidates, as_names, without
 from perturb_jax.selection.graphreach import check_budget, check_seed
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.order import as_selection
@@ -30,7 +30,7 @@ def top_degree(
         InputError: names, a budget or a seed that cannot be used.
     """
     check_seed(seed)
-    selected = tuple(selected)
+    selected = as_names(selected)
     pool = without(graph, candidates, selected)
     check_budget(budget, len(pool))
     if seed is not None:

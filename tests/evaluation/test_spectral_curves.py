@@ -29,8 +29,8 @@ def test_norms_are_those_of_what_the_baselines_reach(options: dict[str, object])
         return induced_norm(adjacency, reached.tolist(), str(options.get("normalization", "graph")))
 
     for draw in (0, 7):
-        picks = STRATEGIES["random"](GRAPH, pool.labels, 3, 2, "in", selected=["G9", "G4"], seed=draw)
+        picks = STRATEGIES["random"](GRAPH, pool.labels, 3, hops=2, direction="in", selected=["G9", "G4"], seed=draw)
         expected = [norm(picks.genes[:size]) for size in range(4)]
         np.testing.assert_allclose(curves.random[draw], expected, rtol=1e-5)
-    top = STRATEGIES["top-degree"](GRAPH, pool.labels, 3, 2, "in", selected=["G9", "G4"])
+    top = STRATEGIES["top-degree"](GRAPH, pool.labels, 3, hops=2, direction="in", selected=["G9", "G4"])
     np.testing.assert_allclose(curves.top_degree, [norm(top.genes[:size]) for size in range(4)], rtol=1e-5)

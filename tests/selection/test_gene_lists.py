@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.selection.gene_lists import read_names
+from perturb_jax.selection.gene_lists import read_names, read_numbers
 
 
 def write(path: Path, content: str) -> Path:
@@ -121,3 +121,24 @@ def test_comments_alone_are_no_names_and_tables_have_none(tmp_path: Path) -> Non
 
 def test_capital_suffixes(tmp_path: Path) -> None:
     assert read_names(write(tmp_path / "T.CSV", "gene,score\nTP53,1\n")) == ["TP53"]
+
+
+def test_numbers_beside_names(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", "gene,cost\nTP53,2\nKLF1+MAP2K6,0.5\n")
+    assert read_numbers(table, "cost") == {"TP53": 2.0, "KLF1+MAP2K6": 0.5}
+    assert read_numbers(table, "weight", default=1.0) == {"TP53": 1.0, "KLF1+MAP2K6": 1.0}
+    assert read_numbers(write(tmp_path / "t.txt", "TP53\nMYC\n"), "weight", default=3.0) == {"TP53": 3.0, "MYC": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("gene,cost\nTP53,\n", "line 2: expected a number in column cost"),
+        ("gene,cost\nTP53,1\nMYC,x\n", "line 3: expected a number in column cost, got 'x'"),
+        ("gene,price\nTP53,1\n", "with the columns gene and cost"),
+        ("gene,cost\nTP53,1\nTP53,1\n", "TP53 is listed twice"),
+    ],
+)
+def test_numbers_that_cannot_be_read(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(pj.InputError, match=message):
+        read_numbers(write(tmp_path / "t.csv", content), "cost")

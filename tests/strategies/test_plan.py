@@ -71,7 +71,7 @@ def test_cycles_divide_the_picks(budget: int, cycles: int | None, sizes: list[in
         (Request(NAMES, 0), "budget: expected a whole number of at least 1, got 0"),
         (Request(NAMES, 1, must_include=["G1", "G2"]), "less than the 2 must-include"),
         (Request(NAMES, 10, exclude=["G1"]), "only 9 candidates can be picked"),
-        (Request(NAMES, 3, cycles=4), "cycles: expected a whole number from 1 to the budget of 3, got 4"),
+        (Request(NAMES, 3, cycles=4), "cycles: expected a whole number from 1 to the 3 picks, got 4"),
         (Request(NAMES, 3, cycles=0), "cycles"),
         (Request(NAMES, 3, hops=0), "hops"),
         (Request(NAMES, 3, strategy="best"), "strategy: expected one of graphreach"),
