@@ -13,7 +13,6 @@ import perturb_jax
 
 ROWS_SHOWN = 20
 _NAMES_SHOWN = 8
-_TAUGHT_SHOWN = 3
 
 
 def version_lines() -> str:
@@ -35,20 +34,38 @@ def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any],
     _print(console, _graph_line(record["graph"]))
     _print_names(console, record["candidates"])
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    if "teaches" in table:  # coverage is in the file: a terminal is narrow
-        table = table.drop(columns=["gain", "covered", "covered_fraction", "layer", "bound"])
-        table["teaches"] = ["; ".join(named.split("; ")[:_TAUGHT_SHOWN]) for named in table["teaches"]]
+    picks = len(table)
+    if "teaches" in table:
+        table = _narrow(table, console.width)
     for column in table.columns:
-        shown.add_column(column, justify="left" if column in ("gene", "teaches") else "right")
+        shown.add_column(column, justify="left" if column in ("gene", "teaches") else "right", no_wrap=True)
     for row in table.head(ROWS_SHOWN).itertuples(index=False):
         shown.add_row(*map(_cell, row))
     console.print(shown)
-    if len(table) > ROWS_SHOWN:
-        _print(console, f"... and {len(table) - ROWS_SHOWN} more in {paths[0]}")
+    if picks > ROWS_SHOWN:
+        _print(console, f"... and {picks - ROWS_SHOWN} more in {paths[0]}")
     _print(console, "")
-    for line in _result_lines(record, len(table)):
+    for line in _result_lines(record, picks):
         _print(console, line)
     _print(console, "wrote " + ", ".join(map(str, paths)))
+
+
+def _narrow(table: pd.DataFrame, width: int) -> pd.DataFrame:
+    """What fits into a terminal of a design's first picks: not coverage, and of what they teach as much as has room."""
+    table = table.head(ROWS_SHOWN).drop(
+        columns=["gain", "covered", "covered_fraction", "layer", "bound", "criterion_bound"], errors="ignore"
+    )
+    others = [[str(name), *(str(_cell(value)) for value in table[name])] for name in table if name != "teaches"]
+    room = width - sum(2 + max(map(len, cells)) for cells in others)
+    table["teaches"] = [_whole_items(named, room) for named in table["teaches"]]
+    return table
+
+
+def _whole_items(text: str, room: int) -> str:
+    items = text.split("; ")
+    while len(items) > 1 and len("; ".join(items)) > room:
+        items.pop()
+    return "; ".join(items)
 
 
 def print_graph(console: Console, record: Mapping[str, Any], paths: Sequence[Path]) -> None:

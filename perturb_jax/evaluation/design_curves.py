@@ -65,15 +65,19 @@ def remaining_variance(
     """
     grid = np.arange(budget + 1.0) if design.costs is None else np.linspace(0, budget, _GRID + 1)
 
-    def curve(order: Candidates, ends: bool = False) -> Float[np.ndarray, " points"]:
+    def bought_of(order: Candidates) -> tuple[Candidates, np.ndarray]:
+        """The first of an order that the budget buys, and what 0, 1, ... of them cost."""
         money = np.cumsum([0.0] + [design.cost((label,)) for label in order.labels])
-        affordable = order.take(np.arange(np.searchsorted(money, budget * (1 + 1e-6), side="right") - 1))
-        left = 1 - explained_shares(design.problem, tested.joined(affordable))[len(tested) :]
-        bought = np.searchsorted(money[: len(affordable) + 1], grid * (1 + 1e-6), side="right") - 1
-        return np.where(ends & (grid > money[len(affordable)] * (1 + 1e-6)), np.nan, left[bought])
+        most = int(np.searchsorted(money, budget * (1 + 1e-6), side="right"))
+        return order.take(np.arange(most - 1)), money[:most]
 
-    rest = len(picks) - len(first)
-    most = rest if design.costs is None else len(pool)
+    def curve(order: Candidates, ends: bool = False) -> Float[np.ndarray, " points"]:
+        affordable, money = bought_of(order)
+        left = 1 - explained_shares(design.problem, tested.joined(affordable))[len(tested) :]
+        bought = np.searchsorted(money, grid * (1 + 1e-6), side="right") - 1
+        return np.where(ends & (grid > money[-1] * (1 + 1e-6)), np.nan, left[bought])
+
+    most = len(picks) - len(first) if design.costs is None else len(pool)
     draws = [pool.take(np.random.default_rng(seed).permutation(len(pool))[:most]) for seed in range(RANDOM_DRAWS)]
     others = {}
     for name, longest in COMPARED.items():
@@ -90,7 +94,7 @@ def remaining_variance(
         others=others,
         per_target=(
             _unknown(design, tested, picks),
-            _unknown(design, tested, first.joined(draws[0].take(np.arange(rest)))),
+            _unknown(design, tested, bought_of(first.joined(draws[0]))[0]),
         ),
     )
 
