@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 import perturb_jax as pj
-from perturb_jax import printing
+from perturb_jax import data_commands, printing
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.graph_report import describe_graph, graph_picture
 from perturb_jax.evaluation.plan_report import plan_curves, plan_file_names, plan_files, plan_record
@@ -61,6 +61,7 @@ from perturb_jax.output import OutputDirectory
 from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.selection.gene_lists import read_numbers
 from perturb_jax.strategies.plan import Request, make_plan
+from perturb_jax.train_command import train
 
 GRAPH_FILES = ("graph.json", "graph.png")
 EDGES_FILE = "edges.csv"
@@ -71,6 +72,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data_commands.app)
 out, err = Console(), Console(stderr=True)
 
 
@@ -174,6 +176,11 @@ def select(
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
     elif not quiet:
         printing.print_plan(out, plan.table, record, paths)
+
+
+app.command(epilog="Example: perturb-jax train --screen cells.h5ad --train plan/picks.csv --test test.txt --out trial")(
+    train
+)
 
 
 @app.command(

@@ -1,5 +1,6 @@
 """What the options of the command line name: annotation, graph, candidates, targets."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import perturb_jax as pj
@@ -30,9 +31,15 @@ def graph_of(
     min_jaccard: float | None,
     namespaces: str | None,
     unknown: str,
+    otherwise: Iterable[str] | None = None,
 ) -> pj.KnowledgeGraph:
-    """The graph that the options name: an edge list as it is, or one built from the annotation."""
+    """The graph that the options name: an edge list as it is, or one built from the annotation.
+
+    Its genes are the universe's; where none is given, those of `otherwise` that are annotated, or all annotated ones.
+    """
     genes = None if universe is None else read_names(universe)
+    if universe is None and otherwise is not None and graph_file is None:
+        genes, unknown = list(otherwise), "drop"
     rules = {"neighbors": neighbors, "min_jaccard": min_jaccard, "namespaces": _codes(namespaces)}
     given = {name: value for name, value in rules.items() if value is not None}
     if graph_file is None:

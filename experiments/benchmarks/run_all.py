@@ -29,6 +29,7 @@ BENCHMARKS = (
     Benchmark("command_line.py", needs_lists=True),
     Benchmark("maxspec.py", needs_lists=True),
     Benchmark("graphdesign.py", needs_lists=True),
+    Benchmark("read_screen.py", ("scanpy",)),
 )
 
 

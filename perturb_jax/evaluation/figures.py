@@ -56,7 +56,7 @@ def coverage_figure(
         label: the strategy's name in the legend.
         bound_label: what the certificate says, in the legend.
     """
-    with _canvas(title, (10.0, 4.4)) as (figure, output):
+    with canvas(title, (10.0, 4.4)) as (figure, output):
         left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
         _draw_coverage(left, covered, bounds, curves, num_nodes, label, bound_label)
         _draw_gains(right, gains, curves)
@@ -89,7 +89,7 @@ def spectral_figure(
         num_nodes: nodes of the graph, for the share on the right axis.
         label: the strategy's name in the legend.
     """
-    with _canvas(title, (10.0, 4.4)) as (figure, output):
+    with canvas(title, (10.0, 4.4)) as (figure, output):
         left, right = figure.subplots(1, 2)
         picks = np.arange(1, len(sigma) + 1)
         mean, low, high = band(norms.random)
@@ -117,7 +117,7 @@ def design_figure(title: str, remaining: Remaining, label: str, unit: str) -> by
         label: the strategy's name in the legend.
         unit: what is spent: perturbations, or money.
     """
-    with _canvas(title, (10.0, 4.4)) as (figure, output):
+    with canvas(title, (10.0, 4.4)) as (figure, output):
         left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
         mean, low, high = (100 * part for part in band(remaining.random))
         left.fill_between(remaining.spent, low, high, color=RANDOM, alpha=0.25, linewidth=0)
@@ -141,7 +141,7 @@ def design_figure(title: str, remaining: Remaining, label: str, unit: str) -> by
 
 def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees: Int[np.ndarray, " nodes"]) -> bytes:
     """How many genes have how many edges, in and out, as a PNG."""
-    with _canvas(title, (10.0, 3.8)) as (figure, output):
+    with canvas(title, (10.0, 3.8)) as (figure, output):
         left, right = figure.subplots(1, 2)
         left.hist(in_degrees, bins=np.arange(in_degrees.max(initial=0) + 2) - 0.5, color=SELECTION)
         left.set(title=f"In-degree: {_summary(in_degrees)}", xlabel="genes that a gene reads", yscale="log")
@@ -163,7 +163,8 @@ def _summary(degrees: Int[np.ndarray, " nodes"]) -> str:
 
 
 @contextmanager
-def _canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.BytesIO]]:
+def canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.BytesIO]]:
+    """A figure in the house style, which is a PNG in the buffer when the block ends."""
     output = io.BytesIO()
     with mpl.rc_context(_STYLE):
         figure = Figure(size, layout="constrained")

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.screen.conditions import perturbed_genes
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +60,35 @@ class Screen:
         return len(self.perturbations)
 
     def index(self, names: tuple[str, ...]) -> Int[np.ndarray, " names"]:
-        """Rows of some perturbations."""
-        position = {name: row for row, name in enumerate(self.perturbations)}
-        return np.array([position[name] for name in names], np.int64)
+        """Rows of some perturbations; "A+B" and "B+A" are the same.
+
+        Raises:
+            InputError: a name that is none of them.
+        """
+        position = {frozenset(perturbed_genes(name)): row for row, name in enumerate(self.perturbations)}
+        unknown = [name for name in names if frozenset(perturbed_genes(name)) not in position]
+        if unknown:
+            raise InputError(
+                f"{len(unknown)} of {len(names)} names are no perturbations of this screen: "
+                f"{', '.join(unknown[:5])}; expected names like {self.perturbations[0]!r}, as in Screen.perturbations"
+            )
+        return np.array([position[frozenset(perturbed_genes(name))] for name in names], np.int64)
 
     @property
     def change(self) -> Float[np.ndarray, "perturbations genes"]:
         """Mean expression less the control's: the effect of each perturbation."""
         return self.mean - self.control_mean[None, :]
+
+    def __repr__(self) -> str:
+        """Size and origin, what was guessed and what was left out."""
+        cells = f"{int(self.cell_counts.sum()):,} perturbed and {self.control_count:,} control cells"
+        size = f"{len(self):,} perturbations x {len(self.genes):,} genes, {cells}"
+        origin = "" if self.source is None else f", from {self.source.name}"
+        guessed = self.settings.get("guessed")
+        keys = [f"{key}={self.settings.get(key)!r}" for key in guessed] if isinstance(guessed, list) else []
+        dropped, without = self.settings.get("dropped"), self.settings.get("cells_left_out")
+        lost = [f"{len(dropped)} perturbations"] if isinstance(dropped, dict) and dropped else []
+        lost += [f"{n} cells ({why})" for why, n in without.items()] if isinstance(without, dict) else []
+        notes = [f"; {what} {', '.join(said)}" for what, said in (("guessed", keys), ("left out", lost)) if said]
+        kind = "Simulated screen" if self.settings.get("simulated") else "Screen"
+        return f"{kind}({size}{origin}{''.join(notes)})"

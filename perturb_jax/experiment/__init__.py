@@ -1,0 +1,1 @@
+"""Predictors trained on a selection and measured on what was held out."""

@@ -1,0 +1,119 @@
+"""One trial: a predictor learns from some perturbations of a screen and is measured on others."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from perturb_jax.errors import InputError
+from perturb_jax.evaluation.metrics import evaluate, summarize
+from perturb_jax.evaluation.prediction_figure import Panel, prediction_figure
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.predictors.predictor import Fitted, Key, Predictor
+from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.split import Split
+
+_PANELS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What came of it.
+
+    Attributes:
+        predictor: what was fitted, with its configuration.
+        fitted: the fitted predictor.
+        split: what it learned from and was measured on.
+        effects: predicted changes of the test perturbations.
+        metrics: a row per test perturbation (see `evaluate`).
+    """
+
+    predictor: Predictor
+    fitted: Fitted
+    split: Split
+    effects: Float[np.ndarray, "test genes"]
+    metrics: pd.DataFrame
+
+    def summary(self) -> pd.DataFrame:
+        """Mean and median of every metric, and over how many perturbations it is defined."""
+        return summarize(self.metrics)
+
+
+def run_trial(screen: Screen, graph: KnowledgeGraph, predictor: Predictor, split: Split, key: Key) -> Trial:
+    """Fit on the split's training perturbations, predict its test perturbations, measure.
+
+    Raises:
+        InputError: what the predictor cannot learn from or predict.
+    """
+    fitted = predictor.fit(screen, graph, split.train, split.validation, key)
+    effects = fitted.effects(split.test)
+    metrics = evaluate(screen, split.test, effects, split.train)
+    return Trial(predictor, fitted, split, effects, metrics)
+
+
+def configured(predictor: Predictor, settings: dict[str, str]) -> Predictor:
+    """A predictor with some settings changed, given as text: "hops=2" and the like.
+
+    Raises:
+        InputError: a setting that the predictor does not have; text that is no value of its type.
+    """
+    values: dict[str, Any] = {}
+    known = {field.name: getattr(predictor, field.name) for field in fields(predictor)}  # type: ignore[arg-type]
+    plain = {name: value for name, value in known.items() if isinstance(value, bool | int | float | str)}
+    for name, text in settings.items():
+        if name not in plain or name == "name":
+            choices = ", ".join(key for key in plain if key != "name") or "none"
+            raise InputError(f"{name}: not a setting of {predictor.name}; expected one of: {choices}")
+        values[name] = _parsed(name, text, plain[name])
+    return replace(predictor, **values)  # type: ignore[type-var]
+
+
+def _parsed(name: str, text: str, default: bool | int | float | str) -> bool | int | float | str:
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise InputError(f"{name}: expected true or false, got {text!r}")
+        return text.lower() == "true"
+    if isinstance(default, str):
+        return text
+    kind = type(default)
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise InputError(f"{name}: expected {what}, got {text!r}") from None
+
+
+def trial_picture(screen: Screen, trial: Trial) -> bytes:
+    """Predicted against observed change of the DE genes, for the first test perturbations, as a PNG."""
+    names = tuple(screen.perturbations[row] for row in screen.index(trial.split.test[:_PANELS]))
+    cells = _cells_of(screen, names)
+    panels, scores = [], {}
+    for number, name in enumerate(names):
+        row = screen.index((name,))[0]
+        genes = screen.de_genes[row]
+        panels.append(
+            Panel(
+                name,
+                [screen.genes[gene] for gene in genes],
+                trial.effects[number, genes],
+                None if cells is None else cells[name][:, genes] - screen.control_mean[genes][None, :],
+                screen.change[row, genes],
+                np.sqrt(screen.variance[row, genes]),
+            )
+        )
+        measured = trial.metrics.iloc[number]
+        scores[name] = f"MSE {measured['mse_de']:.3f}, Pearson {measured['pearson_de']:.2f}"
+    title = f"{trial.predictor.name}: {len(screen.de_genes[0])} most changed genes of test perturbations"
+    return prediction_figure(title, panels, scores)
+
+
+def _cells_of(screen: Screen, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+    """Expression in the cells of some perturbations; None for a screen of moments only."""
+    if screen.source is None or not screen.source.is_file():
+        return None
+    from perturb_jax.predictors.gears_cells import read_cells  # reads the file again
+
+    cells = read_cells(screen, names)
+    return {name: cells.expression[np.flatnonzero(cells.conditions == name)].toarray() for name in names}

@@ -1,0 +1,1 @@
+"""Predictors of what a perturbation does to every measured gene."""

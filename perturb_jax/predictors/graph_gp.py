@@ -1,0 +1,281 @@
+"""A Gaussian process over perturbations with the graph kernel: effects with calibrated uncertainties, closed form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+from jaxtyping import Float
+
+from perturb_jax.errors import InputError
+from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.predictors.baselines import embedded
+from perturb_jax.predictors.predictor import Answers, Key, finite_changes, nodes_of, training_rows
+from perturb_jax.predictors.ridge import hop_choices, inverse_of
+from perturb_jax.screen.screen import Screen
+from perturb_jax.selection.graph_kernel import GraphKernel, Rows, as_dense, graph_kernel
+
+_RANGE = 1e-6, 1e3
+"""Where scales are searched, relative to the mean variance of effects."""
+_STOP = 1e-8
+"""The search ends when the log likelihood per value rises by less."""
+
+
+@dataclass(frozen=True)
+class GraphGP:
+    """A Gaussian process over perturbations, with one covariance for all measured genes.
+
+    The true effect of perturbation p on gene g is  m_g + t_g (f_p + o_p): f ~ N(0, signal K), K = P^k (P^k)^T the graph
+    kernel (of unit diagonal where normalised), what the graph can tell; o ~ N(0, own I), what only p itself can. It is
+    measured with error t_g N(0, r_p), r_p the variance among p's cells / (cells - 1), averaged over genes (control's
+    where there is one cell; 0 in a pseudobulk without variances). So with S = signal K + own I and C = S + diag(r),
+
+        w = C^-1 s + (1 - 1^T C^-1 s) / P,   effect = w^T Y,   variance = t_g^2 (S_pp - s^T C^-1 s + 1^T C 1 b^2),
+
+    s the covariance of p with the training perturbations, b = (1 - 1^T C^-1 s) / P: the mean is that of the training
+    effects, and its own error is part of the variance. It is the posterior (kriging) of the model that `graphdesign`
+    plans for, with `noise` = own / signal there.
+
+    signal, own and k are what is not given of them: by restricted marginal likelihood (Patterson and Thompson 1971),
+    pooled over genes, as if these were independent. Genes with large effects count most; t_g^2, closed form, is a
+    gene's restricted likelihood scale, and changes its uncertainties only.
+
+    Source: Rasmussen and Williams 2006, eq. 2.25 and 2.42; Wu et al. 2019 for the kernel.
+    Complexity: O(P^2 G) once, O(P^3) per likelihood, about 10 for every k; effects O(P G) per perturbation.
+    Limits: genes correlate, so the likelihood is too sure of signal and own (not biased). One relative noise for all
+    genes: where genes differ much in how noisy they are, intervals are right on average over genes, not for each.
+
+    Attributes:
+        hops: k, or several to choose from by likelihood.
+        signal: variance of what the graph can tell, in squared units of the effects; None: by likelihood.
+        own: variance of what it cannot; None: by likelihood.
+        per_gene: estimate t_g; else it is 1 for all.
+        direction: "in", "out" or "both", as for `graphreach`.
+        weighted: use the edge weights.
+        normalize: scale K to unit diagonal.
+
+    Raises:
+        InputError: variances that are not above 0; hops below 1; another direction; perturbed genes that are not in the
+            graph; fewer than 3 training perturbations; a given `own` so small that C is singular.
+    """
+
+    hops: int | tuple[int, ...] = (1, 2, 3)
+    signal: float | None = None
+    own: float | None = None
+    per_gene: bool = True
+    direction: Direction = "in"
+    weighted: bool = True
+    normalize: bool = True
+    name: str = "graph GP"
+
+    def __post_init__(self) -> None:
+        if not hop_choices(self.hops):
+            raise InputError("hops: expected at least one choice, got none")
+        for option, value in (("signal", self.signal), ("own", self.own)):
+            if value is not None and (isinstance(value, bool) or not 0 < value < np.inf):
+                raise InputError(f"{option}: expected a finite variance above 0, or None, got {value!r}")
+
+    def fit(
+        self,
+        screen: Screen,
+        graph: KnowledgeGraph,
+        train: Sequence[str],
+        validation: Sequence[str],
+        key: Key = 0,  # noqa: ARG002
+    ) -> Answers:
+        """See `Predictor.fit`; the key is not read, and outcomes of the validation set are not used."""
+        rows, _ = training_rows(screen, train, validation)
+        if len(rows) < 3:
+            raise InputError(f"train: expected at least 3 perturbations, got {len(rows)}")
+        changes = finite_changes(screen, rows)
+        residuals = changes - changes.mean(0)
+        outer = residuals @ residuals.T
+        noise = measurement_noise(screen, rows)
+        known = nodes_of(graph, train)
+        candidates = []
+        for hops in hop_choices(self.hops):
+            kernel = graph_kernel(graph, hops, self.direction, self.weighted, self.normalize)
+            trained = kernel.rows(known.members)
+            evidence = Evidence(kernel.gram(trained), noise, outer, changes.shape[1])
+            try:
+                signal, own, value = _fitted_scales(evidence, self.signal, self.own)
+            except np.linalg.LinAlgError:
+                raise InputError(
+                    f"own: {self.own!r} is too small beside signal {self.signal!r} for training perturbations as alike "
+                    "as these (the covariance is singular); give a larger one, or None"
+                ) from None
+            candidates.append((value, hops, signal, own, kernel, trained, evidence))
+        value, hops, signal, own, kernel, trained, evidence = max(candidates, key=lambda found: found[0])
+        covariance = evidence.covariance(signal, own)
+        factor = np.linalg.cholesky(covariance)
+        scale = _gene_scales(factor, residuals) if self.per_gene else np.ones(changes.shape[1])
+        posterior = Posterior(graph, kernel, trained, known.gene_sets(), signal, own, factor, float(covariance.sum()))
+        return Answers(
+            self.name,
+            partial(_effects, posterior, scipy.linalg.cho_solve((factor, True), residuals), changes.mean(0)),
+            partial(embedded, graph, kernel),
+            partial(_deviations, posterior, scale),
+            {"hops": hops, "signal": signal, "own": own, "log likelihood": value},
+        )
+
+
+class Evidence(NamedTuple):
+    """What the restricted likelihood of one kernel needs.
+
+    Attributes:
+        gram: K among the training perturbations.
+        noise: r, the variance of each measurement.
+        outer: the effects less their mean, times their transpose, summed over genes.
+        num_genes: how many.
+    """
+
+    gram: Float[np.ndarray, "train train"]
+    noise: Float[np.ndarray, " train"]
+    outer: Float[np.ndarray, "train train"]
+    num_genes: int
+
+    def covariance(self, signal: float, own: float) -> Float[np.ndarray, "train train"]:
+        """C = signal K + own I + diag(r)."""
+        return signal * self.gram + np.diag(own + self.noise)
+
+    def log_likelihood(self, signal: float, own: float) -> tuple[float, tuple[float, float]]:
+        """The restricted log likelihood, and its derivatives by signal and own. O(P^3).
+
+        With X a basis of contrasts (orthonormal, orthogonal to 1), the log density of X^T Y ~ N(0, X^T C X), and
+        X (X^T C X)^-1 X^T = Q = C^-1 - C^-1 1 1^T C^-1 / (1^T C^-1 1). The derivative by signal needs no further
+        product: signal K = C - D, D = own I + diag(r), and tr(Q C) = P - 1, tr(Q S Q C) = tr(Q S), S = `outer`.
+        """
+        count = len(self.gram)
+        inverse, determinant = inverse_of(self.covariance(signal, own))
+        sums = inverse.sum(0)
+        projected = inverse - np.outer(sums, sums) / sums.sum()
+        determinant += np.log(sums.sum() / count) + (count - 1) * np.log(2 * np.pi)
+        quadratic = float(np.sum(projected * self.outer))
+        value = -0.5 * (self.num_genes * determinant + quadratic)
+        slopes = 0.5 * (((projected @ self.outer) * projected).sum(1) - self.num_genes * projected.diagonal())
+        by_signal = 0.5 * (quadratic - self.num_genes * (count - 1)) - slopes @ (own + self.noise)
+        return float(value), (float(by_signal / signal), float(slopes.sum()))
+
+
+class Posterior(NamedTuple):
+    """What predictions need.
+
+    Attributes:
+        graph: whose nodes the perturbations are.
+        kernel: K.
+        trained: the training perturbations as its rows.
+        identities: their genes: the same perturbation shares its own part.
+        signal: variance of f.
+        own: variance of o.
+        factor: the lower Cholesky factor of C.
+        total: 1^T C 1.
+    """
+
+    graph: KnowledgeGraph
+    kernel: GraphKernel
+    trained: Rows
+    identities: list[frozenset[int]]
+    signal: float
+    own: float
+    factor: Float[np.ndarray, "train train"]
+    total: float
+
+
+def measurement_noise(screen: Screen, rows: np.ndarray) -> Float[np.ndarray, " rows"]:
+    """The variance of the error of each perturbation's measured effect, averaged over genes.
+
+    Among cells / (cells - 1); control's variance where a perturbation has one cell. The error of the control mean is
+    the same for all perturbations, so it is not part of it.
+
+    Raises:
+        InputError: a perturbation without cells; variances that are not finite and at least 0.
+    """
+    counts = np.asarray(screen.cell_counts)[rows]
+    if counts.min() < 1:
+        raise InputError(f"{screen.perturbations[rows[counts.argmin()]]}: expected at least one cell, got none")
+    among = np.asarray(screen.variance, np.float64)[rows].mean(1)
+    alone = float(np.asarray(screen.control_variance, np.float64).mean())
+    noise = np.where(counts > 1, among / np.maximum(counts - 1, 1), alone)
+    if not (np.isfinite(noise).all() and (noise >= 0).all()):
+        raise InputError("variance: expected finite numbers of at least 0 in the screen; leave other genes out")
+    return noise
+
+
+def _fitted_scales(evidence: Evidence, signal: float | None, own: float | None) -> tuple[float, float, float]:
+    """The scales with the largest likelihood, those that are given held, and that likelihood."""
+    count = len(evidence.gram)
+    typical = max(float(evidence.outer.trace()) / (evidence.num_genes * (count - 1)), 1e-12)
+    given = (signal, own)
+    free = [place for place, value in enumerate(given) if value is None]
+    units = np.array([typical / float(evidence.gram.diagonal().mean()), typical])
+
+    def scales(logarithms: np.ndarray) -> np.ndarray:
+        filled = np.array([0.0 if value is None else value for value in given])
+        filled[free] = np.exp(logarithms) * units[free]
+        return filled
+
+    def loss(logarithms: np.ndarray) -> tuple[float, np.ndarray]:
+        values = scales(logarithms)
+        likelihood, slopes = evidence.log_likelihood(*values.tolist())
+        per_value = evidence.num_genes * count
+        return -likelihood / per_value, -(np.array(slopes) * values)[free] / per_value
+
+    if free:
+        bounds = [(np.log(_RANGE[0]), np.log(_RANGE[1]))] * len(free)
+        start = np.full(len(free), np.log(0.5))
+        found = scipy.optimize.minimize(
+            loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": _STOP, "gtol": 1e-5}
+        )
+        chosen = scales(found.x)
+    else:
+        chosen = scales(np.zeros(0))
+    return float(chosen[0]), float(chosen[1]), evidence.log_likelihood(*chosen.tolist())[0]
+
+
+def _gene_scales(
+    factor: Float[np.ndarray, "train train"], residuals: Float[np.ndarray, "train genes"]
+) -> Float[np.ndarray, " genes"]:
+    """t_g: the root of y_g^T Q y_g / (P - 1)."""
+    white = scipy.linalg.solve_triangular(factor, residuals, lower=True)
+    ones = scipy.linalg.solve_triangular(factor, np.ones(len(factor)), lower=True)
+    quadratic = (white**2).sum(0) - (ones @ white) ** 2 / (ones @ ones)
+    return np.sqrt(np.maximum(quadratic, 0) / (len(factor) - 1))
+
+
+def _between(posterior: Posterior, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Each perturbation's covariances s, [perturbations, train], and S_pp."""
+    named = nodes_of(posterior.graph, perturbations)
+    asked = posterior.kernel.rows(named.members)
+    blocks = [as_dense(block) for _, block in posterior.kernel.between(asked, posterior.trained)]
+    alike = posterior.signal * np.concatenate([np.zeros((0, len(posterior.factor))), *blocks])
+    place = {genes: column for column, genes in enumerate(posterior.identities)}
+    for row, genes in enumerate(named.gene_sets()):
+        if genes in place:
+            alike[row, place[genes]] += posterior.own
+    return alike, posterior.signal * asked.variance + posterior.own
+
+
+def _effects(
+    posterior: Posterior,
+    weights: Float[np.ndarray, "train genes"],
+    mean: Float[np.ndarray, " genes"],
+    perturbations: Sequence[str],
+) -> Float[np.ndarray, "perturbations genes"]:
+    return mean + _between(posterior, perturbations)[0] @ weights
+
+
+def _deviations(
+    posterior: Posterior, scale: Float[np.ndarray, " genes"], perturbations: Sequence[str]
+) -> Float[np.ndarray, "perturbations genes"]:
+    alike, prior = _between(posterior, perturbations)
+    solved = scipy.linalg.cho_solve((posterior.factor, True), alike.T)
+    known = np.einsum("pt,tp->p", alike, solved)
+    mean = (1 - solved.sum(0)) / len(posterior.factor)
+    variance = np.maximum(prior - known + posterior.total * mean**2, 0)
+    return np.sqrt(variance)[:, None] * scale[None, :]
+
+
+graph_gp = GraphGP

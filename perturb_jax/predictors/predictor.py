@@ -1,0 +1,223 @@
+"""The contract of predictors: configured, then fitted to some perturbations of a screen, then asked about any.
+
+A predictor is a frozen dataclass of plain values, its configuration. ``fit`` reads outcomes of the training and, to
+tune or to stop, of the validation perturbations, and of no others, though the screen holds all.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from perturb_jax.errors import InputError
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.split import identity as identity
+from perturb_jax.selection.candidates import NO_MEMBER, Candidates
+
+Key = int | jax.Array
+"""A seed, or a JAX random key. Deterministic predictors ignore it."""
+
+_SHOWN = 5
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """What a fitted predictor answers, for perturbations of the screen and for others: "A", "A+B" in any order.
+
+    The same for all: repeated names are allowed, each gives its row; a name without a gene (control) is refused, and so
+    are genes that the predictor knows nothing of: with InputError, which says which.
+    """
+
+    def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """Predicted mean expression less the control mean, for every measured gene of the screen."""
+        ...
+
+    def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """What the predictor knows of each perturbation before its readout; InputError where it has no such thing."""
+        ...
+
+    def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """Standard deviations of the true effects around `effects`; InputError where the predictor has none."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """A configured predictor."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    def fit(
+        self,
+        screen: Screen,
+        graph: KnowledgeGraph,
+        train: Sequence[str],
+        validation: Sequence[str],
+        key: Key,
+    ) -> Fitted:
+        """Learn from the training perturbations.
+
+        Args:
+            screen: the outcomes.
+            graph: the knowledge graph; genes that are not in it are refused by the predictors that read it.
+            train: perturbations of the screen, at least one.
+            validation: others of the screen; may be empty.
+            key: a seed or a JAX random key.
+
+        Raises:
+            InputError: perturbations that the screen does not have, twice or in both sets; genes that the predictor
+                needs to know and does not.
+        """
+        ...
+
+
+def seed_of(key: Key) -> int:
+    """A seed in [0, 2^32) for libraries that take no JAX key; a whole number stands for itself.
+
+    Raises:
+        InputError: a number outside that range, an array that is no single key.
+
+    Example:
+        >>> seed_of(7)
+        7
+    """
+    if isinstance(key, int) and not isinstance(key, bool):
+        if not 0 <= key < 2**32:
+            raise InputError(f"key: expected a seed from 0 to 2^32 - 1, got {key}")
+        return int(key)
+    if not isinstance(key, jax.Array) or not _is_key(key):
+        raise InputError(f"key: expected a whole number or a JAX random key, got {key!r}")
+    return int(jax.random.bits(key))
+
+
+def _is_key(key: jax.Array) -> bool:
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key.shape == ()
+    return key.dtype == np.uint32 and key.ndim == 1
+
+
+def training_rows(screen: Screen, train: Sequence[str], validation: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the screen for both sets, checked.
+
+    Raises:
+        InputError: no training perturbation; one that the screen does not have, is given twice or in both sets.
+    """
+    if len(train) == 0:
+        raise InputError("train: expected at least one perturbation, got none")
+    position = {identity(name): row for row, name in enumerate(screen.perturbations)}
+    seen: dict[frozenset[str], str] = {}
+    rows: dict[str, list[int]] = {"train": [], "validation": []}
+    for role, names in (("train", train), ("validation", validation)):
+        for name in names:
+            genes = identity(name)
+            if genes not in position:
+                raise InputError(f"{role}: {name!r} is not in the screen; take names from screen.perturbations")
+            if genes in seen:
+                raise InputError(f"{role}: {name!r} is already in {seen[genes]}; give each perturbation once")
+            seen[genes] = role
+            rows[role].append(position[genes])
+    return np.array(rows["train"], np.int64), np.array(rows["validation"], np.int64)
+
+
+def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows genes"]:
+    """The effects of some perturbations of the screen, in float64.
+
+    Raises:
+        InputError: effects that are not finite.
+    """
+    changes = screen.mean[rows].astype(np.float64) - screen.control_mean.astype(np.float64)[None, :]
+    finite = np.isfinite(changes).all(1)
+    if not finite.all():
+        bad = [screen.perturbations[row] for row in rows[~finite]]
+        raise InputError(f"train: effects of {', '.join(bad[:_SHOWN])} are not finite; leave these perturbations out")
+    return changes
+
+
+def unknown_to(graph: KnowledgeGraph, perturbations: Iterable[str]) -> dict[str, str]:
+    """The perturbations with genes that the graph does not have, or knows by an ambiguous old symbol, and which.
+
+    Example:
+        >>> import pandas as pd, perturb_jax as pj
+        >>> edges = pd.DataFrame({"source": ["A"], "target": ["B"], "importance": [1.0]})
+        >>> unknown_to(pj.graph_from_edges(edges), ["A", "A+X"])
+        {'A+X': 'X not in the graph'}
+    """
+    genes_of = {name: sorted(identity(name)) for name in perturbations}
+    every_gene = dict.fromkeys(gene for genes in genes_of.values() for gene in genes)
+    lost = graph.names.resolve(every_gene, "drop", distinct=False).dropped
+    return {
+        name: ", ".join(f"{gene} {lost[gene]}" for gene in genes if gene in lost)
+        for name, genes in genes_of.items()
+        if any(gene in lost for gene in genes)
+    }
+
+
+def nodes_of(graph: KnowledgeGraph, perturbations: Sequence[str]) -> Candidates:
+    """Perturbations as node numbers of the graph, old symbols resolved; the same one may come more than once.
+
+    Raises:
+        InputError: genes that are not in the graph, with the perturbations that they belong to.
+    """
+    unknown = unknown_to(graph, perturbations)
+    if unknown:
+        shown = "; ".join(f"{name!r} ({reason})" for name, reason in list(unknown.items())[:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        raise InputError(f"perturbations with genes that the graph does not have: {shown}{more}; leave them out")
+    sets = [sorted(identity(name)) for name in perturbations]
+    resolved = graph.names.resolve(dict.fromkeys(gene for genes in sets for gene in genes), distinct=False)
+    gene_of = dict(zip(resolved.given, resolved.genes, strict=True))
+    position = graph.names.position
+    rows = [sorted({position[gene_of[gene]] for gene in genes}) for genes in sets]
+    members = np.full((len(rows), max(map(len, rows), default=1)), NO_MEMBER, np.int32)
+    for row, nodes in zip(members, rows, strict=True):
+        row[: len(nodes)] = nodes
+    return Candidates(tuple(perturbations), members, resolved.renamed, {})
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A `Fitted` made of functions, for predictors that need no class of their own.
+
+    Attributes:
+        name: of the predictor, for messages.
+        predict: effects of perturbations.
+        embed: their embeddings; None where the predictor has none.
+        spread: standard deviations of their effects; None where the predictor has none.
+        report: what was found while fitting: plain values.
+    """
+
+    name: str
+    predict: Callable[[Sequence[str]], np.ndarray]
+    embed: Callable[[Sequence[str]], np.ndarray] | None = None
+    spread: Callable[[Sequence[str]], np.ndarray] | None = None
+    report: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """See `Fitted.effects`."""
+        return self.predict(_named(perturbations))
+
+    def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """See `Fitted.embeddings`."""
+        if self.embed is None:
+            raise InputError(f"{self.name} has no embeddings; use a strategy that needs none, or another predictor")
+        return self.embed(_named(perturbations))
+
+    def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """See `Fitted.uncertainties`."""
+        if self.spread is None:
+            raise InputError(f"{self.name} has no uncertainties; use graph_gp, or a strategy that needs none")
+        return self.spread(_named(perturbations))
+
+
+def _named(perturbations: Sequence[str]) -> Sequence[str]:
+    for name in perturbations:
+        identity(name)  # refuses control
+    return perturbations

@@ -1,0 +1,166 @@
+"""What a simulated screen is made of: the parameters, and the numbers fitted to real cells."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from perturb_jax.errors import InputError
+
+FITTED = Path(__file__).parent / "data" / "simulation.json"
+"""The fitted numbers; `scripts/fit_simulation.py` makes the file."""
+
+LEAST_DISPERSION = 0.02
+"""No gene is less dispersed: real genes are not, and no probability of a count underflows."""
+
+LARGEST_CHANGE = float(np.log(50.0))
+"""Log fold changes are cut here."""
+
+SCALE = 1e4
+"""Counts are scaled to this total per cell before log1p."""
+
+Cells = Literal["norman19", "datlinger17"]
+CELLS: tuple[Cells, ...] = ("norman19", "datlinger17")
+
+
+@dataclass(frozen=True, eq=False)
+class FittedCells:
+    """What was fitted to the cells of one data set, gene by gene, so that genes can be drawn like its genes.
+
+    Attributes:
+        name: the data set.
+        rate: share of a cell's counts that is a gene's.
+        dispersion: of the negative binomial, variance = mean + dispersion * mean^2, within a perturbation.
+        response: standard deviation of the log fold change between perturbations, sampling error taken off.
+        library_median: counts per cell.
+        library_spread: standard deviation of log counts per cell.
+        null: share of perturbations without an effect on other genes.
+        strength_spread: standard deviation of the log strength of the others.
+    """
+
+    name: str
+    rate: Float[np.ndarray, " genes"]
+    dispersion: Float[np.ndarray, " genes"]
+    response: Float[np.ndarray, " genes"]
+    library_median: float
+    library_spread: float
+    null: float
+    strength_spread: float
+
+
+@dataclass(frozen=True)
+class SimulationModel:
+    """The generative model of a screen. None stands for the number fitted to `cells`.
+
+    Cell c with library size L_c = library_median * exp(library_spread * N(0, 1)), perturbation p and gene g::
+
+        count_cg ~ NB(mean = L_c * rate_g * exp(E_pg), variance = mean + dispersion_g * mean^2)
+        expression_cg = log1p(10,000 * count_cg / L_c)
+
+    L_c is the total of the cell, genes that are not measured included, so the measured ones sum to less. Counts of a
+    cell correlate through a Gaussian copula: every gene follows one of `states` cell states, N(0, 1) in each cell, with
+    correlation sqrt(shared). This leaves each gene's distribution exactly the stated one.
+
+    The log fold changes of perturbing one gene are E_p = s_p * response * (U z_p) / |U_g|, with programme loadings of
+    genes U_gk ~ N(0, 1) and of perturbations::
+
+        z_p = sqrt(homophily) * x_p + sqrt(1 - homophily) * y_p,   x ~ N(0, K),   y ~ N(0, I) for each programme,
+
+    where K = P^k (P^k)^T of the graph with unit diagonal (`graph_kernel`): the covariance of two perturbations' effects
+    is homophily * K_pq, relative to their strengths. A share `null` has strength s_p = 0, the others a lognormal one,
+    and the mean of s_p^2 is 1 (so `response` keeps the meaning that it was fitted with), times `strength`. The
+    perturbed gene itself changes by log(remaining). Combinations add, and with `interaction` a further effect, drawn
+    from the graph-independent part, of strength interaction * (the root mean square of the parts' strengths).
+
+    Source of the parts: negative-binomial counts with gene-wise dispersion as in DESeq2 (Love et al. 2014); programmes
+    as in factor models of Perturb-seq (Norman et al. 2019).
+
+    Limits: one cell type, no batches, no guides that fail in some cells, no cell that responds in part; effects are
+    symmetric in sign; a gene's dispersion does not change. `remaining`, `programmes`, `states` and `shared` are
+    assumptions, not fits.
+
+    Attributes:
+        cells: the data set whose genes, library sizes and strengths are imitated. In both only highly variable genes
+            were at hand. norman19: 95 of 500, rarer than most screens keep; its numbers of DE genes are reproduced.
+            datlinger17: 1,645, far burstier; it has more DE genes when simulated than in truth, and the fit of its
+            strengths lies at the grid's end: for its genes' noise, not for its effects.
+        programmes: latent programmes.
+        strength: factor on all log fold changes besides the target's.
+        null: share of perturbations without an effect on other genes, 0 to 1.
+        strength_spread: standard deviation of log s_p of the others.
+        remaining: expression of a perturbed gene relative to control: 0.2 is a knock-down by 80 %.
+        interaction: strength of what is not additive in combinations; 0: additive.
+        states: cell states that make genes of a cell correlate.
+        shared: squared correlation of a gene's rank in a cell with its state, 0 to below 1.
+        library_median: counts per cell.
+        library_spread: standard deviation of log counts per cell.
+        least_rate: counts per 10,000 below which no gene is measured.
+        least_target_rate: the same for perturbed genes: screens choose expressed ones, and a knock-down shows in those.
+    """
+
+    cells: Cells = "norman19"
+    programmes: int = 32
+    strength: float = 1.0
+    null: float | None = None
+    strength_spread: float | None = None
+    remaining: float = 0.2
+    interaction: float = 0.0
+    states: int = 10
+    shared: float = 0.5
+    library_median: float | None = None
+    library_spread: float | None = None
+    least_rate: float = 0.0
+    least_target_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.cells not in CELLS:
+            raise InputError(f"cells: expected one of {', '.join(CELLS)}, got {self.cells!r}")
+        for name, lowest, highest in (
+            ("programmes", 1, np.inf), ("strength", 0, 100), ("null", 0, 1), ("strength_spread", 0, 5),
+            ("remaining", 1e-3, 50), ("interaction", 0, 100), ("states", 1, np.inf), ("shared", 0, 0.99),
+            ("library_median", 10, 1e6), ("library_spread", 0, 2), ("least_rate", 0, 100),
+            ("least_target_rate", 0, 100),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not lowest <= value <= highest:
+                raise InputError(f"{name}: expected a number from {lowest} to {highest}, got {value!r}")
+
+    @property
+    def fitted(self) -> FittedCells:
+        """The fitted numbers, with those set here in their place."""
+        base = fitted_cells(self.cells)
+        own = {
+            name: getattr(self, name) if getattr(self, name) is not None else getattr(base, name)
+            for name in ("library_median", "library_spread", "null", "strength_spread")
+        }
+        return FittedCells(base.name, base.rate, base.dispersion, base.response, **own)
+
+
+@dataclass(frozen=True)
+class ScreenSize:
+    """How large a published screen is: perturbations, cells of each, measured genes."""
+
+    perturbations: int
+    cells: int
+    genes: int
+
+
+ADAMSON = ScreenSize(81, 800, 5_000)
+"""Adamson et al. 2016, about."""
+
+REPLOGLE = ScreenSize(1_087, 150, 5_000)
+"""The essential-gene screen of Replogle et al. 2022 in K562, about."""
+
+
+@cache
+def fitted_cells(name: Cells) -> FittedCells:
+    """The committed numbers of one data set."""
+    record = json.loads(FITTED.read_text())[name]
+    rate, dispersion, response = (np.array(record[part], float) for part in ("rate", "dispersion", "response"))
+    library = float(record["library_median"]), float(record["library_spread"])
+    strengths = float(record["null"]), float(record["strength_spread"])
+    return FittedCells(name, rate, dispersion, response, *library, *strengths)

@@ -1,0 +1,211 @@
+"""Which perturbations test, which train, and which validate: by seed, as sets of genes, kept as JSON."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from perturb_jax.errors import InputError
+from perturb_jax.screen.conditions import perturbed_genes
+
+_SHOWN = 5
+_ROLES = ("train", "validation", "test")
+
+
+def identity(perturbation: str) -> frozenset[str]:
+    """What makes a perturbation that one: the set of its genes, so "A+B" and "B+A" are the same.
+
+    Raises:
+        InputError: no gene in the name, as for control.
+
+    Example:
+        >>> identity("B+A") == identity("A+B+ctrl")
+        True
+    """
+    genes = frozenset(perturbed_genes(perturbation))
+    if not genes or "" in genes:
+        raise InputError(f"{perturbation!r} names no gene; expected 'A', or 'A+B' for a combination")
+    return genes
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint sets of perturbations. "A+B" and "B+A" are the same perturbation.
+
+    Attributes:
+        train: what a predictor learns from.
+        validation: what it may be tuned or stopped on; chosen among the selected perturbations.
+        test: what it is measured on, and nothing else.
+        seed: which made the split.
+
+    Raises:
+        InputError: no training or test perturbation; one without a gene, given twice, or in two sets.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        for role in ("train", "test"):
+            if not getattr(self, role):
+                raise InputError(f"{role}: expected at least one perturbation, got none")
+        first: dict[frozenset[str], str] = {}
+        for role in _ROLES:
+            _refuse_leak(role, getattr(self, role), first)
+
+    def write(self, path: Path | str) -> None:
+        """Store the split as JSON."""
+        Path(path).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def read_split(path: Path | str) -> Split:
+    """A split that `Split.write` stored, checked again.
+
+    Raises:
+        InputError: a file that cannot be read or holds no such split; a perturbation in two sets.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({error})") from None
+    if not isinstance(record, dict) or set(record) != {*_ROLES, "seed"}:
+        raise InputError(
+            f"{path}: expected a split with exactly {', '.join(_ROLES)} and seed; write it with Split.write"
+        )
+    for role in _ROLES:
+        if not isinstance(record[role], list) or not all(isinstance(name, str) for name in record[role]):
+            raise InputError(f"{path}: {role}: expected a list of perturbation names, got {record[role]!r:.80}")
+    try:
+        sets = {role: tuple(record[role]) for role in _ROLES}
+        return Split(**sets, seed=_checked_seed(record["seed"]))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def choose_test(perturbations: Iterable[str], size: int | float, seed: int) -> tuple[str, ...]:
+    """Draw the test set, once per screen and before anything is selected.
+
+    The draw depends on which perturbations there are, not on their order.
+
+    Args:
+        perturbations: all that may be tested, selected or trained on.
+        size: how many (a whole number), or which share of them (between 0 and 1, rounded, at least one).
+        seed: of the draw.
+
+    Raises:
+        InputError: a size that is neither; fewer perturbations than the test set needs, with two left to train and to
+            validate; one without a gene or given twice.
+
+    Complexity: O(P log P).
+
+    Example:
+        >>> choose_test(["A", "B", "C", "D"], 0.5, seed=0) == choose_test(["D", "C", "B", "A"], 2, seed=0)
+        True
+    """
+    names = _sorted(perturbations)
+    count = _count_of(size, len(names))
+    if len(names) < count + 2:
+        raise InputError(
+            f"test: expected at least {count + 2} perturbations ({count} to test, and one each to train and to "
+            f"validate), got {len(names)}; test fewer"
+        )
+    return _draw(names, count, seed)
+
+
+def remaining(perturbations: Iterable[str], test: Iterable[str]) -> tuple[str, ...]:
+    """The perturbations that are not tested, in their order: what may be selected."""
+    tested = {identity(name) for name in test}
+    return tuple(name for name in perturbations if identity(name) not in tested)
+
+
+def split_selected(
+    selected: Iterable[str],
+    test: Sequence[str],
+    seed: int,
+    validation: float = 0.1,
+    screen: Iterable[str] | None = None,
+) -> Split:
+    """Set some of the selected perturbations aside for validation, and train on the others.
+
+    Both sets keep the order of `selected`; which perturbations validate depends on the set alone.
+
+    Args:
+        selected: what a strategy picked, at least two.
+        test: the fixed test set.
+        seed: of the draw.
+        validation: the share of the selected, rounded, at least one and at most all but one.
+        screen: the perturbations that were measured; None: not checked.
+
+    Raises:
+        InputError: fewer than two selected; a share that is not between 0 and 1; a perturbation that is also tested,
+            given twice, or not in the screen.
+
+    Example:
+        >>> split_selected(["A", "B", "C"], ["D+E"], seed=0).validation
+        ('C',)
+    """
+    chosen = tuple(selected)
+    names = _sorted(chosen)
+    if len(names) < 2:
+        raise InputError(f"selected: expected at least 2 perturbations (to train and to validate), got {len(names)}")
+    if isinstance(validation, bool) or not isinstance(validation, float) or not 0 < validation < 1:
+        raise InputError(f"validation: expected a share between 0 and 1, got {validation!r}")
+    if screen is not None:
+        measured = {identity(name) for name in screen}
+        absent = [name for name in (*chosen, *test) if identity(name) not in measured]
+        if absent:
+            raise InputError(f"not in the screen: {_listed(absent)}; select among its perturbations")
+    count = min(_count_of(validation, len(names)), len(names) - 1)
+    aside = set(_draw(names, count, seed))
+    return Split(
+        train=tuple(name for name in chosen if name not in aside),
+        validation=tuple(name for name in chosen if name in aside),
+        test=tuple(test),
+        seed=_checked_seed(seed),
+    )
+
+
+def _sorted(perturbations: Iterable[str]) -> list[str]:
+    names = tuple(perturbations)
+    _refuse_leak("perturbations", names, {})
+    return sorted(names, key=lambda name: sorted(identity(name)))
+
+
+def _refuse_leak(role: str, names: Iterable[str], first: dict[frozenset[str], str]) -> None:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        genes = identity(name)
+        if genes in first:
+            found.setdefault(first[genes], []).append(name)
+        first.setdefault(genes, role)
+    for other, leaked in found.items():
+        where = f"given twice in {role}" if other == role else f"in {other} and in {role}"
+        raise InputError(f"{_listed(leaked)} {where}; a perturbation (a set of genes) belongs to one set, once")
+
+
+def _count_of(size: int | float, total: int) -> int:
+    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 1:
+        return int(size)
+    if isinstance(size, float) and 0 < size < 1:
+        return max(1, round(size * total))
+    raise InputError(f"test: expected a count of at least 1, or a share between 0 and 1, got {size!r}")
+
+
+def _checked_seed(seed: object) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
+    return int(seed)
+
+
+def _draw(names: list[str], count: int, seed: int) -> tuple[str, ...]:
+    order = np.random.default_rng(_checked_seed(seed)).permutation(len(names))
+    return tuple(names[i] for i in sorted(order[:count].tolist()))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,81 @@
+"""Options of the commands that read a screen, and the reading."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perturb_jax.errors import InputError
+from perturb_jax.screen.screen import Screen
+
+READING = "Reading cells"
+
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Read only the cells with COLUMN=VALUE; can be repeated.", rich_help_panel=READING),
+]
+ConditionKey = Annotated[
+    str | None, typer.Option("--condition", help="The cells' column with the conditions.", rich_help_panel=READING)
+]
+GeneNamesKey = Annotated[
+    str | None, typer.Option("--gene-names", help="The genes' column with their names.", rich_help_panel=READING)
+]
+ControlName = Annotated[
+    str | None, typer.Option("--control", help="What control cells are called.", rich_help_panel=READING)
+]
+CellTypeKey = Annotated[
+    str | None, typer.Option("--cell-type", help="The cells' column with the cell types.", rich_help_panel=READING)
+]
+LayerName = Annotated[
+    str | None,
+    typer.Option("--layer", help="The layer with the values.", show_default="X", rich_help_panel=READING),
+]
+Normalize = Annotated[bool, typer.Option("--normalize", help="The values are raw counts.", rich_help_panel=READING)]
+
+
+def open_screen(
+    path: Path,
+    where: list[str] | None,
+    condition: str | None,
+    gene_names: str | None,
+    control: str | None,
+    cell_type: str | None,
+    layer: str | None,
+    normalize: bool,
+    progress: bool | None,
+) -> Screen:
+    """A screen that was saved, or one read from cells."""
+    from perturb_jax.screen.read import read_screen  # what reads cells takes long to load
+    from perturb_jax.screen.store import load_screen
+
+    chosen: dict[str, object] = {}
+    for pair in where or []:
+        column, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--where: expected COLUMN=VALUE, got {pair!r}")
+        chosen[column] = value
+    if _is_saved(path):
+        return load_screen(path)
+    return read_screen(
+        path,
+        chosen or None,
+        condition=condition,
+        gene_names=gene_names,
+        control=control,
+        cell_type=cell_type,
+        layer=layer,
+        normalize=normalize,
+        progress=progress,
+    )
+
+
+def _is_saved(path: Path) -> bool:
+    import h5py
+
+    from perturb_jax.screen.store import KEY
+
+    try:
+        with h5py.File(path) as file:
+            return KEY in file.get("uns", ())
+    except OSError:
+        return False  # whoever reads the cells says what is wrong

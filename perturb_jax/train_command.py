@@ -1,0 +1,195 @@
+"""The command that trains a predictor on a selection and measures it on held-out perturbations."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from perturb_jax.errors import InputError
+from perturb_jax.experiment.trial_files import FILES, MODEL_FILE
+from perturb_jax.inputs import annotation_of, graph_of
+from perturb_jax.options import (
+    OUTPUT,
+    AnnotationFile,
+    AsJson,
+    DropEvidence,
+    Evidence,
+    Force,
+    GraphFile,
+    MinJaccard,
+    Namespaces,
+    Neighbors,
+    Quiet,
+    Universe,
+    complete,
+)
+from perturb_jax.output import OutputDirectory
+from perturb_jax.predictors.names import PREDICTOR_NAMES
+from perturb_jax.screen_options import (
+    CellTypeKey,
+    ConditionKey,
+    ControlName,
+    GeneNamesKey,
+    LayerName,
+    Normalize,
+    Where,
+    open_screen,
+)
+from perturb_jax.selection.gene_lists import read_names
+
+TRAINING = "Training"
+out, err = Console(), Console(stderr=True)
+
+
+def train(
+    screen_file: Annotated[Path, typer.Option("--screen", help="An .h5ad file of cells, or a saved screen.")],
+    output: Annotated[Path, typer.Option("--out", help="Directory for the files.", rich_help_panel=OUTPUT)],
+    predictor: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(PREDICTOR_NAMES)}.",
+            autocompletion=complete(*PREDICTOR_NAMES),
+            rich_help_panel=TRAINING,
+        ),
+    ] = "graph-gp",
+    selected: Annotated[
+        Path | None,
+        typer.Option(
+            "--train",
+            help="Perturbations to train on: a picks.csv, or any list.",
+            show_default="all that are not tested",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    test: Annotated[
+        str,
+        typer.Option(help="Perturbations to test on: a share, a count, or a file.", rich_help_panel=TRAINING),
+    ] = "0.1",
+    seed: Annotated[int, typer.Option(help="Of the split and of the training.", rich_help_panel=TRAINING)] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="NAME=VALUE, a setting of the predictor; can be repeated.", rich_help_panel=TRAINING
+        ),
+    ] = None,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help="Perturbations of genes that the graph lacks: 'error', or 'drop' and report them.",
+            autocompletion=complete("error", "drop"),
+            rich_help_panel=TRAINING,
+        ),
+    ] = "error",
+    where: Where = None,
+    condition: ConditionKey = None,
+    gene_names: GeneNamesKey = None,
+    control: ControlName = None,
+    cell_type: CellTypeKey = None,
+    layer: LayerName = None,
+    normalize: Normalize = False,
+    graph_file: GraphFile = None,
+    annotation: AnnotationFile = None,
+    universe: Universe = None,
+    neighbors: Neighbors = None,
+    min_jaccard: MinJaccard = None,
+    namespaces: Namespaces = None,
+    evidence: Evidence = None,
+    drop_evidence: DropEvidence = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a predictor on selected perturbations of a screen and measure it on held-out ones.
+
+    Writes metrics.csv (a row per test perturbation), predictions.h5ad (predicted and observed changes), split.json,
+    train.json (all settings, versions and checksums), predictions.png, and model.npz where there are parameters.
+    Without --universe or --graph, the graph has the measured and the perturbed genes.
+    """
+    from perturb_jax.experiment.trial import configured, run_trial
+    from perturb_jax.experiment.trial_report import trial_files, trial_record
+    from perturb_jax.predictors.predictor import unknown_to
+    from perturb_jax.predictors.registry import predictor_of
+    from perturb_jax.screen.conditions import perturbed_genes
+    from perturb_jax.screen.split import choose_test, remaining, split_selected
+
+    if unknown not in ("error", "drop"):
+        raise InputError(f"unknown: expected 'error' or 'drop', got {unknown!r}")
+    files = OutputDirectory(output, (*FILES, MODEL_FILE), force)
+    chosen = configured(predictor_of(predictor), _settings_of(settings))
+    if not quiet and hasattr(chosen, "progress"):
+        chosen = replace(chosen, progress=True)  # type: ignore[type-var]
+    known = annotation_of(graph_file, annotation, evidence, drop_evidence)
+    screen = open_screen(
+        screen_file, where, condition, gene_names, control, cell_type, layer, normalize, False if quiet else None
+    )
+    perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
+    genes = dict.fromkeys([*screen.genes, *perturbed])
+    graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error", genes)
+    missing = unknown_to(graph, screen.perturbations)
+    if missing and unknown == "error":
+        shown = "; ".join(f"{name} ({reason})" for name, reason in list(missing.items())[:5])
+        raise InputError(
+            f"{len(missing)} perturbations have genes that the graph lacks: {shown}; --unknown drop leaves them out"
+        )
+    usable = [name for name in screen.perturbations if name not in missing]
+    named = Path(test)
+    held_out = tuple(read_names(named)) if named.is_file() else choose_test(usable, _size_of(test), seed)
+    picks = remaining(usable, held_out) if selected is None else tuple(read_names(selected))
+    split = split_selected(picks, held_out, seed, screen=usable)
+    trial = run_trial(screen, graph, chosen, split, seed)
+    inputs = {
+        "screen": screen_file, "train": selected, "test": named if named.is_file() else None, "graph": graph_file,
+        "annotation": annotation, "universe": universe,
+    }  # fmt: skip
+    record = trial_record(screen, graph, trial, inputs, missing)
+    record["settings"] |= {"predictor": predictor, "test": test, "seed": seed, "unknown": unknown}
+    paths = files.write(trial_files(screen, trial, record))
+    if as_json:
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    elif not quiet:
+        _report(record, missing, paths)
+
+
+def _settings_of(pairs: list[str] | None) -> dict[str, str]:
+    settings = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set: expected NAME=VALUE, got {pair!r}")
+        settings[name.replace("-", "_")] = value
+    return settings
+
+
+def _size_of(text: str) -> int | float:
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise InputError(f"--test: expected a share, a count, or a file that exists, got {text!r}") from None
+
+
+def _report(record: dict[str, Any], missing: dict[str, str], paths: list[Path]) -> None:
+    sizes, screen = record["perturbations"], record["screen"]
+    _print(f"{screen['perturbations']} perturbations, {screen['genes']:,} genes, {screen['cells']:,} cells and "
+           f"{screen['control cells']:,} control cells")  # fmt: skip
+    if missing:
+        _print(f"left out: {len(missing)}: {', '.join(list(missing)[:8])}")
+    _print(
+        f"{record['settings']['predictor']}: {sizes['train']} perturbations to train, "
+        f"{sizes['validation']} to validate, {sizes['test']} to test"
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("metric", "mean", "median", "undefined"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for metric, row in record["result"].items():
+        cells = ["" if row[name] is None else f"{row[name]:.4f}" for name in ("mean", "median")]
+        table.add_row(metric, *cells, f"{row['undefined']:.0f}")
+    out.print(table)
+    _print("wrote " + ", ".join(map(str, paths)))
+
+
+def _print(line: str) -> None:
+    out.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,151 @@
+"""What every predictor in this package keeps to; the reference has its own tests."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import perturb_jax as pj
+from perturb_jax.predictors.baselines import control_mean, nearest_neighbours, train_mean
+from perturb_jax.predictors.graph_gp import graph_gp
+from perturb_jax.predictors.predictor import Fitted, Predictor, nodes_of, seed_of, training_rows, unknown_to
+from perturb_jax.predictors.ridge import bilinear_ridge, graph_ridge
+from perturb_jax.screen.screen import Screen
+from tests.graphs import graph_of
+from tests.screens import small_screen
+
+NODES = [f"G{i}" for i in range(8)]
+PERTURBED = ["G0", "G1", "G2", "G3", "G4", "G5", "G0+G1", "G2+G5"]
+MEASURED = [*NODES, "M0", "M1", "M2"]
+TRAIN, VALIDATION = ["G0", "G1", "G3", "G2+G5", "G4"], ["G2"]
+ASKED = ["G5", "G1+G0", "G7", "G6+G3", "G1"]
+GRAPH = graph_of(8, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0), (6, 1), (7, 3), (2, 6)])
+
+PREDICTORS: list[Predictor] = [
+    control_mean(),
+    train_mean(),
+    nearest_neighbours(neighbors=2),
+    bilinear_ridge(dimensions=3),
+    graph_ridge(),
+    graph_gp(),
+]
+READ_GRAPH = [predictor for predictor in PREDICTORS if predictor.name not in ("control mean", "training mean")]
+every = pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda predictor: predictor.name)
+
+
+def screen_of(seed: int = 0) -> Screen:
+    return small_screen(PERTURBED, MEASURED, seed)
+
+
+@every
+def test_answers_have_their_shapes(predictor: Predictor) -> None:
+    assert isinstance(predictor, Predictor)
+    fitted = predictor.fit(screen_of(), GRAPH, TRAIN, VALIDATION, jax.random.key(0))
+    assert isinstance(fitted, Fitted)
+    effects = fitted.effects(ASKED)
+    assert effects.shape == (len(ASKED), len(MEASURED)) and np.isfinite(effects).all()
+    assert fitted.effects([]).shape == (0, len(MEASURED))
+    if predictor.name in ("control mean", "training mean"):
+        with pytest.raises(pj.InputError, match="has no embeddings"):
+            fitted.embeddings(ASKED)
+    else:
+        embeddings = fitted.embeddings(ASKED)
+        assert len(embeddings) == len(ASKED) and len(fitted.embeddings([])) == 0
+    if predictor.name == "graph GP":
+        assert fitted.uncertainties(ASKED).shape == effects.shape
+        assert fitted.uncertainties([]).shape == (0, len(MEASURED))
+    else:
+        with pytest.raises(pj.InputError, match=f"{predictor.name} has no uncertainties"):
+            fitted.uncertainties(ASKED)
+
+
+@every
+def test_rows_are_answered_one_by_one(predictor: Predictor) -> None:
+    fitted = predictor.fit(screen_of(), GRAPH, TRAIN, VALIDATION, 0)
+    together = fitted.effects([*ASKED, ASKED[0]])
+    assert np.allclose(together, np.concatenate([fitted.effects([name]) for name in [*ASKED, ASKED[0]]]))
+    assert np.allclose(fitted.effects(["G3+G6", "G6+G3+ctrl"]), fitted.effects(["G6+G3"]))
+
+
+@every
+def test_outcomes_of_others_are_not_read(predictor: Predictor) -> None:
+    screen = screen_of()
+    held = ~np.isin(screen.perturbations, TRAIN)
+    other: dict[str, Any] = {
+        field: np.where(held.reshape(-1, *[1] * (value.ndim - 1)), np.nan, value)
+        for field, value in vars(screen).items()
+        if field in ("mean", "variance", "third", "fourth")
+    }
+    hidden = replace(screen, **other)
+    ours, theirs = (predictor.fit(each, GRAPH, TRAIN, VALIDATION, 0) for each in (screen, hidden))
+    assert np.array_equal(ours.effects(ASKED), theirs.effects(ASKED))
+
+
+@every
+def test_the_order_of_training_does_not_matter(predictor: Predictor) -> None:
+    forward, backward = (predictor.fit(screen_of(), GRAPH, train, [], 0) for train in (TRAIN, TRAIN[::-1]))
+    assert np.allclose(forward.effects(ASKED), backward.effects(ASKED), rtol=1e-4, atol=1e-4)
+
+
+@every
+def test_bad_training_sets_are_refused(predictor: Predictor) -> None:
+    for train, validation, message in (
+        ([], [], "train: expected at least one"),
+        (["G0", "X"], [], "train: 'X' is not in the screen"),
+        (["G0", "G1+G0", "G0+G1"], [], r"'G0\+G1' is already in train"),
+        (["G0", "G0+G1"], ["G1+G0"], r"validation: 'G1\+G0' is already in train"),
+        (["ctrl"], [], "names no gene"),
+    ):
+        with pytest.raises(pj.InputError, match=message):
+            predictor.fit(screen_of(), GRAPH, train, validation, 0)
+
+
+@every
+def test_control_and_bad_values_are_refused(predictor: Predictor) -> None:
+    with pytest.raises(pj.InputError, match="'ctrl' names no gene"):
+        predictor.fit(screen_of(), GRAPH, TRAIN, [], 0).effects(["ctrl"])
+    if predictor.name != "control mean":
+        screen = screen_of()
+        mean = screen.mean.copy()
+        mean[screen.index(("G3",)), 2] = np.nan
+        with pytest.raises(pj.InputError, match="effects of G3 are not finite"):
+            predictor.fit(replace(screen, mean=mean), GRAPH, TRAIN, [], 0)
+
+
+@pytest.mark.parametrize("predictor", READ_GRAPH, ids=lambda predictor: predictor.name)
+def test_unknown_genes_are_named(predictor: Predictor) -> None:
+    fitted = predictor.fit(screen_of(), GRAPH, TRAIN, VALIDATION, 0)
+    with pytest.raises(pj.InputError, match="Z"):
+        fitted.effects(["G0", "G0+Z"])
+    with pytest.raises(pj.InputError, match="Z"):
+        fitted.embeddings(["Z"])
+    screen = small_screen(["G0", "G1", "G2", "G3+Z"], MEASURED)
+    with pytest.raises(pj.InputError, match="Z"):
+        predictor.fit(screen, GRAPH, screen.perturbations, [], 0)
+
+
+def test_unknown_genes_can_be_found_beforehand() -> None:
+    assert unknown_to(GRAPH, ["G0", "Y+G0+X", "G3+G1"]) == {"Y+G0+X": "X not in the graph, Y not in the graph"}
+    with pytest.raises(pj.InputError, match=r"'X' \(X not in the graph\).* and 2 more; leave them out"):
+        nodes_of(GRAPH, list("XYZUVWT"))
+
+
+def test_nodes_are_sets() -> None:
+    nodes = nodes_of(GRAPH, ["G3+G1", "G2", "G1+G3"])
+    assert nodes.members.tolist() == [[1, 3], [2, -1], [1, 3]]
+
+
+def test_training_rows_are_those_of_the_screen() -> None:
+    train, validation = training_rows(screen_of(), ["G5+G2", "G0"], ["G1+G0"])
+    names = screen_of().perturbations
+    assert [names[row] for row in train] == ["G2+G5", "G0"] and [names[row] for row in validation] == ["G0+G1"]
+
+
+def test_keys_are_seeds_or_keys() -> None:
+    assert seed_of(7) == 7
+    assert seed_of(jax.random.key(1)) == seed_of(jax.random.PRNGKey(1)) != seed_of(jax.random.key(2))
+    for bad in (-1, 2**32, True, jax.random.split(jax.random.key(0)), jax.numpy.zeros(2)):
+        with pytest.raises(pj.InputError, match="key: expected"):
+            seed_of(bad)

@@ -1,0 +1,115 @@
+"""Training on a selection from the command line: files, numbers, bad input."""
+
+import json
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from perturb_jax.evaluation.metrics import METRICS
+from perturb_jax.predictors.names import PREDICTOR_NAMES
+from perturb_jax.predictors.registry import PREDICTORS
+from perturb_jax.screen.read import read_screen
+from perturb_jax.screen.store import save_screen
+from tests.test_cli import run, snapshot
+
+PERTURBED = ["TP53", "MDM2", "GATA1", "MYC", "KLF1", "CEBPE", "SPI1", "JUN"]
+MEASURED = [*PERTURBED, *(f"GENE{i}" for i in range(22))]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cells of eight perturbations, a combination and control, and lists."""
+    directory = tmp_path_factory.mktemp("train")
+    rng = np.random.default_rng(0)
+    conditions = np.repeat(["ctrl", *(f"{gene}+ctrl" for gene in PERTURBED), "TP53+MYC"], 12)
+    effects = {name: rng.normal(0, 1, len(MEASURED)) for name in np.unique(conditions)} | {
+        "ctrl": np.zeros(len(MEASURED))
+    }
+    values = np.stack([np.maximum(rng.normal(1 + effects[name], 0.5), 0) for name in conditions])
+    obs = pd.DataFrame({"condition": conditions}, index=[f"cell{i}" for i in range(len(conditions))])
+    cells = anndata.AnnData(values.astype(np.float32), obs, pd.DataFrame(index=MEASURED))
+    cells.write_h5ad(directory / "cells.h5ad")
+    save_screen(read_screen(directory / "cells.h5ad", progress=False), directory / "screen.h5ad")
+    lists = {"picks.csv": "rank,gene\n1,MDM2\n2,GATA1\n3,MYC\n4,KLF1\n", "test.txt": "TP53\nTP53+MYC\n",
+             "leak.txt": "TP53\nMDM2\nGATA1\n", "other.txt": "TP53\nMYC\nEGFR\n"}  # fmt: skip
+    for name, text in lists.items():
+        (directory / name).write_text(text)
+    (directory / "broken.h5ad").write_bytes((directory / "cells.h5ad").read_bytes()[:5000])
+    return directory
+
+
+def train(*options: str, screen: str = "cells.h5ad", out: str = "out") -> list[str]:
+    return ["train", "--screen", screen, "--out", out, *options]
+
+
+BAD_INPUT = {
+    "no such file": (train(screen="none.h5ad"), "none.h5ad"),
+    "truncated": (train(screen="broken.h5ad"), "broken.h5ad"),
+    "predictor": (train("--predictor", "x"), "predictor: expected one of control-mean"),
+    "leak": (train("--test", "test.txt", "--train", "leak.txt"), "TP53"),
+    "not in the screen": (train("--test", "test.txt", "--train", "other.txt"), "EGFR"),
+    "test too large": (train("--test", "9"), "test: expected at least 11 perturbations"),
+    "test what": (train("--test", "x"), "--test: expected a share, a count, or a file that exists, got 'x'"),
+    "setting": (train("--set", "depth=2"), "depth: not a setting of graph GP"),
+    "setting without value": (train("--set", "depth"), "--set: expected NAME=VALUE, got 'depth'"),
+    "where": (train("--where", "cells"), "--where: expected COLUMN=VALUE, got 'cells'"),
+    "graph without the genes": (train("--universe", "other.txt"), "have genes that the graph lacks"),
+    "unknown what": (train("--unknown", "x"), "unknown: expected 'error' or 'drop', got 'x'"),
+}
+
+
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(files: Path) -> None:
+    before = snapshot(files)
+    for (name, (_, message)), result in zip(
+        BAD_INPUT.items(), run(files, *(command for command, _ in BAD_INPUT.values())), strict=True
+    ):
+        assert result.code == 2, (name, result)
+        assert result.err.startswith("perturb-jax: error: "), (name, result)
+        assert result.err.count("\n") == 1, (name, result)
+        assert message in result.err, (name, result)
+    assert snapshot(files) == before
+
+
+def test_a_predictor_is_trained_on_the_selection_and_measured_on_the_rest(files: Path, tmp_path: Path) -> None:
+    selection = ["--train", "picks.csv", "--test", "test.txt"]
+    results = run(
+        files,
+        train(*selection, "--predictor", "training-mean", out=str(tmp_path / "mean")),
+        train(*selection, out=str(tmp_path / "again"), screen="screen.h5ad"),
+        train(*selection, out=str(tmp_path / "gp"), screen="cells.h5ad"),
+        train("--test", "2", "--predictor", "control-mean", "--seed", "3", "--quiet", out=str(tmp_path / "quiet")),
+        train(*selection, "--predictor", "training-mean", out=str(tmp_path / "mean")),
+    )
+    assert [result.code for result in results] == [0, 0, 0, 0, 2], results
+    screen = read_screen(files / "cells.h5ad", progress=False)
+    split = json.loads((tmp_path / "mean" / "split.json").read_text())
+    assert sorted(split["train"] + split["validation"]) == ["GATA1", "KLF1", "MDM2", "MYC"]
+    assert split["test"] == ["TP53", "TP53+MYC"]
+    predictions = anndata.read_h5ad(tmp_path / "mean" / "predictions.h5ad")
+    effect = screen.change[screen.index(tuple(split["train"]))].mean(0)
+    np.testing.assert_allclose(predictions.X, np.tile(effect, (2, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        predictions.layers["observed"], screen.change[screen.index(("TP53", "MYC+TP53"))], atol=1e-5
+    )
+    metrics = pd.read_csv(tmp_path / "mean" / "metrics.csv", index_col="perturbation")
+    assert metrics.columns.tolist() == list(METRICS)
+    error = (effect - screen.change[screen.index(("TP53",))][0]) ** 2
+    assert metrics.loc["TP53", "mse"] == pytest.approx(error.mean(), rel=1e-4)
+    assert metrics.loc["TP53", "mse_de"] == pytest.approx(
+        error[screen.de_genes[screen.index(("TP53",))[0]]].mean(), rel=1e-4
+    )
+    record = json.loads((tmp_path / "mean" / "train.json").read_text())
+    assert record["perturbations"] == {"train": 3, "validation": 1, "test": 2}
+    assert record["result"]["mse"]["mean"] == pytest.approx(metrics["mse"].mean())
+    assert (tmp_path / "mean" / "predictions.png").read_bytes().startswith(b"\x89PNG")
+    saved, fresh = (pd.read_csv(tmp_path / name / "metrics.csv", index_col=0) for name in ("again", "gp"))
+    pd.testing.assert_frame_equal(saved, fresh, rtol=1e-4)
+    assert results[3].out == ""
+    assert "already holds" in results[4].err
+
+
+def test_every_predictor_has_its_name_in_order() -> None:
+    assert tuple(PREDICTORS) == PREDICTOR_NAMES
