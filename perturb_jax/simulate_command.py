@@ -64,7 +64,7 @@ def simulate(
     except OSError as error:
         raise InputError(f"{output}: cannot be made ({error})") from None
     if not quiet:
-        typer.echo(f"simulated {screen!r}")
+        typer.echo(repr(screen))
         typer.echo(f"wrote {output}")
 
 

@@ -20,7 +20,7 @@ def test_a_simulated_screen_is_written_and_can_be_read(tmp_path: Path) -> None:
                   data("check", "a/named.h5ad", "--json"), data("check", "drawn.h5ad", "--json"))  # fmt: skip
     named, drawn, named_check, drawn_check = results
     assert [result.code for result in results] == [0] * 4, results
-    assert "simulated Screen(3 perturbations x 30 genes" in named.out
+    assert "Simulated screen(3 perturbations x 30 genes" in named.out
     assert f"wrote {Path('a') / 'named.h5ad'}" in named.out
     assert drawn.out == ""
     record = json.loads(named_check.out)
