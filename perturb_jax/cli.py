@@ -255,7 +255,8 @@ def main() -> None:
         code = typer.main.get_command(app).main(prog_name="perturb-jax", standalone_mode=False)
     except (InputError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        sys.stderr.write(f"perturb-jax: error: {' '.join(message.split())}\n")
+        if message:  # a command without arguments has shown its help instead
+            sys.stderr.write(f"perturb-jax: error: {' '.join(message.split())}\n")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -340,8 +340,15 @@ def test_letters_that_the_terminal_lacks(inputs: Path, tmp_path: Path) -> None:
     assert "M\\xfcller" in process.stdout
 
 
+def test_a_command_without_arguments_shows_its_help_and_no_error() -> None:
+    for result in run(ROOT, [], ["data"]):
+        assert result.code == 2
+        assert "Commands" in result.out + result.err
+        assert "error" not in result.err
+
+
 def test_help_has_an_example_for_each_command() -> None:
-    for command in ("select", "graph"):
+    for command in ("select", "graph", "train"):
         (result,) = run(ROOT, [command, "--help"])
         assert f"Example: perturb-jax {command}" in " ".join(result.out.split())
 

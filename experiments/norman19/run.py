@@ -8,6 +8,7 @@ Each split and predictor is stored when it is done, so a run that was stopped co
 import argparse
 import json
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -67,7 +68,8 @@ def main() -> None:
     record = {
         "inputs": {name: {**entry, "path": Path(str(entry["path"])).name}
                    for name, entry in checksums({"cells": given.cells}).items()},
-        "versions": versions(), "tested": TESTED, "seeds": sorted(table["split"].unique().tolist()),
+        "versions": versions() | {name: version(name) for name in ("cell-gears", "torch", "torch_geometric")},
+        "tested": TESTED, "seeds": sorted(table["split"].unique().tolist()),
         "perturbations": len(usable), "left out": unknown, "genes": len(screen.genes),
         "cells": int(screen.cell_counts.sum()), "control cells": screen.control_count,
         "graph": {"nodes": graph.num_nodes, "edges": graph.num_edges},
