@@ -17,12 +17,16 @@ import perturb_jax as pj
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.provenance import checksums, versions
 from perturb_jax.experiment.trial import run_trial
+from perturb_jax.predictors.gears_reference import GearsReference
 from perturb_jax.predictors.names import PREDICTOR_NAMES
-from perturb_jax.predictors.predictor import unknown_to
+from perturb_jax.predictors.predictor import Predictor, unknown_to
 from perturb_jax.predictors.registry import predictor_of
 from perturb_jax.screen.conditions import perturbed_genes
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.split import choose_test, remaining, split_selected
+
+OWN_COEXPRESSION = "gears-reference, own co-expression"
+"""The reference with cell-gears' own co-expression graph, of the training cells: what the deviation changes."""
 
 TESTED = 6
 """Perturbations of the test set."""
@@ -48,12 +52,12 @@ def main() -> None:
         test = choose_test(usable, TESTED, seed)
         split = split_selected(remaining(usable, test), test, seed, screen=usable)
         for name in given.predictors:
-            path = parts / f"{name}-{seed}.csv"
+            path = parts / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}.csv"
             if path.exists():
                 continue
             start = time.perf_counter()
             try:
-                metrics = run_trial(screen, graph, predictor_of(name), split, seed).metrics.reset_index()
+                metrics = run_trial(screen, graph, _predictor(name), split, seed).metrics.reset_index()
             except InputError as error:
                 print(f"{name}, split {seed}: {error}")
                 continue
@@ -75,6 +79,10 @@ def main() -> None:
         "graph": {"nodes": graph.num_nodes, "edges": graph.num_edges},
     }  # fmt: skip
     (given.out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _predictor(name: str) -> Predictor:
+    return GearsReference(coexpression="training") if name == OWN_COEXPRESSION else predictor_of(name)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,13 @@ def read_screen(
             that share a name; perturbations with fewer than 2 cells.
 
     Example:
-        >>> screen = read_screen("norman.h5ad", where={"dataset": "norman19"})  # doctest: +SKIP
+        >>> import tempfile, perturb_jax as pj
+        >>> graph = pj.load_go_graph(["TP53", "MDM2", "GATA1", "MYC", "KLF1", "SPI1"])
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     _ = pj.simulate_screen(graph, ["TP53", "MYC"], 6, 5, path=f"{directory}/cells.h5ad")
+        ...     screen = read_screen(f"{directory}/cells.h5ad")
+        >>> screen.perturbations, screen.mean.shape, screen.cell_counts.tolist()
+        (('MYC', 'TP53'), (2, 6), [5, 5])
     """
     path = Path(path)
     if num_de < 1 or neighbors < 0 or not 0 <= min_correlation <= 1:
