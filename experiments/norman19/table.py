@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+from run import OWN_COEXPRESSION
 
 from perturb_jax.evaluation.metrics import METRICS
 from perturb_jax.predictors.names import PREDICTOR_NAMES
@@ -19,8 +20,13 @@ def main() -> None:
         cells = [f"{mean.loc[name, key]:.3f} ± {deviation.loc[name, key]:.3f}" for key in METRICS]
         cells = ["undefined" if "nan" in cell else cell for cell in cells]
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {mean.loc[name, 'seconds']:.1f} |")
-    (RESULTS / "table.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    own = per_split.xs(OWN_COEXPRESSION) - per_split.xs("gears-reference")
+    cells = [f"{own[key].mean():+.3f} ± {own[key].std():.3f}" for key in METRICS]
+    difference = ["| splits | " + " | ".join(METRICS) + " |", "|---" * (len(METRICS) + 1) + "|"]
+    difference.append(f"| {own['mse'].notna().sum()} | " + " | ".join(cells) + " |")
+    for name, table_lines in (("table.md", lines), ("coexpression.md", difference)):
+        (RESULTS / name).write_text("\n".join(table_lines) + "\n")
+        print("\n".join(table_lines))
 
 
 if __name__ == "__main__":
