@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from perturb_jax.options import AsJson, Quiet, complete
+from perturb_jax.printing import print_line
 from perturb_jax.screen.datasets import (
     CACHE_VARIABLE,
     CELLS,
@@ -66,13 +67,13 @@ def list_datasets(cache: Cache = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
         return
     for entry, dataset in zip(record, DATASETS.values(), strict=True):
-        _print(out, f"{dataset.name}  ({_state(entry['bytes on disk'], entry['bytes of a cut-off download'])})")
+        print_line(out, f"{dataset.name}  ({_state(entry['bytes on disk'], entry['bytes of a cut-off download'])})")
         for line in (dataset.about, dataset.citation, f"licence: see {dataset.page}"):
-            _print(out, f"  {line}")
-    _print(out, "")
-    _print(out, f"As cell-gears processed and distributes them; cite also {PROCESSED_BY}.")
-    _print(out, "The pages above state licences and sizes; cell-gears states neither.")
-    _print(out, f"Kept in {root}; an archive placed there by hand as NAME.zip works as well.")
+            print_line(out, f"  {line}")
+    print_line(out, "")
+    print_line(out, f"As cell-gears processed and distributes them; cite also {PROCESSED_BY}.")
+    print_line(out, "The pages above state licences and sizes; cell-gears states neither.")
+    print_line(out, f"Kept in {root}; an archive placed there by hand as NAME.zip works as well.")
 
 
 @app.command("fetch", epilog="Example: perturb-jax data fetch norman --cache screens")
@@ -97,8 +98,8 @@ def fetch_dataset(
     if not quiet:
         came = "found in the cache" if fetched.origin == "cache" else f"unpacked from {fetched.origin}"
         known = "recorded now and trusted from here on: there was none to compare" if fetched.first else "as recorded"
-        _print(err, f"{name}: {_size(fetched.path.stat().st_size)}, {came}")
-        _print(err, f"sha256 {fetched.sha256} ({known})")
+        print_line(err, f"{name}: {_size(fetched.path.stat().st_size)}, {came}")
+        print_line(err, f"sha256 {fetched.sha256} ({known})")
     typer.echo(fetched.path)
 
 
@@ -133,13 +134,13 @@ def check_screen(
     if as_json:
         typer.echo(json.dumps(record | {"settings": screen.settings}, indent=2, ensure_ascii=False, default=str))
     elif not quiet:
-        _print(out, f"{path}: can be used")
+        print_line(out, f"{path}: can be used")
         for name, number in record.items():
-            _print(out, f"  {name}: {number:,}")
-        _print(out, "read with")
+            print_line(out, f"  {name}: {number:,}")
+        print_line(out, "read with")
         for key, setting in screen.settings.items():
             if setting or setting is False:  # not what was neither given nor found
-                _print(out, f"  {key.replace('_', ' ')}: {setting}")
+                print_line(out, f"  {key.replace('_', ' ')}: {setting}")
 
 
 app.command(epilog="Example: perturb-jax data simulate --perturbations 50 --genes 500 --out simulated.h5ad")(simulate)
@@ -173,7 +174,3 @@ def _state(cells: object, part: object) -> str:
 
 def _size(number: int) -> str:
     return f"{number / 1e6:,.1f} MB"
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -31,7 +31,7 @@ def version_lines() -> str:
 
 def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """The first picks, what they reach compared with the baselines, and where the files are."""
-    _print(console, _graph_line(record["graph"]))
+    print_line(console, _graph_line(record["graph"]))
     _print_names(console, record["candidates"])
     shown = Table(box=None, header_style="bold", pad_edge=False)
     picks = len(table)
@@ -43,11 +43,11 @@ def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any],
         shown.add_row(*map(_cell, row))
     console.print(shown)
     if picks > ROWS_SHOWN:
-        _print(console, f"... and {picks - ROWS_SHOWN} more in {paths[0]}")
-    _print(console, "")
+        print_line(console, f"... and {picks - ROWS_SHOWN} more in {paths[0]}")
+    print_line(console, "")
     for line in _result_lines(record, picks):
-        _print(console, line)
-    _print(console, "wrote " + ", ".join(map(str, paths)))
+        print_line(console, line)
+    print_line(console, "wrote " + ", ".join(map(str, paths)))
 
 
 def _narrow(table: pd.DataFrame, width: int) -> pd.DataFrame:
@@ -71,19 +71,19 @@ def _whole_items(text: str, room: int) -> str:
 def print_graph(console: Console, record: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """The graph's numbers."""
     graph = record["graph"]
-    _print(console, _graph_line(graph))
+    print_line(console, _graph_line(graph))
     for name, value in graph.items():
         if name not in ("source", "nodes", "edges", "renamed", "dropped"):
-            _print(console, f"  {name}: {value}")
+            print_line(console, f"  {name}: {value}")
     _print_names(console, graph)
-    _print(
+    print_line(
         console,
         f"{record['components']:,} components, the largest of {record['largest component']:,} genes; "
         f"{record['genes without neighbour']:,} genes without neighbour; {record['self-loops']:,} self-loops",
     )
     for degree in ("in-degree", "out-degree"):
         spread = record[degree]
-        _print(
+        print_line(
             console,
             f"{degree}: median {spread['median']:.0f}, mean {spread['mean']}, least {spread['least']}, largest "
             f"{spread['largest']:,}",
@@ -91,10 +91,12 @@ def print_graph(console: Console, record: Mapping[str, Any], paths: Sequence[Pat
     if "candidates" in record:
         candidates = record["candidates"]
         alone = candidates["without neighbour"]
-        _print(console, f"candidates: {candidates['in the graph']:,} in the graph; without neighbour: {_some(alone)}")
+        print_line(
+            console, f"candidates: {candidates['in the graph']:,} in the graph; without neighbour: {_some(alone)}"
+        )
         _print_names(console, candidates)
     if paths:
-        _print(console, "wrote " + ", ".join(map(str, paths)))
+        print_line(console, "wrote " + ", ".join(map(str, paths)))
 
 
 def _graph_line(graph: Mapping[str, Any]) -> str:
@@ -105,10 +107,10 @@ def _graph_line(graph: Mapping[str, Any]) -> str:
 def _print_names(console: Console, names: Mapping[str, Any]) -> None:
     if names["renamed"]:
         pairs = [f"{old} -> {new}" for old, new in names["renamed"].items()]
-        _print(console, f"old symbols understood: {_some(pairs)}")
+        print_line(console, f"old symbols understood: {_some(pairs)}")
     if names["dropped"]:
         reasons = [f"{name} ({reason})" for name, reason in names["dropped"].items()]
-        _print(console, f"left out: {_some(reasons)}")
+        print_line(console, f"left out: {_some(reasons)}")
 
 
 def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
@@ -179,5 +181,6 @@ def _some(items: Sequence[str]) -> str:
     return f"{len(items)}" + (": " if items else "") + ", ".join(items[:_NAMES_SHOWN]) + (", ..." if more > 0 else "")
 
 
-def _print(console: Console, line: str) -> None:
+def print_line(console: Console, line: str) -> None:
+    """A line as it is: not wrapped, not coloured, not read as markup."""
     console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -33,6 +33,17 @@ LayerName = Annotated[
 Normalize = Annotated[bool, typer.Option("--normalize", help="The values are raw counts.", rich_help_panel=READING)]
 
 
+def pairs_of(option: str, key: str, texts: list[str] | None) -> dict[str, str]:
+    """What an option that can be repeated says: KEY=VALUE, each."""
+    pairs = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"{option}: expected {key}=VALUE, got {text!r}")
+        pairs[name] = value
+    return pairs
+
+
 def open_screen(
     path: Path,
     where: list[str] | None,
@@ -48,12 +59,7 @@ def open_screen(
     from perturb_jax.screen.read import read_screen  # what reads cells takes long to load
     from perturb_jax.screen.store import load_screen
 
-    chosen: dict[str, object] = {}
-    for pair in where or []:
-        column, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"--where: expected COLUMN=VALUE, got {pair!r}")
-        chosen[column] = value
+    chosen = pairs_of("--where", "COLUMN", where)
     if _is_saved(path):
         return load_screen(path)
     return read_screen(

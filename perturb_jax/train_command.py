@@ -29,6 +29,7 @@ from perturb_jax.options import (
 )
 from perturb_jax.output import OutputDirectory
 from perturb_jax.predictors.names import PREDICTOR_NAMES
+from perturb_jax.printing import print_line
 from perturb_jax.screen_options import (
     CellTypeKey,
     ConditionKey,
@@ -38,6 +39,7 @@ from perturb_jax.screen_options import (
     Normalize,
     Where,
     open_screen,
+    pairs_of,
 )
 from perturb_jax.selection.gene_lists import read_names
 
@@ -122,6 +124,9 @@ def train(
     chosen = configured(predictor_of(predictor), _settings_of(settings))
     if not quiet and hasattr(chosen, "progress"):
         chosen = replace(chosen, progress=True)  # type: ignore[type-var]
+    named = Path(test)
+    tested = tuple(read_names(named)) if named.is_file() else _size_of(test)
+    asked = None if selected is None else tuple(read_names(selected))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
     screen = open_screen(
         screen_file, where, condition, gene_names, control, cell_type, layer, normalize, False if quiet else None
@@ -136,9 +141,8 @@ def train(
             f"{len(missing)} perturbations have genes that the graph lacks: {shown}; --unknown drop leaves them out"
         )
     usable = [name for name in screen.perturbations if name not in missing]
-    named = Path(test)
-    held_out = tuple(read_names(named)) if named.is_file() else choose_test(usable, _size_of(test), seed)
-    picks = remaining(usable, held_out) if selected is None else tuple(read_names(selected))
+    held_out = tested if isinstance(tested, tuple) else choose_test(usable, tested, seed)
+    picks = remaining(usable, held_out) if asked is None else asked
     split = split_selected(picks, held_out, seed, screen=usable)
     trial = run_trial(screen, graph, chosen, split, seed)
     inputs = {
@@ -155,13 +159,7 @@ def train(
 
 
 def _settings_of(pairs: list[str] | None) -> dict[str, str]:
-    settings = {}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"--set: expected NAME=VALUE, got {pair!r}")
-        settings[name.replace("-", "_")] = value
-    return settings
+    return {name.replace("-", "_"): value for name, value in pairs_of("--set", "NAME", pairs).items()}
 
 
 def _size_of(text: str) -> int | float:
@@ -173,13 +171,14 @@ def _size_of(text: str) -> int | float:
 
 def _report(record: dict[str, Any], missing: dict[str, str], paths: list[Path]) -> None:
     sizes, screen = record["perturbations"], record["screen"]
-    _print(f"{screen['perturbations']} perturbations, {screen['genes']:,} genes, {screen['cells']:,} cells and "
-           f"{screen['control cells']:,} control cells")  # fmt: skip
+    size = f"{screen['perturbations']} perturbations, {screen['genes']:,} genes"
+    print_line(out, f"{size}, {screen['cells']:,} cells and {screen['control cells']:,} control cells")
     if missing:
-        _print(f"left out: {len(missing)}: {', '.join(list(missing)[:8])}")
-    _print(
+        print_line(out, f"left out: {len(missing)}: {', '.join(list(missing)[:8])}")
+    print_line(
+        out,
         f"{record['settings']['predictor']}: {sizes['train']} perturbations to train, "
-        f"{sizes['validation']} to validate, {sizes['test']} to test"
+        f"{sizes['validation']} to validate, {sizes['test']} to test",
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("metric", "mean", "median", "undefined"):
@@ -188,8 +187,4 @@ def _report(record: dict[str, Any], missing: dict[str, str], paths: list[Path]) 
         cells = ["" if row[name] is None else f"{row[name]:.4f}" for name in ("mean", "median")]
         table.add_row(metric, *cells, f"{row['undefined']:.0f}")
     out.print(table)
-    _print("wrote " + ", ".join(map(str, paths)))
-
-
-def _print(line: str) -> None:
-    out.print(line, highlight=False, soft_wrap=True, markup=False)
+    print_line(out, "wrote " + ", ".join(map(str, paths)))

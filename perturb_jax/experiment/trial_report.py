@@ -66,11 +66,9 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    return (
-        value
-        if value is None or isinstance(value, bool | int | float | str)
-        else str(getattr(value, "__name__", value))
-    )
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(getattr(value, "__name__", value))
 
 
 def _history(fitted: object) -> dict[str, Any]:

@@ -66,13 +66,14 @@ class Screen:
             InputError: a name that is none of them.
         """
         position = {frozenset(perturbed_genes(name)): row for row, name in enumerate(self.perturbations)}
-        unknown = [name for name in names if frozenset(perturbed_genes(name)) not in position]
+        rows = [position.get(frozenset(perturbed_genes(name))) for name in names]
+        unknown = [name for name, row in zip(names, rows, strict=True) if row is None]
         if unknown:
             raise InputError(
                 f"{len(unknown)} of {len(names)} names are no perturbations of this screen: "
                 f"{', '.join(unknown[:5])}; expected names like {self.perturbations[0]!r}, as in Screen.perturbations"
             )
-        return np.array([position[frozenset(perturbed_genes(name))] for name in names], np.int64)
+        return np.array(rows, np.int64)
 
     @property
     def change(self) -> Float[np.ndarray, "perturbations genes"]:
