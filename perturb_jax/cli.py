@@ -90,7 +90,9 @@ def _top(
 )
 def select(
     budget: Annotated[int, typer.Option(help="How many perturbations to choose.")],
-    output: Annotated[Path, typer.Option("--out", help="Directory for picks.csv, picks.json and picks.png.")],
+    output: Annotated[
+        str, typer.Option("--out", metavar="<path>", help="Directory for picks.csv, picks.json and picks.png.")
+    ],
     candidates: CandidatesFile = None,
     candidates_go: CandidatesGo = None,
     column: Column = None,

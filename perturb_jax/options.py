@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import DIRECTIONS
 from perturb_jax.selection.graphdesign import CRITERIA
 from perturb_jax.strategies import STRATEGIES
@@ -18,6 +19,13 @@ ALL_TARGETS = "graph"
 def complete(*choices: str) -> Any:
     """A shell completion that offers some fixed words."""
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
+
+
+def error_or_drop(param: typer.CallbackParam, value: str) -> str:
+    """The value of an option that is one of these two words."""
+    if value not in ("error", "drop"):
+        raise InputError(f"{param.name}: expected 'error' or 'drop', got {value!r}")
+    return value
 
 
 CandidatesFile = Annotated[
@@ -67,9 +75,12 @@ Unknown = Annotated[
     typer.Option(
         help="Genes that are not in the graph: 'error', or 'drop' and report them.",
         autocompletion=complete("error", "drop"),
+        callback=error_or_drop,
     ),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Directory for the files.", rich_help_panel=OUTPUT)]
+Out = Annotated[  # as text: a path would make the current directory of an empty one
+    str | None, typer.Option("--out", metavar="<path>", help="Directory for the files.", rich_help_panel=OUTPUT)
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.", rich_help_panel=OUTPUT)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print no report, only warnings and errors.", rich_help_panel=OUTPUT)

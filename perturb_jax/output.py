@@ -23,10 +23,12 @@ class OutputDirectory:
         force: replace files of these names that exist.
 
     Raises:
-        InputError: a path that cannot be written, or that holds one of the files already.
+        InputError: an empty path, one that cannot be written, or that holds one of the files already.
     """
 
     def __init__(self, path: str | Path, names: Iterable[str], force: bool = False):
+        if not str(path).strip():
+            raise InputError(f"--out: expected a directory to write to, got {str(path)!r}; '.' is the current one")
         self.path = Path(path)
         self.names = tuple(names)
         self.force = force

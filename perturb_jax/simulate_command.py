@@ -51,9 +51,9 @@ def simulate(
     """Write cells of a simulated screen, named as GEARS wants them, whose effects follow the knowledge graph."""
     from perturb_jax.screen.simulate import simulate_screen  # what draws cells takes long to load
 
-    OutputDirectory(output.parent, [output.name], force)  # whether it can be written, before the work
     if output.suffix != ".h5ad":
         raise InputError(f"--out: expected a file that ends with .h5ad, got {output}")
+    OutputDirectory(output.parent, [output.name], force)  # whether it can be written, before the work
     asked = (_count_or_names("perturbations", perturbations), _count_or_names("genes", genes))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
     graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error")

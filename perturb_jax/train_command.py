@@ -26,6 +26,7 @@ from perturb_jax.options import (
     Quiet,
     Universe,
     complete,
+    error_or_drop,
 )
 from perturb_jax.output import OutputDirectory
 from perturb_jax.predictors.names import PREDICTOR_NAMES
@@ -49,7 +50,9 @@ out, err = Console(), Console(stderr=True)
 
 def train(
     screen_file: Annotated[Path, typer.Option("--screen", help="An .h5ad file of cells, or a saved screen.")],
-    output: Annotated[Path, typer.Option("--out", help="Directory for the files.", rich_help_panel=OUTPUT)],
+    output: Annotated[
+        str, typer.Option("--out", metavar="<path>", help="Directory for the files.", rich_help_panel=OUTPUT)
+    ],
     predictor: Annotated[
         str,
         typer.Option(
@@ -83,6 +86,7 @@ def train(
         typer.Option(
             help="Perturbations of genes that the graph lacks: 'error', or 'drop' and report them.",
             autocompletion=complete("error", "drop"),
+            callback=error_or_drop,
             rich_help_panel=TRAINING,
         ),
     ] = "error",
@@ -118,8 +122,6 @@ def train(
     from perturb_jax.screen.conditions import perturbed_genes
     from perturb_jax.screen.split import choose_test, remaining, split_selected
 
-    if unknown not in ("error", "drop"):
-        raise InputError(f"unknown: expected 'error' or 'drop', got {unknown!r}")
     files = OutputDirectory(output, (*FILES, MODEL_FILE), force)
     chosen = configured(predictor_of(predictor), _settings_of(settings))
     if not quiet and hasattr(chosen, "progress"):

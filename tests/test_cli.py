@@ -111,6 +111,8 @@ BAD_INPUT = {
     "two graphs": (select("genes.txt", "2", "--graph", "edges.csv", "--annotation", "x"), "got both"),
     "GO term": (["select", "--candidates-go", "GO:9", "--budget", "1", "--out", "out"], "GO term 'GO:9' is not in"),
     "no candidates": (["select", "--budget", "1", "--out", "out"], "got neither"),
+    "output nowhere": (select(out=""), "--out: expected a directory to write to, got ''"),
+    "output is blank": (select(out=" "), "--out: expected a directory to write to, got ' '"),
     "output is a file": (select(out="file"), "file: cannot be written"),
     "output below a file": (select(out="file/x"), "cannot be written"),
     "must and exclude": (
@@ -130,6 +132,8 @@ BAD_INPUT = {
     "no budget": (["select", "--candidates", "genes.txt", "--out", "out"], "Missing option '--budget'"),
     "no such command": (["choose"], "No such command 'choose'"),
     "export nowhere": (["graph", "--export"], "--export: expected a directory"),
+    "graph nowhere": (["graph", "--out", ""], "--out: expected a directory to write to, got ''"),
+    "graph of unknown what": (["graph", "--unknown", "x"], "unknown: expected 'error' or 'drop', got 'x'"),
 }
 
 

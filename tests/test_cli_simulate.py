@@ -37,6 +37,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path: Path) -
     cases = {
         "a number": (data("simulate", "--genes", "x", "--out", "x.h5ad"), "--genes: expected a number or a file"),
         "a name": (data("simulate", "--out", "x.csv"), "--out: expected a file that ends with .h5ad, got x.csv"),
+        "nowhere": (data("simulate", "--out", ""), "--out: expected a file that ends with .h5ad"),
         "is there": (data("simulate", "--out", "cells.h5ad"), "already holds cells.h5ad"),
         "below a file": (data("simulate", "--out", "cells.h5ad/x.h5ad"), "cannot be written"),
         "homophily": (data("simulate", "--homophily", "2", *on_edges), "homophily: expected"),

@@ -57,6 +57,7 @@ BAD_INPUT = {
     "setting without value": (train("--set", "depth"), "--set: expected NAME=VALUE, got 'depth'"),
     "where": (train("--where", "cells"), "--where: expected COLUMN=VALUE, got 'cells'"),
     "graph without the genes": (train("--universe", "other.txt"), "have genes that the graph lacks"),
+    "output nowhere": (train(out=""), "--out: expected a directory to write to, got ''"),
     "unknown what": (train("--unknown", "x"), "unknown: expected 'error' or 'drop', got 'x'"),
 }
 
