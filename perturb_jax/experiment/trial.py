@@ -113,7 +113,7 @@ def _cells_of(screen: Screen, names: tuple[str, ...]) -> dict[str, np.ndarray] |
     """Expression in the cells of some perturbations; None for a screen of moments only."""
     if screen.source is None or not screen.source.is_file():
         return None
-    from perturb_jax.predictors.gears_cells import read_cells  # reads the file again
+    from perturb_jax.screen.cells import read_cells  # reads the file again
 
     cells = read_cells(screen, names)
     return {name: cells.expression[np.flatnonzero(cells.conditions == name)].toarray() for name in names}

@@ -1,84 +1,10 @@
-"""The cells of a screen, read again from its file: what cell-gears needs and moments do not hold."""
+"""Whether cells are what cell-gears can learn from."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
-from scipy import sparse
+from collections.abc import Sequence
 
 from perturb_jax.errors import InputError
-from perturb_jax.screen.cell_file import open_cells, open_matrix, read_table
-from perturb_jax.screen.cell_labels import label_cells, label_genes
-from perturb_jax.screen.gather import COUNTS_PER_CELL
+from perturb_jax.screen.cells import CONTROL, Cells
 from perturb_jax.screen.screen import Screen
-
-CONTROL = "ctrl"
-"""How cell-gears calls control cells."""
-
-
-class Cells(NamedTuple):
-    """Cells of a screen.
-
-    Attributes:
-        expression: as the screen's moments have it, float32 CSR [cells, genes], columns in the order of `Screen.genes`.
-        conditions: of each cell: a name of `Screen.perturbations`, or "ctrl".
-    """
-
-    expression: Any
-    conditions: np.ndarray
-
-
-CellReader = Callable[[Screen, Sequence[str]], Cells]
-"""Reads the cells of some perturbations of a screen, and its control cells."""
-
-
-def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
-    """Read the cells of some perturbations, and control cells, from the file of a screen, as `read_screen` read them.
-
-    The file is read in chunks; in memory are the chosen cells, sparse.
-
-    Args:
-        screen: made by `read_screen`.
-        perturbations: names of `Screen.perturbations`.
-
-    Raises:
-        InputError: the screen was not read from cells; the file is not there any more or has changed.
-    """
-    if screen.source is None:
-        raise InputError(
-            "gears_reference: this screen has no cells (Screen.source is None: it was simulated or read from averages) "
-            "and cell-gears learns from cells; use a screen that read_screen made from an .h5ad file, or gears_flax"
-        )
-    how: dict[str, Any] = screen.settings
-    place = str(screen.source)
-    with open_cells(screen.source) as file:
-        obs, var = read_table(file, "obs", screen.source), read_table(file, "var", screen.source)
-        # Perturbations that were too small for the screen are not asked for, so there is no need to refuse them.
-        keys = (how.get(key) for key in ("where", "condition", "control", "cell_type"))
-        where, condition, control, cell_type = keys  # what is not there is guessed again
-        labels = label_cells(obs, where, condition, control, cell_type, "drop", place)
-        genes, _ = label_genes(var, how.get("gene_names"), place)
-        if genes != screen.genes:
-            raise InputError(f"{place}: its genes are not the screen's; has the file changed since?")
-        names = np.array(["", CONTROL, *labels.perturbations])[labels.condition + 1]
-        wanted = np.flatnonzero(np.isin(names, [CONTROL, *perturbations]))
-        matrix = open_matrix(file, how.get("layer"), (len(obs), len(var)), screen.source)
-        parts = []
-        for chunk in matrix.chunks(lambda first, stop: not matrix.by_cell or _any_within(wanted, first, stop)):
-            rows, minor = len(chunk.indptr) - 1, len(var) if chunk.by_cell else len(obs)
-            part = sparse.csr_array((chunk.data, chunk.minor, chunk.indptr), shape=(rows, minor))
-            if chunk.by_cell:
-                inside = wanted[(wanted >= chunk.first) & (wanted < chunk.first + rows)] - chunk.first
-                parts.append(part[inside])
-            else:
-                parts.append(part[:, wanted])
-        expression = sparse.csr_array(sparse.vstack(parts) if matrix.by_cell else sparse.vstack(parts).T)
-    expression.sum_duplicates()
-    if how.get("normalize"):
-        totals = np.asarray(expression.sum(axis=1)).ravel()
-        each = np.repeat(np.where(totals > 0, totals, 1), np.diff(expression.indptr))
-        expression.data = np.log1p(expression.data * (COUNTS_PER_CELL / each))
-    return Cells(expression.astype(np.float32), names[wanted])
 
 
 def check_cells(cells: Cells, screen: Screen, perturbations: Sequence[str]) -> None:
@@ -110,7 +36,3 @@ def check_cells(cells: Cells, screen: Screen, perturbations: Sequence[str]) -> N
             f"cells: there is none of {', '.join(absent[:5])}{' and others' if len(absent) > 5 else ''}; "
             "has the file changed since the screen was read?"
         )
-
-
-def _any_within(numbers: np.ndarray, first: int, stop: int) -> bool:
-    return bool(((numbers >= first) & (numbers < stop)).any())

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.gears_cells import CONTROL, Cells
+from perturb_jax.screen.cells import CONTROL, Cells
 from perturb_jax.screen.screen import Screen
 
 

@@ -14,8 +14,9 @@ from rich.progress import Progress
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors import gears_data, gears_private
-from perturb_jax.predictors.gears_cells import CellReader, check_cells, read_cells
+from perturb_jax.predictors.gears_cells import check_cells
 from perturb_jax.predictors.predictor import Key, nodes_of, seed_of, training_rows
+from perturb_jax.screen.cells import CellReader, read_cells
 from perturb_jax.screen.screen import Screen
 
 PREDICTED_CELLS = 300

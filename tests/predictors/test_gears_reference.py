@@ -312,8 +312,8 @@ def test_without_validation_the_last_epoch_is_kept(screen: Screen, graph: pj.Kno
 
 
 def test_training_cells_are_paired_with_seeded_control_cells(screen: Screen) -> None:
-    from perturb_jax.predictors.gears_cells import CONTROL
     from perturb_jax.predictors.gears_data import cell_graphs
+    from perturb_jax.screen.cells import CONTROL
 
     cells = QUICK.cells(screen, ["A", "A+B"])
     nodes = {"A": [0], "A+B": [0, 1]}
@@ -329,28 +329,6 @@ def test_training_cells_are_paired_with_seeded_control_cells(screen: Screen) -> 
     assert item.de_idx == sorted(screen.de_genes[screen.index(("A+B",))[0]].tolist())
     np.testing.assert_allclose(item.y[0], cells.expression[[sets[0].rows[place]]].toarray()[0])
     np.testing.assert_allclose(item.x[:, 0], cells.expression[[sets[0].partners[place]]].toarray()[0])
-
-
-@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
-@pytest.mark.parametrize("normalize", [False, True])
-def test_cells_are_read_as_the_screen_was(tmp_path: Path, layout: str, normalize: bool) -> None:
-    data = anndata.read_h5ad(write_cells(tmp_path / "cells.h5ad", 2))
-    matrix = data.X.toarray()
-    if normalize:
-        matrix = np.round(np.expm1(matrix) * 3)
-    data.X = matrix if layout == "dense" else getattr(sparse, f"{layout}_matrix")(matrix)
-    data.obs["kept"] = np.where(np.arange(data.n_obs) % 9 == 0, "no", "yes")
-    data.write_h5ad(tmp_path / "cells.h5ad")
-    screen = read_screen(tmp_path / "cells.h5ad", where={"kept": "yes"}, normalize=normalize, num_de=5)
-    cells = QUICK.cells(screen, ["A", "A+B"])
-    assert set(cells.conditions) == {"ctrl", "A", "A+B"} and cells.expression.dtype == np.float32
-    for name in ("A", "A+B"):
-        row = screen.index((name,))[0]
-        own = cells.expression[np.flatnonzero(cells.conditions == name)].toarray()
-        assert len(own) == screen.cell_counts[row]
-        np.testing.assert_allclose(own.mean(axis=0), screen.mean[row], rtol=1e-5, atol=1e-6)
-    control = cells.expression[np.flatnonzero(cells.conditions == "ctrl")].toarray()
-    np.testing.assert_allclose(control.mean(axis=0), screen.control_mean, rtol=1e-5, atol=1e-6)
 
 
 def test_progress_is_shown_when_asked(screen: Screen, graph: pj.KnowledgeGraph, capfd: Any) -> None:
