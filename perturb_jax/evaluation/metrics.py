@@ -121,9 +121,16 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
 def duplicate_ceiling(
     first: Screen, second: Screen, perturbations: Sequence[str], train: Sequence[str], nan: Nan = "keep"
 ) -> pd.DataFrame:
-    """The technical duplicate: how well one half of the cells predicts the other, which no predictor needs to beat.
+    """The technical duplicate: how well one half of the cells predicts the other.
 
-    The effects measured in the second half are evaluated as predictions of the first half.
+    The effects measured in the second half are evaluated as predictions of the first half, so this is what measuring
+    again would predict. DE genes and weights are the first half's, as `evaluate` takes them; where predictors are
+    evaluated on a screen `whole` of all cells, its genes are asked with ``replace(first, de_genes=whole.de_genes)``.
+
+    Source: Mejia et al. 2025, "Diversity by Design".
+    Complexity: that of `evaluate`.
+    Limits: not a bound. Both halves are noisy: with the variance v among cells and n cells in each half, of the
+    perturbation and of control, the squared error is 4 v / n; that of the true effect, evaluated on all 2 n, is v / n.
 
     Args:
         first: the screen from one half of the cells.
@@ -132,8 +139,19 @@ def duplicate_ceiling(
         train: see `evaluate`.
         nan: see `evaluate`.
 
+    Returns:
+        See `evaluate`.
+
     Raises:
         InputError: screens that measure other genes; see also `evaluate`.
+
+    Example:
+        >>> import perturb_jax as pj
+        >>> graph = pj.load_go_graph(["TP53", "MDM2", "GATA1", "MYC", "KLF1", "SPI1"])
+        >>> halves = [pj.simulate_screen(graph, ["KLF1", "MYC", "TP53"], 6, 500, cell_seed=seed) for seed in (1, 2)]
+        >>> table = duplicate_ceiling(*halves, ["KLF1", "TP53"], train=["MYC"])
+        >>> table["pearson"].round(1).tolist()
+        [1.0, 1.0]
     """
     if first.genes != second.genes:
         raise InputError("second: expected the same measured genes in the same order as in the first half")

@@ -184,6 +184,24 @@ def test_the_ceiling_is_the_other_half_as_a_prediction() -> None:
         duplicate_ceiling(first, replace(second, genes=GENES[::-1]), TEST, TRAIN)
 
 
+def test_the_ceiling_has_the_noise_of_four_means() -> None:
+    genes = tuple(f"M{i}" for i in range(2_000))
+    truth = np.random.default_rng(3).normal(size=(len(NAMES), len(genes)))
+    halves = [small_screen(NAMES, genes, seed, truth, deviation=0.3, cells=20) for seed in (0, 1)]
+    error = duplicate_ceiling(halves[0], halves[1], TEST, TRAIN)["mse"].to_numpy()
+    assert error.mean() == pytest.approx(0.3**2 * (2 / 20 + 2 / halves[0].control_count), rel=0.05)
+
+
+def test_the_ceiling_can_be_asked_for_other_de_genes() -> None:
+    truth = np.random.default_rng(3).normal(size=(len(NAMES), len(GENES)))
+    first, second = (small_screen(NAMES, GENES, seed, truth) for seed in (0, 1))
+    others = replace(first, de_genes=first.de_genes[:, :1])
+    own, asked = (duplicate_ceiling(half, second, TEST, TRAIN) for half in (first, others))
+    gene = first.de_genes[2, 0]
+    assert asked.loc["C", "mse_de"] == pytest.approx((second.change[2, gene] - first.change[2, gene]) ** 2)
+    assert asked.drop(columns=["mse_de", "pearson_de"]).equals(own.drop(columns=["mse_de", "pearson_de"]))
+
+
 @pytest.mark.parametrize(
     ("names", "train", "message"),
     [
