@@ -28,6 +28,8 @@ from perturb_jax.screen_options import (
     GeneNamesKey,
     LayerName,
     Normalize,
+    Reading,
+    TooFewCells,
     Where,
     open_screen,
 )
@@ -113,13 +115,13 @@ def check_screen(
     cell_type: CellTypeKey = None,
     layer: LayerName = None,
     normalize: Normalize = False,
+    too_few: TooFewCells = "error",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a screen as every other command would, and say what is in it or why it cannot be used."""
-    screen = open_screen(
-        path, where, condition, gene_names, control, cell_type, layer, normalize, False if quiet else None
-    )
+    reading = Reading(where, condition, gene_names, control, cell_type, layer, normalize, too_few)
+    screen = open_screen(path, reading, quiet)
     combinations = sum("+" in name for name in screen.perturbations)
     record = {
         "perturbations": len(screen),

@@ -1,11 +1,12 @@
 """Options of the commands that read a screen, and the reading."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from perturb_jax.errors import InputError
+from perturb_jax.options import complete, error_or_drop
 from perturb_jax.screen.screen import Screen
 
 READING = "Reading cells"
@@ -31,6 +32,33 @@ LayerName = Annotated[
     typer.Option("--layer", help="The layer with the values.", show_default="X", rich_help_panel=READING),
 ]
 Normalize = Annotated[bool, typer.Option("--normalize", help="The values are raw counts.", rich_help_panel=READING)]
+TooFewCells = Annotated[
+    str,
+    typer.Option(
+        "--too-few",
+        help="Perturbations with fewer than 2 cells: 'error', or 'drop' and report them.",
+        autocompletion=complete("error", "drop"),
+        callback=error_or_drop,
+        rich_help_panel=READING,
+    ),
+]
+
+
+class Reading(NamedTuple):
+    """How a screen is to be read: what the options above say, by their names in `read_screen`."""
+
+    where: list[str] | None
+    condition: str | None
+    gene_names: str | None
+    control: str | None
+    cell_type: str | None
+    layer: str | None
+    normalize: bool
+    too_few: str
+
+
+AS_IT_IS = Reading(None, None, None, None, None, None, normalize=False, too_few="error")
+"""Where no option is given."""
 
 
 def pairs_of(option: str, key: str, texts: list[str] | None) -> dict[str, str]:
@@ -44,35 +72,18 @@ def pairs_of(option: str, key: str, texts: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-def open_screen(
-    path: Path,
-    where: list[str] | None,
-    condition: str | None,
-    gene_names: str | None,
-    control: str | None,
-    cell_type: str | None,
-    layer: str | None,
-    normalize: bool,
-    progress: bool | None,
-) -> Screen:
+def open_screen(path: Path, how: Reading, quiet: bool) -> Screen:
     """A screen that was saved, or one read from cells."""
     from perturb_jax.screen.read import read_screen  # what reads cells takes long to load
     from perturb_jax.screen.store import load_screen
 
-    chosen = pairs_of("--where", "COLUMN", where)
+    where = pairs_of("--where", "COLUMN", how.where)
     if _is_saved(path):
+        if how._replace(where=how.where or None) != AS_IT_IS:
+            raise InputError(f"{path}: a saved screen is used as it is; leave the options away that say how to read it")
         return load_screen(path)
-    return read_screen(
-        path,
-        chosen or None,
-        condition=condition,
-        gene_names=gene_names,
-        control=control,
-        cell_type=cell_type,
-        layer=layer,
-        normalize=normalize,
-        progress=progress,
-    )
+    keys = how._asdict() | {"where": where or None}
+    return read_screen(path, **keys, progress=False if quiet else None)
 
 
 def _is_saved(path: Path) -> bool:

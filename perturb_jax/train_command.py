@@ -38,6 +38,8 @@ from perturb_jax.screen_options import (
     GeneNamesKey,
     LayerName,
     Normalize,
+    Reading,
+    TooFewCells,
     Where,
     open_screen,
     pairs_of,
@@ -97,6 +99,7 @@ def train(
     cell_type: CellTypeKey = None,
     layer: LayerName = None,
     normalize: Normalize = False,
+    too_few: TooFewCells = "error",
     graph_file: GraphFile = None,
     annotation: AnnotationFile = None,
     universe: Universe = None,
@@ -130,9 +133,8 @@ def train(
     tested = tuple(read_names(named)) if named.is_file() else _size_of(test)
     asked = None if selected is None else tuple(read_names(selected))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
-    screen = open_screen(
-        screen_file, where, condition, gene_names, control, cell_type, layer, normalize, False if quiet else None
-    )
+    reading = Reading(where, condition, gene_names, control, cell_type, layer, normalize, too_few)
+    screen = open_screen(screen_file, reading, quiet)
     perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
     genes = dict.fromkeys([*screen.genes, *perturbed])
     graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error", genes)
@@ -151,13 +153,15 @@ def train(
         "screen": screen_file, "train": selected, "test": named if named.is_file() else None, "graph": graph_file,
         "annotation": annotation, "universe": universe,
     }  # fmt: skip
-    record = trial_record(screen, graph, trial, inputs, missing)
+    dropped = screen.settings.get("dropped")
+    left_out = missing if not isinstance(dropped, dict) else dropped | missing
+    record = trial_record(screen, graph, trial, inputs, left_out)
     record["settings"] |= {"predictor": predictor, "test": test, "seed": seed, "unknown": unknown}
     paths = files.write(trial_files(screen, trial, record))
     if as_json:
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
     elif not quiet:
-        _report(record, missing, paths)
+        _report(record, paths)
 
 
 def _settings_of(pairs: list[str] | None) -> dict[str, str]:
@@ -171,12 +175,12 @@ def _size_of(text: str) -> int | float:
         raise InputError(f"--test: expected a share, a count, or a file that exists, got {text!r}") from None
 
 
-def _report(record: dict[str, Any], missing: dict[str, str], paths: list[Path]) -> None:
+def _report(record: dict[str, Any], paths: list[Path]) -> None:
     sizes, screen = record["perturbations"], record["screen"]
     size = f"{screen['perturbations']} perturbations, {screen['genes']:,} genes"
     print_line(out, f"{size}, {screen['cells']:,} cells and {screen['control cells']:,} control cells")
-    if missing:
-        print_line(out, f"left out: {len(missing)}: {', '.join(list(missing)[:8])}")
+    if dropped := screen["dropped"]:
+        print_line(out, f"left out: {len(dropped)}: {', '.join(list(dropped)[:8])}")
     print_line(
         out,
         f"{record['settings']['predictor']}: {sizes['train']} perturbations to train, "

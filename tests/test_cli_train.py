@@ -37,6 +37,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
              "leak.txt": "TP53\nMDM2\nGATA1\n", "other.txt": "TP53\nMYC\nEGFR\n"}  # fmt: skip
     for name, text in lists.items():
         (directory / name).write_text(text)
+    alone = cells[[place for place, name in enumerate(conditions) if name != "JUN+ctrl" or place % 12 == 0]]
+    alone.write_h5ad(directory / "alone.h5ad")
     (directory / "broken.h5ad").write_bytes((directory / "cells.h5ad").read_bytes()[:5000])
     return directory
 
@@ -58,6 +60,9 @@ BAD_INPUT = {
     "where": (train("--where", "cells"), "--where: expected COLUMN=VALUE, got 'cells'"),
     "graph without the genes": (train("--universe", "other.txt"), "have genes that the graph lacks"),
     "output nowhere": (train(out=""), "--out: expected a directory to write to, got ''"),
+    "one cell": (train(screen="alone.h5ad"), "1 perturbations have fewer than 2 cells (JUN); leave them out with"),
+    "too few what": (train("--too-few", "x"), "too_few: expected 'error' or 'drop', got 'x'"),
+    "a saved screen": (train("--too-few", "drop", screen="screen.h5ad"), "a saved screen is used as it is"),
     "unknown what": (train("--unknown", "x"), "unknown: expected 'error' or 'drop', got 'x'"),
 }
 
@@ -110,6 +115,17 @@ def test_a_predictor_is_trained_on_the_selection_and_measured_on_the_rest(files:
     pd.testing.assert_frame_equal(saved, fresh, rtol=1e-4)
     assert results[3].out == ""
     assert "already holds" in results[4].err
+
+
+def test_perturbations_of_one_cell_are_dropped_and_reported(files: Path, tmp_path: Path) -> None:
+    options = ["--test", "2", "--predictor", "training-mean", "--too-few", "drop"]
+    check = ["data", "check", "alone.h5ad", "--too-few", "drop", "--json"]
+    trained, checked = run(files, train(*options, screen="alone.h5ad", out=str(tmp_path / "out")), check)
+    assert (trained.code, checked.code) == (0, 0), (trained, checked)
+    assert "left out: 1: JUN" in trained.out
+    record = json.loads((tmp_path / "out" / "train.json").read_text())
+    assert record["screen"]["dropped"] == {"JUN": "fewer than 2 cells"}
+    assert json.loads(checked.out)["settings"]["dropped"] == {"JUN": "fewer than 2 cells"}
 
 
 def test_every_predictor_has_its_name_in_order() -> None:

@@ -218,7 +218,7 @@ def _enough_cells(
     if small and too_few == "error":
         raise InputError(
             f"{place}: {len(small)} perturbations have fewer than 2 cells ({_some(small)}); leave them "
-            "out with too_few='drop'"
+            "out with too_few='drop' (--too-few drop)"
         )
     return [None if name in small else name for name in names], small
 
