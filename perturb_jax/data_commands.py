@@ -22,12 +22,14 @@ from perturb_jax.screen.datasets import (
     holding,
 )
 from perturb_jax.screen_options import (
+    CellCounts,
     CellTypeKey,
     ConditionKey,
     ControlName,
     GeneNamesKey,
     LayerName,
     Normalize,
+    Pseudobulk,
     Reading,
     TooFewCells,
     Where,
@@ -107,7 +109,7 @@ def fetch_dataset(
 
 @app.command("check", epilog="Example: perturb-jax data check cells.h5ad --where dataset=norman19")
 def check_screen(
-    path: Annotated[Path, typer.Argument(help="An .h5ad file of single cells, or a saved screen.")],
+    path: Annotated[Path, typer.Argument(help="An .h5ad file of cells, a saved screen, or with --pseudobulk means.")],
     where: Where = None,
     condition: ConditionKey = None,
     gene_names: GeneNamesKey = None,
@@ -116,11 +118,15 @@ def check_screen(
     layer: LayerName = None,
     normalize: Normalize = False,
     too_few: TooFewCells = "error",
+    pseudobulk: Pseudobulk = False,
+    cell_counts: CellCounts = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a screen as every other command would, and say what is in it or why it cannot be used."""
-    reading = Reading(where, condition, gene_names, control, cell_type, layer, normalize, too_few)
+    reading = Reading(
+        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
+    )
     screen = open_screen(path, reading, quiet)
     combinations = sum("+" in name for name in screen.perturbations)
     record = {

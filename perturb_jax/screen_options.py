@@ -9,7 +9,7 @@ from perturb_jax.errors import InputError
 from perturb_jax.options import complete, error_or_drop
 from perturb_jax.screen.screen import Screen
 
-READING = "Reading cells"
+READING = "Reading a screen"
 
 Where = Annotated[
     list[str] | None,
@@ -44,8 +44,22 @@ TooFewCells = Annotated[
 ]
 
 
+Pseudobulk = Annotated[
+    bool,
+    typer.Option(
+        "--pseudobulk",
+        help="The file is no file of cells but of means, a row per condition: .csv, .tsv or .h5ad.",
+        rich_help_panel=READING,
+    ),
+]
+CellCounts = Annotated[
+    str | None,
+    typer.Option("--cell-counts", help="A pseudobulk's column with numbers of cells.", rich_help_panel=READING),
+]
+
+
 class Reading(NamedTuple):
-    """How a screen is to be read: what the options above say, by their names in `read_screen`."""
+    """How a screen is to be read: what the options above say, by their names in `read_screen` and `read_pseudobulk`."""
 
     where: list[str] | None
     condition: str | None
@@ -55,9 +69,11 @@ class Reading(NamedTuple):
     layer: str | None
     normalize: bool
     too_few: str
+    pseudobulk: bool
+    cell_counts: str | None
 
 
-AS_IT_IS = Reading(None, None, None, None, None, None, normalize=False, too_few="error")
+AS_IT_IS = Reading(None, None, None, None, None, None, False, "error", False, None)
 """Where no option is given."""
 
 
@@ -73,7 +89,8 @@ def pairs_of(option: str, key: str, texts: list[str] | None) -> dict[str, str]:
 
 
 def open_screen(path: Path, how: Reading, quiet: bool) -> Screen:
-    """A screen that was saved, or one read from cells."""
+    """A screen that was saved, or one read from cells; from means only where that is said."""
+    from perturb_jax.screen.pseudobulk import read_pseudobulk
     from perturb_jax.screen.read import read_screen  # what reads cells takes long to load
     from perturb_jax.screen.store import load_screen
 
@@ -82,8 +99,20 @@ def open_screen(path: Path, how: Reading, quiet: bool) -> Screen:
         if how._replace(where=how.where or None) != AS_IT_IS:
             raise InputError(f"{path}: a saved screen is used as it is; leave the options away that say how to read it")
         return load_screen(path)
-    keys = how._asdict() | {"where": where or None}
-    return read_screen(path, **keys, progress=False if quiet else None)
+    shared = {
+        "condition": how.condition, "gene_names": how.gene_names, "control": how.control, "layer": how.layer,
+        "normalize": how.normalize,
+    }  # fmt: skip
+    if how.pseudobulk:
+        if how.cell_type is not None or how.too_few != "error":
+            raise InputError("--cell-type, --too-few: a pseudobulk has no cells; choose its rows with --where")
+        return read_pseudobulk(path, where or None, cell_counts=how.cell_counts, **shared)  # type: ignore[arg-type]
+    if how.cell_counts is not None:
+        raise InputError("--cell-counts: cells are counted as they are read; leave it away, or add --pseudobulk")
+    if {".csv", ".tsv"} & set(path.suffixes):
+        raise InputError(f"{path}: expected cells (.h5ad) or a saved screen; if these are means, add --pseudobulk")
+    shared |= {"cell_type": how.cell_type, "too_few": how.too_few, "progress": False if quiet else None}
+    return read_screen(path, where or None, **shared)  # type: ignore[arg-type]
 
 
 def _is_saved(path: Path) -> bool:

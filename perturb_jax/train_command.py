@@ -32,12 +32,14 @@ from perturb_jax.output import OutputDirectory
 from perturb_jax.predictors.names import PREDICTOR_NAMES
 from perturb_jax.printing import print_line
 from perturb_jax.screen_options import (
+    CellCounts,
     CellTypeKey,
     ConditionKey,
     ControlName,
     GeneNamesKey,
     LayerName,
     Normalize,
+    Pseudobulk,
     Reading,
     TooFewCells,
     Where,
@@ -51,7 +53,9 @@ out, err = Console(), Console(stderr=True)
 
 
 def train(
-    screen_file: Annotated[Path, typer.Option("--screen", help="An .h5ad file of cells, or a saved screen.")],
+    screen_file: Annotated[
+        Path, typer.Option("--screen", help="An .h5ad file of cells, a saved screen, or with --pseudobulk means.")
+    ],
     output: Annotated[
         str, typer.Option("--out", metavar="<path>", help="Directory for the files.", rich_help_panel=OUTPUT)
     ],
@@ -100,6 +104,8 @@ def train(
     layer: LayerName = None,
     normalize: Normalize = False,
     too_few: TooFewCells = "error",
+    pseudobulk: Pseudobulk = False,
+    cell_counts: CellCounts = None,
     graph_file: GraphFile = None,
     annotation: AnnotationFile = None,
     universe: Universe = None,
@@ -133,7 +139,9 @@ def train(
     tested = tuple(read_names(named)) if named.is_file() else _size_of(test)
     asked = None if selected is None else tuple(read_names(selected))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
-    reading = Reading(where, condition, gene_names, control, cell_type, layer, normalize, too_few)
+    reading = Reading(
+        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
+    )
     screen = open_screen(screen_file, reading, quiet)
     perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
     genes = dict.fromkeys([*screen.genes, *perturbed])

@@ -39,6 +39,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (directory / name).write_text(text)
     alone = cells[[place for place, name in enumerate(conditions) if name != "JUN+ctrl" or place % 12 == 0]]
     alone.write_h5ad(directory / "alone.h5ad")
+    means = cells.to_df().groupby(conditions).mean().round(4)
+    means.to_csv(directory / "means.csv", index_label="condition")
+    anndata.AnnData(means.to_numpy(), means[[]].assign(condition=means.index, n_cells=12), means.T[[]]).write_h5ad(
+        directory / "means.h5ad"
+    )
     (directory / "broken.h5ad").write_bytes((directory / "cells.h5ad").read_bytes()[:5000])
     return directory
 
@@ -63,6 +68,11 @@ BAD_INPUT = {
     "one cell": (train(screen="alone.h5ad"), "1 perturbations have fewer than 2 cells (JUN); leave them out with"),
     "too few what": (train("--too-few", "x"), "too_few: expected 'error' or 'drop', got 'x'"),
     "a saved screen": (train("--too-few", "drop", screen="screen.h5ad"), "a saved screen is used as it is"),
+    "means without the word": (train(screen="means.csv"), "if these are means, add --pseudobulk"),
+    "means as cells": (train(screen="means.h5ad"), "if each row is an average over cells"),
+    "a saved screen as means": (train("--pseudobulk", screen="screen.h5ad"), "a saved screen is used as it is"),
+    "means of cell types": (train("--pseudobulk", "--cell-type", "x", screen="means.csv"), "has no cells; choose"),
+    "counts of cells": (train("--cell-counts", "n_cells"), "--cell-counts: cells are counted as they are read"),
     "unknown what": (train("--unknown", "x"), "unknown: expected 'error' or 'drop', got 'x'"),
 }
 
@@ -126,6 +136,23 @@ def test_perturbations_of_one_cell_are_dropped_and_reported(files: Path, tmp_pat
     record = json.loads((tmp_path / "out" / "train.json").read_text())
     assert record["screen"]["dropped"] == {"JUN": "fewer than 2 cells"}
     assert json.loads(checked.out)["settings"]["dropped"] == {"JUN": "fewer than 2 cells"}
+
+
+def test_a_pseudobulk_is_a_screen_where_that_is_said(files: Path, tmp_path: Path) -> None:
+    selection = ["--pseudobulk", "--train", "picks.csv", "--test", "test.txt"]
+    results = run(
+        files,
+        train(*selection, screen="means.csv", out=str(tmp_path / "csv")),
+        train(*selection, screen="means.h5ad", out=str(tmp_path / "h5ad")),
+        ["data", "check", "means.h5ad", "--pseudobulk", "--json"],
+    )
+    assert [result.code for result in results] == [0] * 3, results
+    table, file = (pd.read_csv(tmp_path / name / "metrics.csv", index_col=0) for name in ("csv", "h5ad"))
+    pd.testing.assert_frame_equal(table, file)
+    record = json.loads((tmp_path / "h5ad" / "train.json").read_text())
+    assert record["screen"]["read"]["pseudobulk"] == "means.h5ad"
+    checked = json.loads(results[2].out)
+    assert (checked["perturbations"], checked["control cells"], checked["perturbed cells"]) == (9, 12, 108)
 
 
 def test_every_predictor_has_its_name_in_order() -> None:

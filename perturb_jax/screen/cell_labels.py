@@ -54,15 +54,15 @@ def label_cells(
     place: str,
 ) -> Cells:
     """Read the cells' labels; messages begin with `place`. Arguments as for `read_screen`."""
-    chosen = _chosen(obs, where or {}, place)
+    chosen = chosen_rows(obs, where or {}, place)
     table = obs[chosen]
-    column = condition or _guess(table, CONDITION_COLUMNS, "condition", place)
+    column = condition or guessed_column(table, CONDITION_COLUMNS, "condition", place)
     if column is None:
         raise InputError(f"{place}: which column names the condition? Give condition=...; found {_some(obs.columns)}")
-    labels = _column(table, column, place, "condition")
+    labels = text_column(table, column, place, "condition")
     names, left_out, controls = _condition_names(labels, control, column, place)
-    type_column = cell_type or _guess(table, CELL_TYPE_COLUMNS, "cell_type", place)
-    kinds = _column(table, type_column, place, "cell_type") if type_column else np.full(len(table), "", object)
+    type_column = cell_type or guessed_column(table, CELL_TYPE_COLUMNS, "cell_type", place)
+    kinds = text_column(table, type_column, place, "cell_type") if type_column else np.full(len(table), "", object)
     used = np.array([name is not None for name in names])
     if type_column and (blank := int((used & (kinds == "")).sum())):
         raise InputError(f"{place}: {blank} cells have no {type_column}; name it, or leave them out with where=...")
@@ -78,7 +78,7 @@ def label_cells(
     order = {kind: i for i, kind in enumerate(cell_types)}
     types[chosen] = [order.get(kind, 0) for kind in kinds]
     settings: dict[str, object] = {
-        "where": {key: value if np.isscalar(value) else list(value) for key, value in (where or {}).items()},  # type: ignore[call-overload]
+        "where": plain_where(where),
         "condition": column,
         "control": list(controls),
         "cell_type": type_column,
@@ -95,14 +95,14 @@ def label_genes(var: pd.DataFrame, key: str | None, place: str) -> tuple[tuple[s
     """The genes' names and the column (or "index") that they come from."""
     index = var.index.astype(str)
     if key is None:
-        key = _guess(var, GENE_COLUMNS, "gene_names", place) or INDEX
+        key = guessed_column(var, GENE_COLUMNS, "gene_names", place) or INDEX
         ensembl = len(index) > 0 and bool(index.str.match(r"ENS[A-Z]*G\d+").mean() > 0.5)
         if key != INDEX and not ensembl and list(index) != list(var[key].astype(str)):
             raise InputError(
                 f"{place}: the genes' index and their column {key!r} differ; choose gene_names={key!r} or "
                 f"gene_names={INDEX!r}"
             )
-    names = np.array([name.strip() for name in index]) if key == INDEX else _column(var, key, place, "gene_names")
+    names = np.array([name.strip() for name in index]) if key == INDEX else text_column(var, key, place, "gene_names")
     if len(names) == 0:
         raise InputError(f"{place}: no gene in var; expected at least one")
     if (names == "").any():
@@ -116,10 +116,11 @@ def label_genes(var: pd.DataFrame, key: str | None, place: str) -> tuple[tuple[s
     return tuple(map(str, names)), key
 
 
-def _chosen(obs: pd.DataFrame, where: Mapping[str, object], place: str) -> np.ndarray:
+def chosen_rows(obs: pd.DataFrame, where: Mapping[str, object], place: str) -> np.ndarray:
+    """Which rows have the wanted values in every named column [rows]."""
     chosen = np.ones(len(obs), bool)
     for key, value in where.items():
-        labels = _column(obs, key, place, "where")
+        labels = text_column(obs, key, place, "where")
         values = {str(value)} if np.isscalar(value) else {str(one) for one in value}  # type: ignore[attr-defined]
         unknown = sorted(values - set(labels))
         if unknown:
@@ -131,7 +132,12 @@ def _chosen(obs: pd.DataFrame, where: Mapping[str, object], place: str) -> np.nd
     return chosen
 
 
-def _column(table: pd.DataFrame, column: str, place: str, argument: str) -> np.ndarray:
+def plain_where(where: Mapping[str, object] | None) -> dict[str, object]:
+    """Plain values, for reports."""
+    return {key: value if np.isscalar(value) else list(value) for key, value in (where or {}).items()}  # type: ignore[call-overload]
+
+
+def text_column(table: pd.DataFrame, column: str, place: str, argument: str) -> np.ndarray:
     """A column as stripped text, missing values blank."""
     if column not in table:
         raise InputError(f"{place}: {argument}: no column {column!r}; found {_some(table.columns)}")
@@ -139,11 +145,11 @@ def _column(table: pd.DataFrame, column: str, place: str, argument: str) -> np.n
     return np.array([*(str(label).strip() for label in labels), ""], object)[codes]  # code -1: missing
 
 
-def _guess(table: pd.DataFrame, known: Collection[str], argument: str, place: str) -> str | None:
+def guessed_column(table: pd.DataFrame, known: Collection[str], argument: str, place: str) -> str | None:
     """The column that is called like this, if all that are say the same."""
     found = [name for name in table.columns.map(str) if name.lower() in known]
     if len(found) > 1:
-        said = [_column(table, name, place, argument) for name in found]
+        said = [text_column(table, name, place, argument) for name in found]
         if argument == "condition":
             said = [np.array([_canonical_or_same(label) for label in labels]) for labels in said]
         if any((labels != said[0]).any() for labels in said[1:]):
@@ -203,22 +209,24 @@ def _enough_cells(
     if too_few not in ("error", "drop"):
         raise InputError(f"too_few: expected 'error' or 'drop', got {too_few!r}")
     cells = Counter(zip(names, kinds, strict=True))
+    most: dict[str, int] = {}
+    for (name, _), number in cells.items():
+        if name:
+            most[name] = max(most.get(name, 0), number)
+    single = bool(most) and max(most.values()) < 2
+    hint = "; if each row is an average over cells, read them as a pseudobulk (--pseudobulk)" if single else ""
     for kind in sorted({kind for name, kind in cells if name}):
         if cells["", kind] < 2:
             among = f" of {kind!r}, which has perturbed ones" if kind else ""
             raise InputError(
                 f"{place}: expected at least 2 control cells{among}, got {cells['', kind]}; leave "
-                "them out with where=..., or add control cells"
+                f"them out with where=..., or add control cells{hint}"
             )
-    most: dict[str, int] = {}
-    for (name, _), number in cells.items():
-        if name:
-            most[name] = max(most.get(name, 0), number)
     small = dict.fromkeys(sorted(name for name, number in most.items() if number < 2), "fewer than 2 cells")
     if small and too_few == "error":
         raise InputError(
             f"{place}: {len(small)} perturbations have fewer than 2 cells ({_some(small)}); leave them "
-            "out with too_few='drop' (--too-few drop)"
+            f"out with too_few='drop' (--too-few drop){hint}"
         )
     return [None if name in small else name for name in names], small
 

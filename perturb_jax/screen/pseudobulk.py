@@ -1,29 +1,36 @@
-"""A screen from a table of means per perturbation, where the cells themselves are not at hand."""
+"""A screen from means per perturbation, where the cells themselves are not at hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from perturb_jax.errors import InputError
 from perturb_jax.graph.edge_list import read_csv
-from perturb_jax.screen.cell_labels import CONDITION_COLUMNS
+from perturb_jax.screen.cell_labels import plain_where
 from perturb_jax.screen.coexpression import no_coexpression
 from perturb_jax.screen.conditions import CONTROL_NAMES, condition_name
 from perturb_jax.screen.differential import top_genes
+from perturb_jax.screen.gather import COUNTS_PER_CELL
+from perturb_jax.screen.pseudobulk_rows import Rows, rows_of_file, rows_of_table
 from perturb_jax.screen.screen import Screen
 
-COUNT_COLUMNS = ("cells", "n_cells", "num_cells", "cell_counts", "cell_count", "ncells")
-"""Columns that hold numbers of cells, in lower case."""
+LARGEST = np.log1p(1e6)
+"""What no log1p of counts that were scaled to a million or less per cell exceeds."""
 
 
 def read_pseudobulk(
     table: str | Path | pd.DataFrame,
+    where: Mapping[str, object] | None = None,
     *,
     condition: str | None = None,
     cell_counts: str | None = None,
+    gene_names: str | None = None,
     control: str | Sequence[str] | None = None,
+    layer: str | None = None,
+    normalize: bool = False,
     num_de: int = 20,
 ) -> Screen:
     """Read a screen from mean expression: one row per perturbation or control, one column per gene.
@@ -32,18 +39,27 @@ def read_pseudobulk(
     are averaged, weighted by their cells. DE genes are those whose mean changes most, as there is no variance to
     test against. There are no control cells to correlate, so the co-expression graph has no edge.
 
+    Rows called as in the files of Replogle et al. 2022, "10005_ZBTB4_P1P2_ENSG00000174282", are perturbations of that
+    gene ("non-targeting": control). Their files "raw_bulk" hold mean counts, which `normalize` takes; "normalized_bulk"
+    holds z-scores, which are refused.
+
     Args:
-        table: a table, or the path of a CSV or TSV file (.gz allowed), of log1p expression.
-        condition: the column with the conditions, as for `read_screen`; None: the one that is called so, or the first
-            column (of a table in memory: its index).
+        table: a table, or the path of a CSV, TSV (.gz allowed) or `.h5ad` file, of log1p expression.
+        where: column to the value, or values, of the rows to read; such a column of a table is no gene.
+        condition: the column with the conditions, as for `read_screen`; None: the one that is called so; else the index
+            (of a CSV or TSV file: the first column). "index": the index.
         cell_counts: the column with the numbers of cells; None: the one that is called so; without one, each row
             counts as 1 cell.
+        gene_names: of an `.h5ad` file: the genes' column with their names, as for `read_screen`.
         control: what control rows are called; None: the usual names.
+        layer: of an `.h5ad` file: the layer with the values; None: X.
+        normalize: the values are sums or means of raw counts; scale each row to 10,000, and take log1p of the averages.
+            That is the log1p of a mean, which exceeds the mean of log1p that `read_screen` finds in cells.
         num_de: how many DE genes to keep.
 
     Raises:
-        InputError: files that are no such table; values that are not finite and >= 0; no control; no perturbation;
-            genes that share a name.
+        InputError: files that are no such table; values that are not finite and >= 0; raw counts without `normalize`,
+            as far as they show; no control; no perturbation; genes that share a name; rows of several cell types.
 
     Example:
         >>> means = pd.DataFrame({"A": [1.0, 0.5], "B": [2.0, 2.5]}, index=["ctrl", "A+ctrl"])
@@ -52,92 +68,71 @@ def read_pseudobulk(
         (('A',), [[-0.5, 0.5]])
     """
     place = "pseudobulk table" if isinstance(table, pd.DataFrame) else str(table)
-    rows = table.copy() if isinstance(table, pd.DataFrame) else read_csv(Path(table))
-    labels, rows, key = _labels(rows, condition, isinstance(table, pd.DataFrame), place)
-    counts, rows, count_key = _counts(rows, cell_counts, place)
-    genes = tuple(str(name).strip() for name in rows.columns)
-    _check_genes(genes, place)
-    values = rows.apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    if not np.isfinite(values).all() or (values < 0).any():
-        row, column = np.argwhere(~(np.isfinite(values) & (values >= 0)))[0]
-        raise InputError(
-            f"{place}: expected finite log1p expression >= 0, got {rows.iat[row, column]!s} for gene "
-            f"{genes[column]} in row {row + 1}; mend it, or leave the row or the gene out"
-        )
+    if not isinstance(table, pd.DataFrame) and ".h5ad" in Path(table).suffixes:
+        rows = rows_of_file(Path(table), where, condition, cell_counts, gene_names, layer)
+    elif gene_names is not None or layer is not None:
+        raise InputError(f"{place}: gene_names and layer are for .h5ad files; a table's columns are the genes")
+    elif isinstance(table, pd.DataFrame):
+        rows = rows_of_table(table, where, condition, cell_counts, in_memory=True, place=place)
+    else:
+        rows = rows_of_table(read_csv(Path(table)), where, condition, cell_counts, in_memory=False, place=place)
     given = {control.lower()} if isinstance(control, str) else {name.lower() for name in control or ()}
     try:
-        names = [condition_name(label, CONTROL_NAMES | given) for label in labels]
+        names = [condition_name(label, CONTROL_NAMES | given) for label in rows.labels]
     except InputError as error:
         raise InputError(f"{place}: {error}") from None
-    frame = pd.DataFrame(values * counts[:, None]).groupby(names).sum()
-    total = pd.Series(counts).groupby(names).sum()
-    if "" not in frame.index or len(frame) < 2:
+    conditions, number = np.unique(np.array(names, object).astype(str), return_inverse=True)  # control ("") first
+    if len(conditions) < 2 or conditions[0] != "":
         raise InputError(
             f"{place}: expected rows for control and for at least one perturbation, got "
-            f"{', '.join(labels[:6]) or 'none'}; name the control with control=..."
+            f"{', '.join(rows.labels[:6]) or 'none'}; name the control with control=..."
         )
-    mean = frame.to_numpy() / total.to_numpy()[:, None]  # sorted: control ("") first
+    counts, mean = _averages(rows, number, normalize, place)
+    genes = rows.genes
     none, no_genes = np.zeros((len(mean) - 1, len(genes))), np.zeros(len(genes))
     settings: dict[str, object] = {
         "pseudobulk": place,
-        "condition": key,
-        "cell_counts": count_key,
-        "control": sorted({label for label, name in zip(labels, names, strict=True) if name == ""}),
+        "where": plain_where(where),
+        **rows.settings,
+        "control": sorted({label for label, name in zip(rows.labels, names, strict=True) if name == ""}),
+        "normalize": normalize,
         "num_de": num_de,
     }
     return Screen(
-        perturbations=tuple(map(str, frame.index[1:])),
+        perturbations=tuple(conditions[1:].tolist()),
         genes=genes,
-        cell_counts=total.to_numpy()[1:].astype(np.int64),
+        cell_counts=counts[1:].astype(np.int64),
         mean=mean[1:],
         variance=none,
         third=none.copy(),
         fourth=none.copy(),
         nonzero=mean[1:] > 0,
         de_genes=np.stack([top_genes(row - mean[0], min(num_de, len(genes))) for row in mean[1:]]),
-        control_count=int(total.iloc[0]),
+        control_count=int(counts[0]),
         control_mean=mean[0],
         control_variance=no_genes,
         control_third=no_genes.copy(),
         control_fourth=no_genes.copy(),
-        coexpression=no_coexpression(genes, "a pseudobulk table holds no cells"),
+        coexpression=no_coexpression(genes, "a pseudobulk holds no cells"),
         source=None,
         settings=settings,
     )
 
 
-def _labels(
-    rows: pd.DataFrame, condition: str | None, in_memory: bool, place: str
-) -> tuple[list[str], pd.DataFrame, str]:
-    """The conditions, the other columns, and where the conditions stood."""
-    if condition is not None and condition not in rows:
-        raise InputError(f"{place}: condition: no column {condition!r}; found {', '.join(map(str, rows.columns[:6]))}")
-    known = [name for name in rows.columns.map(str) if name.strip().lower() in CONDITION_COLUMNS]
-    if condition is None and len(known) > 1:
-        raise InputError(f"{place}: the columns {', '.join(known)} may all name the condition; choose condition=...")
-    key = condition if condition is not None else known[0] if known else None if in_memory else rows.columns[0]
-    if key is None:
-        return [str(name).strip() for name in rows.index], rows, "index"
-    return [str(name).strip() for name in rows[key]], rows.drop(columns=key), str(key)
-
-
-def _counts(rows: pd.DataFrame, column: str | None, place: str) -> tuple[np.ndarray, pd.DataFrame, str | None]:
-    """The cells of each row, the other columns, and the column that holds the cells."""
-    if column is None:
-        column = next((name for name in rows.columns.map(str) if name.strip().lower() in COUNT_COLUMNS), None)
-    elif column not in rows:
-        raise InputError(f"{place}: cell_counts: no column {column!r}; leave it away or name the numbers of cells")
-    if column is None:
-        return np.ones(len(rows)), rows, None
-    counts = pd.to_numeric(rows[column], errors="coerce").to_numpy(float)
-    if not (np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts))).all():
-        raise InputError(f"{place}: expected whole numbers >= 1 in {column}, the numbers of cells; correct them")
-    return counts, rows.drop(columns=column), str(column)
-
-
-def _check_genes(genes: tuple[str, ...], place: str) -> None:
-    if not genes or "" in genes:
-        raise InputError(f"{place}: expected a column with a name for every gene, got {len(genes)} columns")
-    twice = next((gene for gene in genes if genes.count(gene) > 1), None)
-    if twice is not None:
-        raise InputError(f"{place}: the gene {twice} has several columns; keep one")
+def _averages(rows: Rows, number: np.ndarray, normalize: bool, place: str) -> tuple[np.ndarray, np.ndarray]:
+    """The cells of each condition, and the means of its rows, weighted by cells [conditions, genes]."""
+    values = rows.values
+    if normalize:
+        totals = values.sum(1, keepdims=True)
+        if not totals.all():
+            raise InputError(f"{place}: no count in row {int(totals.argmin()) + 1}; leave the row out")
+        values = values * (COUNTS_PER_CELL / totals)
+    elif values.max() > LARGEST or (values.any() and (values == np.floor(values)).all()):
+        raise InputError(
+            f"{place}: expected means of log1p of scaled counts, got values up to {values.max():.4g}, so raw counts: "
+            "give normalize=True (--normalize) to scale them and take log1p"
+        )
+    counts = np.bincount(number, rows.counts)
+    weights = sparse.csr_array((rows.counts, (number, np.arange(len(number)))))
+    mean = weights @ values / counts[:, None]
+    return counts, np.log1p(mean) if normalize else mean
