@@ -37,7 +37,7 @@ class GraphGP:
 
     s the covariance of p with the training perturbations, b = (1 - 1^T C^-1 s) / P: the mean is that of the training
     effects, and its own error is part of the variance. It is the posterior (kriging) of the model that `graphdesign`
-    plans for, with `noise` = own / signal there.
+    plans for, with `noise` = (own + r) / signal there, r averaged.
 
     signal, own and k are what is not given of them: by restricted marginal likelihood (Patterson and Thompson 1971),
     pooled over genes, as if these were independent. Genes with large effects count most; t_g^2, closed form, is a
@@ -47,6 +47,10 @@ class GraphGP:
     Complexity: O(P^2 G) once, O(P^3) per likelihood, about 10 for every k; effects O(P G) per perturbation.
     Limits: genes correlate, so the likelihood is too sure of signal and own (not biased). One relative noise for all
     genes: where genes differ much in how noisy they are, intervals are right on average over genes, not for each.
+    No estimate of `noise` for a plan: K of few genes is near the identity (on the human GO graph 0.002 off the diagonal
+    on average), which own and signal fit alike. The ratio above came out between 0.03 and 10^5 where 0.7 to 9 was true
+    in simulated screens of 20 to 150 perturbations, 1.6 to 4.5 times too large in those of 400; between 0.06 and 13
+    from 32 of Norman et al.'s, by hops, the graph's genes, and with or without pairs.
 
     Attributes:
         hops: k, or several to choose from by likelihood.
