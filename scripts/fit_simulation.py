@@ -2,7 +2,7 @@
 
 ::
 
-    python scripts/fit_simulation.py --norman CELLS.h5ad --datlinger DIRECTORY
+    python scripts/fit_simulation.py --norman CELLS.h5ad --datlinger DIRECTORY     # or one; the other's numbers stay
 
 ``CELLS.h5ad`` holds Norman et al. 2019 as log1p of counts scaled to 10,000 (perturbench's development file, BSD-3),
 ``DIRECTORY`` counts of Datlinger et al. 2017 (scPerturb's test data, MIT): matrix.mtx.gz, metadata.csv.gz.
@@ -14,6 +14,10 @@ Per gene with at least 30 counts, n the counts of cells with library sizes L, co
   below twice its standard error gets the median of well-estimated genes, none less than `LEAST_DISPERSION`;
 - response: sqrt(log(1 + CV^2)), CV^2 the variance of rates between perturbations relative to the squared mean rate,
   less sampling error; 0 where below twice what sampling alone spreads it by.
+
+The other genes of Norman et al. are background. The numbers of their counts, 0 to 29, are taken as Poisson with gamma
+rates: shape and scale by maximum likelihood, a gene's rate the posterior mean. Their dispersion is the median of
+well-estimated genes, their response 0: neither shows in so few counts.
 
 Then the share of null perturbations and the spread of log strengths: the pair on a grid whose simulated cells, of the
 fitted genes, have numbers of DE genes (Welch's t, p < 0.01, against control) nearest to the real ones: least squares
@@ -29,7 +33,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import scipy.io
-from scipy import stats
+from scipy import optimize, stats
 
 from perturb_jax.screen.simulation_cells import negative_binomial
 from perturb_jax.screen.simulation_effects import draw_strengths
@@ -64,8 +68,8 @@ def read_datlinger(directory: Path) -> Cells:
     return counts, about["ncounts"].to_numpy(float)[kept], about["perturbation"].to_numpy(str)[kept]
 
 
-def fit_genes(cells: Cells) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The columns that can be fitted, and their rate, dispersion and response."""
+def fit_genes(cells: Cells) -> tuple[np.ndarray, dict[str, np.ndarray], float]:
+    """The columns that can be fitted; their rate, dispersion and response; the median of well-estimated dispersions."""
     counts, library, condition = cells
     kept = np.flatnonzero(counts.sum(0) >= LEAST_COUNTS)
     counts = counts[:, kept]
@@ -84,13 +88,31 @@ def fit_genes(cells: Cells) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             rates.append(own)
             errors.append((1 / library[rows].sum(), (library[rows] ** 2).sum() / library[rows].sum() ** 2))
     dispersion, error = excess / squares, np.sqrt(noise) / squares
-    dispersion = np.where(dispersion < 2 * error, np.median(dispersion[error < 0.2]), dispersion)
+    typical = np.median(dispersion[error < 0.2])
+    dispersion = np.where(dispersion < 2 * error, typical, dispersion)
     dispersion = np.maximum(dispersion, LEAST_DISPERSION)
     poisson, extra = np.mean(errors, axis=0)
     sampling = poisson / rate + dispersion * extra
     variation = np.var(rates, axis=0, ddof=1) / rate**2 - sampling
     variation[variation < 2 * sampling * np.sqrt(2 / (len(rates) - 1))] = 0
-    return kept, {"rate": rate, "dispersion": dispersion, "response": np.sqrt(np.log1p(variation))}
+    return kept, {"rate": rate, "dispersion": dispersion, "response": np.sqrt(np.log1p(variation))}, float(typical)
+
+
+def fit_background(cells: Cells) -> np.ndarray:
+    """Sorted rates of the genes with fewer than `LEAST_COUNTS` counts."""
+    counts, library, _ = cells
+    found = np.sort(counts.sum(0))
+    found = found[found < LEAST_COUNTS]
+    total = library.sum()
+
+    def misfit(logs: np.ndarray) -> float:
+        """Negative log likelihood of gamma rates, given that each gene has fewer counts."""
+        shape, odds = np.exp(logs)  # odds: the gamma distribution's scale, times the total
+        law = stats.nbinom(shape, 1 / (1 + odds))
+        return float(-(law.logpmf(found) - law.logcdf(LEAST_COUNTS - 1)).sum())
+
+    shape, odds = np.exp(optimize.minimize(misfit, np.zeros(2), method="Nelder-Mead").x)
+    return (found + shape) / (1 + 1 / odds) / total
 
 
 def count_de(expression: np.ndarray, condition: np.ndarray) -> np.ndarray:
@@ -121,9 +143,10 @@ def simulate(genes: dict[str, np.ndarray], cells: Cells, null: float, spread: fl
     return expression
 
 
-def fit(name: str, cells: Cells) -> dict[str, object]:
+def fit(name: str, cells: Cells, background: bool) -> dict[str, object]:
     counts, library, condition = cells
-    kept, genes = fit_genes(cells)
+    kept, genes, typical = fit_genes(cells)
+    rare = {"background": _short(fit_background(cells)), "background_dispersion": round(typical, 4)}
     real = count_de(np.log1p(SCALE * counts[:, kept] / library[:, None]), condition)
     misfits = {}
     for null in NULLS:
@@ -135,7 +158,8 @@ def fit(name: str, cells: Cells) -> dict[str, object]:
     print(f"  null {null:.1f}, spread {spread:.1f}, mean squared error of sqrt(DE genes) {misfits[null, spread]:.3f}")
     print(f"  worst on the grid {max(misfits.values()):.3f}, without null {min(misfits[0, s] for s in SPREADS):.3f}")
     return {
-        **{part: [float(f"{value:.4g}") for value in values] for part, values in genes.items()},
+        **{part: _short(values) for part, values in genes.items()},
+        **(rare if background else {}),
         "library_median": round(float(np.median(library))),
         "library_spread": round(float(np.log(library).std()), 3),
         "null": round(float(null), 2),
@@ -146,17 +170,24 @@ def fit(name: str, cells: Cells) -> dict[str, object]:
     }
 
 
+def _short(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--norman", type=Path, required=True)
-    parser.add_argument("--datlinger", type=Path, required=True)
+    parser.add_argument("--norman", type=Path)
+    parser.add_argument("--datlinger", type=Path)
     parser.add_argument("--out", type=Path, default=FITTED)
     args = parser.parse_args()
-    sources = {
-        "norman19": ("Norman et al. 2019; altoslabs/perturbench, BSD-3-Clause", read_norman(args.norman)),
-        "datlinger17": ("Datlinger et al. 2017; sanderlab/scPerturb, MIT", read_datlinger(args.datlinger)),
-    }
-    record = {name: {"source": source, **fit(name, cells)} for name, (source, cells) in sources.items()}
+    record = json.loads(args.out.read_text()) if args.out.exists() else {}
+    if args.norman is not None:
+        source = "Norman et al. 2019; altoslabs/perturbench, BSD-3-Clause"
+        record["norman19"] = {"source": source, **fit("norman19", read_norman(args.norman), background=True)}
+    if args.datlinger is not None:
+        source = "Datlinger et al. 2017; sanderlab/scPerturb, MIT"
+        cells = read_datlinger(args.datlinger)
+        record["datlinger17"] = {"source": source, **fit("datlinger17", cells, background=False)}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(record, separators=(",", ":")) + "\n")
 

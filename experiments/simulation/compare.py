@@ -1,4 +1,4 @@
-"""Compare simulated cells with real ones in a picture: mean and variance, DE genes, distances of perturbations.
+"""Compare simulated cells with real ones in a picture: mean and variance, DE genes, sizes and distances of effects.
 
 ::
 
@@ -12,7 +12,6 @@ import argparse
 import json
 from pathlib import Path
 
-import anndata
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -27,22 +26,9 @@ from perturb_jax.screen.simulation_model import ADAMSON
 HERE = Path(__file__).parent
 REAL, SIMULATED = "#000000", "#0072B2"
 SEEDS = 10
-GENES = 95  # of Norman's 500 that were fitted: 30 counts or more
+SIZES = (500, 1_000, 5_000)  # measured genes of screens in which perturbed genes are measured
+SIZED = 100  # perturbations of those screens
 ADAMSON_CONTROLS = ("63(mod)_pBA580", "Gal4-4(mod)_pBA582")
-
-
-def norman(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, variance and number of cells per condition, control first, of genes with 30 counts or more."""
-    cells = anndata.read_h5ad(path)
-    cells = cells[cells.obs["dataset"] == "norman19"]
-    values, condition = cells.X.toarray(), cells.obs["condition"].astype(str).to_numpy()
-    scaled = np.expm1(values)
-    unit = np.array([row[row > 0].min() for row in scaled])
-    values = values[:, np.round(scaled / unit[:, None]).sum(0) >= 30]
-    names = ["control", *sorted(set(condition) - {"control"})]
-    groups = [values[condition == name] for name in names]
-    mean, variance = (np.stack([getattr(group, part)(axis=0) for group in groups]) for part in ("mean", "var"))
-    return mean, variance, np.array([len(group) for group in groups]), np.sort(values.mean(0))
 
 
 def de_numbers(mean: np.ndarray, variance: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -61,6 +47,27 @@ def rows(screen: Screen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean, variance, np.array([screen.control_count, *screen.cell_counts])
 
 
+def squared_changes(screen: Screen) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared change of every perturbation [perturbations]: over the top 20 DE genes, and over all genes."""
+    squares = screen.change**2
+    return np.take_along_axis(squares, screen.de_genes, axis=1).mean(1), squares.mean(1)
+
+
+def silent(screen: Screen) -> int:
+    """Genes that no cell of the screen expresses."""
+    return int(((screen.control_mean == 0) & ~screen.nonzero.any(0)).sum())
+
+
+def sizes(screens: list[Screen]) -> dict[str, object]:
+    """What a record says about the sizes of effects: means over perturbations, a number per screen."""
+    top, every = (np.array([squared_changes(screen)[part].mean() for screen in screens]) for part in range(2))
+    return {
+        "top 20 DE genes": top.round(3).tolist(),
+        "all genes": every.round(4).tolist(),
+        "genes in no cell": [silent(screen) for screen in screens],
+    }
+
+
 def distances(mean: np.ndarray) -> np.ndarray:
     """Squared-Euclidean E-distances 2 |m_i - m_j|^2 of expected means, of all pairs."""
     squares = (mean**2).sum(1)
@@ -74,13 +81,14 @@ def main() -> None:
     parser.add_argument("--adamson", type=Path, required=True)
     args = parser.parse_args()
     graph = pj.load_go_graph()
-    real_mean, real_variance, real_count, _ = norman(args.norman)
-    real_de = de_numbers(real_mean, real_variance, real_count)
-    names = [f"gene{i}" for i in range(GENES)]
+    real = pj.read_screen(args.norman, {"dataset": "norman19"}, condition="condition", progress=False)
+    names = [f"gene{i}" for i in range(len(real.genes))]  # none is perturbed: of Norman's one is
     like_norman = [
-        rows(simulate_screen(graph, len(real_de), names, 100, control_cells=100, seed=seed)) for seed in range(SEEDS)
+        simulate_screen(graph, len(real), names, 100, control_cells=real.control_count, seed=seed)
+        for seed in range(SEEDS)
     ]
-    simulated_de = np.stack([de_numbers(*part) for part in like_norman])
+    real_de = de_numbers(*rows(real))
+    simulated_de = np.stack([de_numbers(*rows(screen)) for screen in like_norman])
     table = pd.read_csv(args.adamson, index_col=0).drop(index=list(ADAMSON_CONTROLS), columns=list(ADAMSON_CONTROLS))
     adamson = table.to_numpy()[np.triu_indices(len(table), 1)]
     simulated = np.stack(
@@ -93,11 +101,19 @@ def main() -> None:
             for seed in range(3)
         ]
     )
-    draw(real_mean[0], real_variance[0], like_norman[0], real_de, simulated_de, adamson, simulated)
+    draw(real, like_norman, real_de, simulated_de, adamson, simulated)
     shares = (5, 25, 50, 75, 95)
     record = {
         "DE genes, Norman": real_de.tolist(),
         "DE genes, simulated, mean of sorted": simulated_de.mean(0).round(1).tolist(),
+        "squared change": {
+            "Norman": sizes([real]),
+            "simulated, per seed": sizes(like_norman),
+            f"simulated, {SIZED} perturbed genes measured, per seed": {
+                f"{number} genes": sizes([simulate_screen(graph, SIZED, number, seed=seed) for seed in range(3)])
+                for number in SIZES
+            },
+        },
         "E-distance percentiles": shares,
         "Adamson": np.percentile(adamson, shares).round(1).tolist(),
         "simulated, per seed": [np.percentile(part, shares).round(1).tolist() for part in simulated],
@@ -110,38 +126,43 @@ def main() -> None:
 
 
 def draw(
-    real_mean: np.ndarray, real_variance: np.ndarray, simulated: tuple[np.ndarray, ...], real_de: np.ndarray,
-    simulated_de: np.ndarray, adamson: np.ndarray, distance: np.ndarray,
+    real: Screen, simulated: list[Screen], real_de: np.ndarray, simulated_de: np.ndarray, adamson: np.ndarray,
+    distance: np.ndarray,
 ) -> None:  # fmt: skip
     mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left"})
     mpl.rcParams.update({"legend.frameon": False, "font.size": 10, "axes.titlesize": 10.5})
-    figure = Figure((13, 4.3), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    for mean, variance, color, label, marker in (
-        (simulated[0][0], simulated[1][0], SIMULATED, "simulated, one seed", "o"),
-        (real_mean, real_variance, REAL, "real: Norman 2019", "x"),
+    figure = Figure((11, 8.6), layout="constrained")
+    noise, number, size, apart = figure.subplots(2, 2).ravel()
+    for screen, color, label, marker in (
+        (simulated[0], SIMULATED, "simulated, one seed", "o"),
+        (real, REAL, "real: Norman 2019", "x"),
     ):
-        left.scatter(mean[mean > 0], variance[mean > 0], s=22, alpha=0.7, color=color, marker=marker, label=label)
-    left.set(xscale="log", yscale="log", xlabel="mean of log1p expression", ylabel="variance")
-    left.set_title(f"{GENES} genes in 100 control cells")
-    ranks = np.arange(1, len(real_de) + 1)
-    low, high = simulated_de.min(0), simulated_de.max(0)
-    middle.fill_between(ranks, low, high, color=SIMULATED, alpha=0.2, linewidth=0, label=f"range of {SEEDS} seeds")
-    middle.plot(ranks, simulated_de.mean(0), color=SIMULATED, linewidth=2.2, label="simulated, mean")
-    middle.plot(ranks, real_de, "x", color=REAL, label="real: Norman 2019")
-    middle.set(xlabel="perturbations, weakest first", ylabel="genes with p < 0.01", ylim=(0, None))
-    middle.set_title("Differentially expressed genes (fitted)")
+        seen = screen.control_mean > 0
+        label = f"{label}: {seen.sum()} genes"
+        where = screen.control_mean[seen], screen.control_variance[seen]
+        noise.scatter(*where, s=22, alpha=0.7, color=color, marker=marker, label=label)
+    noise.set(xscale="log", yscale="log", xlabel="mean of log1p expression", ylabel="variance")
+    noise.set_title(f"Genes in {real.control_count} control cells, of {len(real.genes)} (fitted)")
+    changes = np.stack([np.sort(squared_changes(screen)[0]) for screen in simulated])
+    for axes, ours, theirs in ((number, simulated_de, real_de), (size, changes, np.sort(squared_changes(real)[0]))):
+        ranks = np.arange(1, len(theirs) + 1)
+        label = f"range of {SEEDS} seeds"
+        axes.fill_between(ranks, ours.min(0), ours.max(0), color=SIMULATED, alpha=0.2, linewidth=0, label=label)
+        axes.plot(ranks, ours.mean(0), color=SIMULATED, linewidth=2.2, label="simulated, mean")
+        axes.plot(ranks, theirs, "x", color=REAL, label="real: Norman 2019")
+        axes.set(xlabel="perturbations, weakest first")
+    number.set(ylabel="genes with p < 0.01", ylim=(0, None))
+    number.set_title("Differentially expressed genes (fitted)")
+    size.set(yscale="log", ylabel="mean squared change")
+    size.set_title("Change of the top 20 DE genes (not fitted)")
     share = np.linspace(0.5, 99.5, 200)
-    for number, part in enumerate(distance):
-        label = "simulated, 3 seeds" if number == 0 else None
-        right.plot(share, np.percentile(part, share), color=SIMULATED, linewidth=1.6, label=label)
-        scaled = part * np.median(adamson) / np.median(part)
-        label = "simulated, scaled to Adamson's median" if number == 0 else None
-        right.plot(share, np.percentile(scaled, share), color=SIMULATED, linewidth=1, linestyle=":", label=label)
-    right.plot(share, np.percentile(adamson, share), color=REAL, linestyle="--", label="real: Adamson 2016")
-    right.set(yscale="log", xlabel="percentile of pairs of perturbations", ylabel="E-distance")
-    right.set_title("Distances between perturbations (not fitted)")
-    for axes in (left, middle, right):
+    for seed, part in enumerate(distance):
+        label = "simulated, 3 seeds" if seed == 0 else None
+        apart.plot(share, np.percentile(part, share), color=SIMULATED, linewidth=1.6, label=label)
+    apart.plot(share, np.percentile(adamson, share), color=REAL, linestyle="--", label="real: Adamson 2016")
+    apart.set(yscale="log", xlabel="percentile of pairs of perturbations", ylabel="E-distance")
+    apart.set_title("Distances between perturbations (not fitted)")
+    for axes in (noise, number, size, apart):
         axes.legend(fontsize=8.5)
     figure.savefig(HERE / "comparison.png", dpi=150, metadata={"Software": None})
 

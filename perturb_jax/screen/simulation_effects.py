@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
@@ -37,6 +37,8 @@ def draw_genes(
 ) -> Genes:
     """Give every gene the fitted numbers of a real one, drawn at random and jittered.
 
+    What is background is drawn last, so that the other genes are the same whatever the share of background.
+
     Args:
         names: the genes to measure.
         perturbed: those of them that are perturbed, for `least_target_rate`.
@@ -44,18 +46,39 @@ def draw_genes(
         rng: randomness.
 
     Raises:
-        InputError: no real gene has the rate asked for.
+        InputError: no real gene, or no background gene where there are to be some, has the rate asked for.
     """
     fitted = model.fitted
     own = np.array([name in perturbed for name in names])
     donors = np.where(own, _donors(fitted, max(model.least_rate, model.least_target_rate), own.size, rng),
                       _donors(fitted, model.least_rate, own.size, rng))  # fmt: skip
     jitter = np.exp(_JITTER * rng.standard_normal((3, own.size)))
-    rate = fitted.rate[donors] * jitter[0]
-    rate *= min(1.0, 0.5 / rate.sum())  # the other half of a cell's counts, at least, is of genes that are not measured
-    dispersion = np.maximum(fitted.dispersion[donors] * jitter[1], fitted.dispersion.min())
     state = rng.integers(0, model.states, own.size)
-    return Genes(names, rate, dispersion, fitted.response[donors] * jitter[2], state)
+    silent, shares = _background(own, model, rng)
+    rate = np.where(silent, shares, fitted.rate[donors]) * jitter[0]
+    rate *= min(1.0, 0.5 / rate.sum())  # the other half of a cell's counts, at least, is of genes that are not measured
+    dispersion = np.where(silent, fitted.background_dispersion, fitted.dispersion[donors]) * jitter[1]
+    dispersion = np.maximum(dispersion, fitted.dispersion.min())
+    return Genes(names, rate, dispersion, np.where(silent, 0.0, fitted.response[donors] * jitter[2]), state)
+
+
+def _background(
+    perturbed: Bool[np.ndarray, " genes"], model: SimulationModel, rng: np.random.Generator
+) -> tuple[Bool[np.ndarray, " genes"], Float[np.ndarray, " genes"]]:
+    """Which genes are background, and what share of a cell's counts each of them would have."""
+    fitted = model.fitted
+    number = min(round((1 - fitted.responsive) * perturbed.size), int((~perturbed).sum()))
+    silent = np.zeros(perturbed.size, bool)
+    if not number:
+        return silent, np.zeros(perturbed.size)
+    shares = fitted.background[fitted.background * SCALE >= model.least_rate]
+    if not len(shares):
+        reason = "of such a least_rate" if len(fitted.background) else f"in {model.cells}"
+        raise InputError(f"responsive: there are no background genes {reason}; expected responsive=1, got "
+                         f"{fitted.responsive:.3g}")  # fmt: skip
+    order = rng.permutation(perturbed.size)
+    silent[order[~perturbed[order]][:number]] = True
+    return silent, rng.choice(shares, perturbed.size)
 
 
 def _donors(fitted: FittedCells, least: float, number: int, rng: np.random.Generator) -> Int[np.ndarray, " genes"]:
@@ -90,7 +113,7 @@ def draw_changes(
     """Log fold changes of every perturbation on every measured gene: E of `SimulationModel`.
 
     All that belongs to a perturbed gene is drawn for every gene of the graph, so that its effect does not depend on
-    what else is in the screen (given the same measured genes).
+    what else is in the screen (given the same measured genes, and of these the same perturbed ones).
 
     Complexity: O(nodes * programmes + edges within `hops` of the perturbations * programmes + perturbations * genes *
     programmes).

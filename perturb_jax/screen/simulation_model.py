@@ -1,7 +1,7 @@
 """What a simulated screen is made of: the parameters, and the numbers fitted to real cells."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -40,6 +40,9 @@ class FittedCells:
         library_spread: standard deviation of log counts per cell.
         null: share of perturbations without an effect on other genes.
         strength_spread: standard deviation of the log strength of the others.
+        background: shares of a cell's counts of the genes that were too rare to be fitted one by one.
+        background_dispersion: their dispersion; they respond to nothing.
+        responsive: share of the fitted genes among all, the background included.
     """
 
     name: str
@@ -50,6 +53,9 @@ class FittedCells:
     library_spread: float
     null: float
     strength_spread: float
+    background: Float[np.ndarray, " background"]
+    background_dispersion: float
+    responsive: float
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class SimulationModel:
     L_c is the total of the cell, genes that are not measured included, so the measured ones sum to less. Counts of a
     cell correlate through a Gaussian copula: every gene follows one of `states` cell states, N(0, 1) in each cell, with
     correlation sqrt(shared). This leaves each gene's distribution exactly the stated one.
+
+    A share `responsive` of the measured genes, perturbed ones first, is drawn from the real genes that have counts
+    enough to be fitted. The rest are background, drawn from the real genes with hardly any count: what most highly
+    variable genes are, silent and without a response. Means over genes fall with them as in real screens, and so does
+    the change of the top DE genes, which are chosen among fewer.
 
     The log fold changes of perturbing one gene are E_p = s_p * response * (U z_p) / |U_g|, with programme loadings of
     genes U_gk ~ N(0, 1) and of perturbations::
@@ -80,14 +91,17 @@ class SimulationModel:
     as in factor models of Perturb-seq (Norman et al. 2019).
 
     Limits: one cell type, no batches, no guides that fail in some cells, no cell that responds in part; effects are
-    symmetric in sign; a gene's dispersion does not change. `remaining`, `programmes`, `states` and `shared` are
-    assumptions, not fits.
+    symmetric in sign; a gene's dispersion does not change; background genes never respond. `remaining`, `programmes`,
+    `states` and `shared` are assumptions, not fits.
 
     Attributes:
         cells: the data set whose genes, library sizes and strengths are imitated. In both only highly variable genes
-            were at hand. norman19: 95 of 500, rarer than most screens keep; its numbers of DE genes are reproduced.
-            datlinger17: 1,645, far burstier; it has more DE genes when simulated than in truth, and the fit of its
-            strengths lies at the grid's end: for its genes' noise, not for its effects.
+            were at hand. norman19: 500, of which 95 could be fitted, rarer than most screens keep; its numbers of DE
+            genes and the size of its changes are reproduced. datlinger17: 1,645, far burstier, and no background; it
+            has more DE genes when simulated than in truth, and the fit of its strengths lies at the grid's end: for its
+            genes' noise, not for its effects.
+        responsive: share of the measured genes that are no background, 0 to 1; perturbed genes never are background,
+            even if they are a larger share. None: the data set's own, 95 of 500 (norman19), 1 (datlinger17).
         programmes: latent programmes.
         strength: factor on all log fold changes besides the target's.
         null: share of perturbations without an effect on other genes, 0 to 1.
@@ -103,6 +117,7 @@ class SimulationModel:
     """
 
     cells: Cells = "norman19"
+    responsive: float | None = None
     programmes: int = 32
     strength: float = 1.0
     null: float | None = None
@@ -120,9 +135,9 @@ class SimulationModel:
         if self.cells not in CELLS:
             raise InputError(f"cells: expected one of {', '.join(CELLS)}, got {self.cells!r}")
         for name, lowest, highest in (
-            ("programmes", 1, np.inf), ("strength", 0, 100), ("null", 0, 1), ("strength_spread", 0, 5),
-            ("remaining", 1e-3, 50), ("interaction", 0, 100), ("states", 1, np.inf), ("shared", 0, 0.99),
-            ("library_median", 10, 1e6), ("library_spread", 0, 2), ("least_rate", 0, 100),
+            ("responsive", 0, 1), ("programmes", 1, np.inf), ("strength", 0, 100), ("null", 0, 1),
+            ("strength_spread", 0, 5), ("remaining", 1e-3, 50), ("interaction", 0, 100), ("states", 1, np.inf),
+            ("shared", 0, 0.99), ("library_median", 10, 1e6), ("library_spread", 0, 2), ("least_rate", 0, 100),
             ("least_target_rate", 0, 100),
         ):  # fmt: skip
             value = getattr(self, name)
@@ -135,9 +150,9 @@ class SimulationModel:
         base = fitted_cells(self.cells)
         own = {
             name: getattr(self, name) if getattr(self, name) is not None else getattr(base, name)
-            for name in ("library_median", "library_spread", "null", "strength_spread")
+            for name in ("library_median", "library_spread", "null", "strength_spread", "responsive")
         }
-        return FittedCells(base.name, base.rate, base.dispersion, base.response, **own)
+        return replace(base, **own)
 
 
 @dataclass(frozen=True)
@@ -163,4 +178,6 @@ def fitted_cells(name: Cells) -> FittedCells:
     rate, dispersion, response = (np.array(record[part], float) for part in ("rate", "dispersion", "response"))
     library = float(record["library_median"]), float(record["library_spread"])
     strengths = float(record["null"]), float(record["strength_spread"])
-    return FittedCells(name, rate, dispersion, response, *library, *strengths)
+    background = np.array(record.get("background", ()), float)
+    rare = float(record.get("background_dispersion", LEAST_DISPERSION)), len(rate) / (len(rate) + len(background))
+    return FittedCells(name, rate, dispersion, response, *library, *strengths, background, *rare)

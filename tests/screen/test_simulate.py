@@ -1,5 +1,6 @@
 """Simulated screens do what their model says."""
 
+import hashlib
 from pathlib import Path
 
 import anndata
@@ -33,8 +34,8 @@ def graph() -> pj.KnowledgeGraph:
 
 def kernel_slope(graph: pj.KnowledgeGraph, homophily: float, seed: int) -> float:
     """Regression of the cosine of two perturbations' effects on the kernel between them."""
-    names = [f"measured{i}" for i in range(400)]
-    truth = simulate_truth(graph, 400, names, homophily=homophily, seed=seed, model=SimulationModel(programmes=100))
+    names, model = [f"measured{i}" for i in range(400)], SimulationModel(programmes=100, responsive=1.0)
+    truth = simulate_truth(graph, 400, names, homophily=homophily, seed=seed, model=model)
     effects = truth.changes / np.linalg.norm(truth.changes, axis=1, keepdims=True)
     kernel = graph_kernel(graph, 1, "in")
     similarity = kernel.gram(kernel.rows(parse_candidates(graph, truth.perturbations).members))
@@ -92,7 +93,66 @@ def test_cells_have_the_expected_moments(graph: pj.KnowledgeGraph) -> None:
     error = np.sqrt((expected.fourth - expected.variance**2) / expected.cell_counts[:, None])
     score = ((cells.variance - expected.variance) / error)[enough]
     assert np.abs(score).max() < 6 and score.std() == pytest.approx(1, abs=0.2)
-    assert (cells.nonzero == expected.nonzero).mean() > 0.98
+    chance = 3000 * expected.mean < 5  # whether any cell expresses a gene of the background
+    assert (cells.nonzero == expected.nonzero)[~chance].mean() > 0.98
+    assert cells.nonzero[chance].mean() == pytest.approx(expected.nonzero[chance].mean(), abs=0.1)
+
+
+def digest(screen: Screen) -> str:
+    """A checksum of what a screen holds, to six decimal places."""
+    total = hashlib.sha256("\n".join([*screen.perturbations, *screen.genes]).encode())
+    for whole in (screen.cell_counts, screen.nonzero, screen.de_genes):
+        total.update(np.ascontiguousarray(whole).astype("<i8").tobytes())
+    for values in (*moments_of(screen), screen.control_mean, screen.control_variance):
+        total.update((np.round(values, 6) + 0.0).astype("<f8").tobytes())
+    return total.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("moments", "checksum"),
+    [
+        ("cells", "5a5621e0580361cdfdb773360240faad488c1ff087a5716bc1ae3dde82dda6be"),
+        ("expected", "62d9f3c56a38584fbc921d41d380c5368974457d71bfcd6d27d1a1cf93f0e9c8"),
+    ],
+)
+def test_screens_without_background_stay_the_same(graph: pj.KnowledgeGraph, moments: str, checksum: str) -> None:
+    """They are what was drawn before there were background genes: experiments rest on such screens."""
+    model = SimulationModel(responsive=1.0)
+    screen = simulate_screen(graph, 12, 60, 30, seed=5, moments=moments, model=model)  # type: ignore[arg-type]
+    assert digest(screen) == checksum
+
+
+def test_background_genes_are_silent_and_the_others_as_without_them(graph: pj.KnowledgeGraph) -> None:
+    perturbed = list(graph.genes[:30])
+    names = [*perturbed, *(f"measured{i}" for i in range(170))]
+    truth = simulate_truth(graph, perturbed, names, seed=1)
+    alone = simulate_truth(graph, perturbed, names, seed=1, model=SimulationModel(responsive=1.0))
+    fitted = fitted_cells("norman19")
+    assert fitted.responsive == 95 / 500
+    silent = truth.genes.rate != alone.genes.rate
+    assert silent.sum() == round(0.81 * 200) and not silent[:30].any()
+    assert (truth.genes.response[silent] == 0).all() and truth.genes.rate[silent].max() < 2 * fitted.background.max()
+    own = np.array(truth.perturbations)[:, None] == np.array(names)
+    assert (truth.changes[:, silent][~own[:, silent]] == 0).all()
+    np.testing.assert_allclose(truth.changes[:, ~silent], alone.changes[:, ~silent], rtol=1e-12)
+    every = simulate_truth(graph, perturbed, perturbed, model=SimulationModel(responsive=0.0))
+    assert (every.genes.rate > 5e-6).all()  # perturbed genes never are background
+
+
+def test_changes_are_of_the_size_of_those_in_norman19() -> None:
+    """Of Norman et al. 2019: 0.137 over the top 20 DE genes of 500, 0.0056 over all; a seed varies sevenfold."""
+    graph = pj.load_go_graph()
+    names, sizes = [f"measured{i}" for i in range(500)], []
+    for seed in range(6):
+        screen = simulate_screen(graph, 33, names, 100, control_cells=100, seed=seed)
+        squares = screen.change**2
+        top = np.take_along_axis(squares, screen.de_genes, axis=1)
+        silent = (screen.control_mean == 0) & ~screen.nonzero.any(0)
+        sizes.append((top.mean(), squares.mean(), silent.sum()))
+    top_mean, every_mean, silent_mean = np.mean(sizes, axis=0)
+    assert top_mean == pytest.approx(0.137, rel=0.4)
+    assert every_mean == pytest.approx(0.0056, rel=0.4)
+    assert silent_mean == pytest.approx(250, rel=0.2)
 
 
 def test_the_target_is_knocked_down_and_leads_the_de_genes(graph: pj.KnowledgeGraph) -> None:
@@ -158,9 +218,10 @@ def test_the_file_holds_the_cells(graph: pj.KnowledgeGraph, tmp_path: Path, styl
 
 def test_genes_of_one_cell_state_are_expressed_together(graph: pj.KnowledgeGraph) -> None:
     names = [f"measured{i}" for i in range(60)]
-    shared = SimulationModel(shared=0.9, states=2, least_rate=1.0)
+    shared = SimulationModel(shared=0.9, states=2, least_rate=1.0, responsive=1.0)
     edges = simulate_screen(graph, 1, names, 10, control_cells=1000, model=shared).coexpression.num_edges
-    alone = simulate_screen(graph, 1, names, 10, control_cells=1000, model=SimulationModel(shared=0.0, least_rate=1.0))
+    model = SimulationModel(shared=0.0, least_rate=1.0, responsive=1.0)
+    alone = simulate_screen(graph, 1, names, 10, control_cells=1000, model=model)
     assert alone.coexpression.num_edges == len(names) < edges  # each correlates with itself
 
 
@@ -188,5 +249,11 @@ def test_what_cannot_be_simulated_is_refused(graph: pj.KnowledgeGraph, tmp_path:
         simulate_screen(graph, ["NOSUCHGENE"], 10)
     with pytest.raises(pj.InputError, match="at most"):
         simulate_screen(graph, 2, 10, model=SimulationModel(least_rate=90.0))
+    with pytest.raises(pj.InputError, match=r"of such a least_rate; expected responsive=1, got 0\.19"):
+        simulate_screen(graph, 2, 10, model=SimulationModel(least_rate=1.0))
+    with pytest.raises(pj.InputError, match="in datlinger17; expected responsive=1"):
+        simulate_screen(graph, 2, 10, model=SimulationModel(cells="datlinger17", responsive=0.5))
+    with pytest.raises(pj.InputError, match="responsive: expected a number from 0 to 1"):
+        SimulationModel(responsive=1.5)
     with pytest.raises(pj.InputError, match="remaining: expected a number"):
         SimulationModel(remaining=0.0)
