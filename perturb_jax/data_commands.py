@@ -140,9 +140,10 @@ def check_screen(
         "co-expression edges": screen.coexpression.num_edges,
     }
     if as_json:
-        typer.echo(json.dumps(record | {"settings": screen.settings}, indent=2, ensure_ascii=False, default=str))
+        whole = record | {"caution": screen.caution, "settings": screen.settings}
+        typer.echo(json.dumps(whole, indent=2, ensure_ascii=False, default=str))
     elif not quiet:
-        print_line(out, f"{path}: can be used")
+        print_line(out, f"{path}: {f'read, but it has {screen.caution}' if screen.caution else 'can be used'}")
         for name, number in record.items():
             print_line(out, f"  {name}: {number:,}")
         print_line(out, "read with")

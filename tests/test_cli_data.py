@@ -95,6 +95,22 @@ def test_a_file_of_cells_is_checked(cells: Path) -> None:
     assert quiet.out == ""
 
 
+def test_several_cell_types_are_not_simply_usable(cells: Path) -> None:
+    table = anndata.read_h5ad(cells)
+    table.obs["cell_type"] = np.where(table.obs["dataset"] == "one", "K562", "RPE1")
+    table.write_h5ad(cells)
+    check = data("check", "cells.h5ad")
+    printed, part, record, sole = run(cells.parent, check, [*check, "--where", "cell_type=K562"], [*check, "--json"],
+                                      [*check, "--where", "cell_type=K562", "--json"])  # fmt: skip
+    assert [result.code for result in (printed, part, record, sole)] == [0] * 4
+    first = printed.out.splitlines()[0]
+    assert first.startswith("cells.h5ad: read, but it has 2 cell types (K562, RPE1): changes are against their control")
+    assert "--where cell_type=VALUE" in first and "can be used" not in printed.out
+    assert "cells.h5ad: can be used" in part.out and "pooled" not in part.out
+    assert json.loads(record.out)["caution"] in first
+    assert json.loads(sole.out)["caution"] == ""
+
+
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(server: Server, cells: Path) -> None:
     directory = cells.parent
     (directory / "page.h5ad").write_text("<html>")

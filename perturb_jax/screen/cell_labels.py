@@ -82,6 +82,7 @@ def label_cells(
         "condition": column,
         "control": list(controls),
         "cell_type": type_column,
+        "cell_types": list(cell_types) if type_column else [],
         "cells": int((codes >= 0).sum()),
         "cells_left_out": left_out,
         "dropped": dropped,

@@ -43,6 +43,8 @@ def read_screen(
 
     DE genes are those with the largest absolute t of Welch's test against control, within cell types (see `welch_t`):
     the ranking by which GEARS evaluates, from `scanpy.tl.rank_genes_groups`. Co-expression: see `coexpression_graph`.
+    Everything else, `Screen.change` above all, is of all cells and all control cells pooled: from a file with several
+    cell types read one, with `where`. `Screen.settings["cell_types"]` holds them, `Screen.caution` says so.
 
     Complexity: O(values) time; memory of 40 bytes per (perturbation, cell type, gene), 32 per (perturbation, gene), and
     the control cells, sparse.

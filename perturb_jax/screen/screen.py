@@ -77,11 +77,26 @@ class Screen:
 
     @property
     def change(self) -> Float[np.ndarray, "perturbations genes"]:
-        """Mean expression less the control's: the effect of each perturbation."""
+        """Mean expression less the control's: the effect of each perturbation.
+
+        All control cells are one: where a screen has several cell types, what tells those apart is in it (`caution`).
+        """
         return self.mean - self.control_mean[None, :]
 
+    @property
+    def caution(self) -> str:
+        """What is to be known before changes are used; empty if nothing is."""
+        kinds = self.settings.get("cell_types")
+        if not isinstance(kinds, list) or len(kinds) < 2:
+            return ""
+        column, shown = self.settings["cell_type"], f"{', '.join(map(str, kinds[:3]))}{', ...' * (len(kinds) > 3)}"
+        return (
+            f"{len(kinds)} cell types ({shown}): changes are against their control cells pooled; --where "
+            f"{column}=VALUE (where={{{str(column)!r}: ...}}) reads one"
+        )
+
     def __repr__(self) -> str:
-        """Size and origin, what was guessed and what was left out."""
+        """Size and origin, what was guessed and what was left out, and the caution."""
         cells = f"{int(self.cell_counts.sum()):,} perturbed and {self.control_count:,} control cells"
         size = f"{len(self):,} perturbations x {len(self.genes):,} genes, {cells}"
         origin = "" if self.source is None else f", from {self.source.name}"
@@ -91,5 +106,6 @@ class Screen:
         lost = [f"{len(dropped)} perturbations"] if isinstance(dropped, dict) and dropped else []
         lost += [f"{n} cells ({why})" for why, n in without.items()] if isinstance(without, dict) else []
         notes = [f"; {what} {', '.join(said)}" for what, said in (("guessed", keys), ("left out", lost)) if said]
+        notes += [f"; {self.caution}"] if self.caution else []
         kind = "Simulated screen" if self.settings.get("simulated") else "Screen"
         return f"{kind}({size}{origin}{''.join(notes)})"

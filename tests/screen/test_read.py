@@ -87,6 +87,12 @@ def test_cell_types_are_merged_and_tested_apart(tmp_path: Path) -> None:
     screen = read_screen(path, num_de=3)
     assert_moments(screen, values, conditions)
     assert screen.settings["cell_type"] == "cell_type"
+    assert screen.settings["cell_types"] == ["K562", "RPE1"]
+    assert screen.caution.startswith("2 cell types (K562, RPE1): changes are against their control cells pooled; ")
+    assert "--where cell_type=VALUE (where={'cell_type': ...}) reads one" in repr(screen)
+    one = read_screen(path, {"cell_type": "K562"})
+    assert one.settings["cell_types"] == ["K562"] and one.caution == "" and "cell types" not in repr(one)
+    assert_moments(one, values[types == "K562"], np.array(conditions)[types == "K562"].tolist())
     names = np.array([condition_name(condition) for condition in conditions])
     for row, name in enumerate(screen.perturbations):
         difference, error = np.zeros(12), np.zeros(12)
