@@ -1,12 +1,14 @@
-"""Every predictor on the cells of Norman et al. 2019, at repeated splits: a row per split, predictor and perturbation.
+"""Predictors on the cells of Norman et al. 2019, at repeated splits: a row per split, predictor and perturbation.
 
     python experiments/norman19/run.py --cells CELLS.h5ad --out experiments/norman19/results
 
-Each split and predictor is stored when it is done, so a run that was stopped continues.
+Each split and predictor is stored when it is done, so a run that was stopped continues. `metrics.csv` keeps the rows of
+what was not run now: a split of a predictor is replaced by its new one, never mixed with it.
 """
 
 import json
 import re
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +35,9 @@ def main() -> None:
     given = options.parse_args()
     measured = read_measured(given.cells, given.where)
     screen, graph = measured.screen, measured.graph
+    inputs = {name: {**entry, "path": Path(str(entry["path"])).name}
+              for name, entry in checksums({"cells": given.cells}).items()}  # fmt: skip
+    refuse_other_cells(given.out / "record.json", inputs["cells"]["sha256"], given.where)
     parts = given.out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:
@@ -57,11 +62,10 @@ def main() -> None:
             metrics.to_csv(path.with_suffix(".part"), index=False)
             path.with_suffix(".part").rename(path)
             print(f"{name}, split {seed}: {metrics['seconds'].iloc[0]:.1f} s", flush=True)
-    table = pd.concat([pd.read_csv(path) for path in sorted(parts.glob("*.csv"))], ignore_index=True)
+    table = merged(given.out / "metrics.csv", sorted(parts.glob("*.csv")))
     table.to_csv(given.out / "metrics.csv", index=False)
     record = {
-        "inputs": {name: {**entry, "path": Path(str(entry["path"])).name}
-                   for name, entry in checksums({"cells": given.cells}).items()},
+        "inputs": inputs, "where": given.where,
         "versions": versions() | _optional_versions(),
         "tested": TESTED, "seeds": sorted(table["split"].unique().tolist()),
         "perturbations": len(measured.usable), "left out": measured.unknown, "genes": len(screen.genes),
@@ -69,6 +73,27 @@ def main() -> None:
         "graph": {"nodes": graph.num_nodes, "edges": graph.num_edges},
     }  # fmt: skip
     (given.out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def merged(stored: Path, parts: list[Path]) -> pd.DataFrame:
+    """The rows of the parts, and of the stored table those of other predictors and splits."""
+    if not parts and not stored.exists():
+        sys.exit("nothing was run, so there is nothing to store")
+    tables = [pd.read_csv(path, float_precision="round_trip") for path in parts]
+    if stored.exists():
+        done = {pair for table in tables for pair in zip(table["predictor"], table["split"], strict=True)}
+        before = pd.read_csv(stored, float_precision="round_trip")
+        kept = [pair not in done for pair in zip(before["predictor"], before["split"], strict=True)]
+        tables.append(before[kept])
+    return pd.concat(tables, ignore_index=True).sort_values(["predictor", "split"], kind="stable", ignore_index=True)
+
+
+def refuse_other_cells(record: Path, checksum: str | None, where: str) -> None:
+    """Stop where results of other cells are stored: rows of both would stand in one table."""
+    if record.exists():
+        known = json.loads(record.read_text())
+        if (known["inputs"]["cells"]["sha256"], known["where"]) != (checksum, where):
+            sys.exit(f"{record.parent} holds results of other cells ({known['where']}); choose another --out")
 
 
 def _predictor(name: str) -> Predictor:

@@ -1,4 +1,4 @@
-"""The tables of the README from what is stored: mean over splits, and standard deviation among them."""
+"""The tables of the README, from what is stored: mean over splits, and standard deviation among them."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,8 @@ from run import OWN_COEXPRESSION
 
 from perturb_jax.evaluation.metrics import METRICS
 from perturb_jax.predictors.names import PREDICTOR_NAMES
+
+REFERENCE = "gears-reference"
 
 CALIBRATION = {
     "all that have an interval": ("all", OBSERVED),
@@ -32,7 +34,7 @@ def main() -> None:
     metrics = pd.read_csv(results / "metrics.csv")
     per_split = metrics.groupby(["predictor", "split"])[[*METRICS, "seconds"]].mean()
     tables = {"table.md": metrics_table(per_split)}
-    if OWN_COEXPRESSION in per_split.index:
+    if {OWN_COEXPRESSION, REFERENCE} <= set(metrics["predictor"]):
         tables["coexpression.md"] = difference_table(per_split)
     if (results / "calibration.csv").exists():
         tables["calibration.md"] = calibration_table(pd.read_csv(results / "calibration.csv"))
@@ -53,7 +55,7 @@ def metrics_table(per_split: pd.DataFrame) -> list[str]:
 
 
 def difference_table(per_split: pd.DataFrame) -> list[str]:
-    own = per_split.xs(OWN_COEXPRESSION) - per_split.xs("gears-reference")
+    own = per_split.xs(OWN_COEXPRESSION) - per_split.xs(REFERENCE)
     cells = [f"{own[key].mean():+.3f} ± {own[key].std():.3f}" for key in METRICS]
     lines = ["| splits | " + " | ".join(METRICS) + " |", "|---" * (len(METRICS) + 1) + "|"]
     return [*lines, f"| {own['mse'].notna().sum()} | " + " | ".join(cells) + " |"]

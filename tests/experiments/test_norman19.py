@@ -1,5 +1,6 @@
 """The experiment on real cells, from command line to tables, on a small generated file; and its two measures."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,40 @@ def test_a_second_run_computes_nothing_anew(results: Path, cells: Path) -> None:
     done = call("run.py", "--cells", cells, "--out", results, "--seeds", *SEEDS, "--predictors", *PREDICTORS)
     assert done.returncode == 0 and done.stdout == ""
     assert {path: path.stat().st_mtime_ns for path in (results / "parts").iterdir()} == times
+
+
+def test_a_fresh_clone_keeps_what_it_does_not_run(results: Path, cells: Path, tmp_path: Path) -> None:
+    """The parts are not in the repository, `metrics.csv` and `record.json` are."""
+    clone = tmp_path / "results"
+    clone.mkdir()
+    before = pd.read_csv(results / "metrics.csv")
+    own = before[before["predictor"] == "graph-gp"].assign(predictor="gears-reference, own co-expression")
+    pd.concat([before.assign(seconds=-1.0), own]).to_csv(clone / "metrics.csv", index=False)
+    (clone / "record.json").write_text((results / "record.json").read_text())
+    done = call("run.py", "--cells", cells, "--out", clone, "--seeds", 1, "--predictors", "control-mean", "gears-flux")
+    assert done.returncode == 0 and "gears-flux, split 1" in done.stdout, done
+    after = pd.read_csv(clone / "metrics.csv")
+    assert len(after) == len(before) + len(own)
+    anew = (after["predictor"] == "control-mean") & (after["split"] == 1)
+    assert anew.sum() == TESTED and (after.loc[anew, "seconds"] > 0).all()
+    key = ["predictor", "split", "perturbation"]
+    pd.testing.assert_frame_equal(
+        after.drop(columns="seconds").set_index(key).sort_index(),
+        pd.concat([before, own]).drop(columns="seconds").set_index(key).sort_index(),
+    )
+    done = call("table.py", "--results", clone)  # own co-expression, but no reference to compare with
+    assert done.returncode == 0, done.stderr
+    assert not (clone / "coexpression.md").exists()
+    assert json.loads((clone / "record.json").read_text())["seeds"] == SEEDS
+
+
+def test_results_of_other_cells_are_not_mixed(results: Path, cells: Path, tmp_path: Path) -> None:
+    before = (results / "metrics.csv").read_bytes()
+    done = call("run.py", "--cells", cells, "--out", results, "--where", "dataset=other", "--predictors", "graph-gp")
+    assert done.returncode == 1 and "holds results of other cells (dataset=norman19)" in done.stderr
+    assert (results / "metrics.csv").read_bytes() == before
+    done = call("run.py", "--cells", cells, "--out", tmp_path, "--predictors", "gears-flux", "--seeds", 0)
+    assert done.returncode == 1 and done.stderr == "nothing was run, so there is nothing to store\n"
 
 
 def test_halves_are_random_within_conditions(modules: None) -> None:
