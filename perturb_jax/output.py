@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from perturb_jax.errors import InputError
@@ -20,7 +20,7 @@ class OutputDirectory:
     Args:
         path: the directory; made when the files are written.
         names: the files that will be written.
-        force: replace files of these names that exist.
+        force: replace files of these names that exist; those that are not written again are removed.
 
     Raises:
         InputError: an empty path, one that cannot be written, or that holds one of the files already.
@@ -70,12 +70,14 @@ class OutputDirectory:
             raise self._refusal(error) from None
         return [self.path / name for name in contents]
 
-    def _move_into_place(self, whole: Path, names: Iterable[str]) -> None:
+    def _move_into_place(self, whole: Path, names: Collection[str]) -> None:
         appeared = [name for name in names if (self.path / name).exists()]
         if appeared and not self.force:
             raise InputError(f"{self.path}: {', '.join(appeared)} appeared meanwhile; choose another directory")
         for name in names:
             (whole / name).replace(self.path / name)
+        for stale in set(self.names) - set(names) if self.force else ():
+            (self.path / stale).unlink(missing_ok=True)
 
     def _refusal(self, error: OSError) -> InputError:
         return InputError(f"{self.path}: cannot be written ({error.strerror}); choose another directory")

@@ -30,6 +30,13 @@ def test_other_files_stay_and_own_files_need_force(tmp_path: Path) -> None:
     assert (tmp_path / "notes").read_text() == "mine"
 
 
+def test_files_that_are_not_written_again_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    OutputDirectory(tmp_path, ["x", "y"]).write({"x": b"1", "y": b"1"})
+    OutputDirectory(tmp_path, ["x", "y"], force=True).write({"x": b"2"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", "x"]
+
+
 def test_a_failure_while_writing_leaves_old_files_whole_and_no_rest(tmp_path: Path) -> None:
     directory = tmp_path / "out"
     OutputDirectory(directory, ["x"]).write({"x": b"old"})
