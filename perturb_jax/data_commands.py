@@ -36,6 +36,7 @@ from perturb_jax.screen_options import (
     open_screen,
 )
 from perturb_jax.simulate_command import simulate
+from perturb_jax.split_command import split
 
 app = typer.Typer(name="data", help="Perturbation screens: what is published, and getting it.", no_args_is_help=True)
 out, err = Console(), Console(stderr=True)
@@ -152,6 +153,7 @@ def check_screen(
                 print_line(out, f"  {key.replace('_', ' ')}: {setting}")
 
 
+app.command(epilog="Example: perturb-jax data split --screen cells.h5ad --test 0.1 --seed 0 --out held-out")(split)
 app.command(epilog="Example: perturb-jax data simulate --perturbations 50 --genes 500 --out simulated.h5ad")(simulate)
 
 

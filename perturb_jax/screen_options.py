@@ -13,7 +13,9 @@ READING = "Reading a screen"
 
 Where = Annotated[
     list[str] | None,
-    typer.Option(help="Read only the cells with COLUMN=VALUE; can be repeated.", rich_help_panel=READING),
+    typer.Option(
+        help="Read only the cells with COLUMN=VALUE; can be repeated for other columns.", rich_help_panel=READING
+    ),
 ]
 ConditionKey = Annotated[
     str | None, typer.Option("--condition", help="The cells' column with the conditions.", rich_help_panel=READING)
@@ -84,8 +86,18 @@ def pairs_of(option: str, key: str, texts: list[str] | None) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"{option}: expected {key}=VALUE, got {text!r}")
+        if name in pairs:
+            raise InputError(f"{option}: {name} is given twice; give each {key} one VALUE")
         pairs[name] = value
     return pairs
+
+
+def size_of(text: str, expected: str) -> int | float:
+    """What --test says of the size of a test set."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise InputError(f"--test: expected {expected}, got {text!r}") from None
 
 
 def open_screen(path: Path, how: Reading, quiet: bool) -> Screen:

@@ -45,6 +45,7 @@ from perturb_jax.screen_options import (
     Where,
     open_screen,
     pairs_of,
+    size_of,
 )
 from perturb_jax.selection.gene_lists import read_names
 
@@ -78,7 +79,11 @@ def train(
     ] = None,
     test: Annotated[
         str,
-        typer.Option(help="Perturbations to test on: a share, a count, or a file.", rich_help_panel=TRAINING),
+        typer.Option(
+            help="Perturbations to test on: a share or a count of all (drawn from those that --train does not name), a "
+            "list, or the split.json of another training.",
+            rich_help_panel=TRAINING,
+        ),
     ] = "0.1",
     seed: Annotated[int, typer.Option(help="Of the split and of the training.", rich_help_panel=TRAINING)] = 0,
     settings: Annotated[
@@ -126,17 +131,22 @@ def train(
     """
     from perturb_jax.experiment.trial import configured, run_trial
     from perturb_jax.experiment.trial_report import trial_files, trial_record
-    from perturb_jax.predictors.predictor import unknown_to
+    from perturb_jax.predictors.predictor import seed_of, unknown_to
     from perturb_jax.predictors.registry import predictor_of
     from perturb_jax.screen.conditions import perturbed_genes
-    from perturb_jax.screen.split import choose_test, remaining, split_selected
+    from perturb_jax.screen.split import choose_test, read_split, remaining, split_selected
 
     files = OutputDirectory(output, (*FILES, MODEL_FILE), force)
+    seed_of(seed)  # refuses one before anything is read
     chosen = configured(predictor_of(predictor), _settings_of(settings))
     if not quiet and hasattr(chosen, "progress"):
         chosen = replace(chosen, progress=True)  # type: ignore[type-var]
     named = Path(test)
-    tested = tuple(read_names(named)) if named.is_file() else _size_of(test)
+    tested: tuple[str, ...] | int | float
+    if not named.is_file():
+        tested = size_of(test, "a share, a count, or a file that exists")
+    else:
+        tested = read_split(named).test if named.suffix == ".json" else tuple(read_names(named))
     asked = None if selected is None else tuple(read_names(selected))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
     reading = Reading(
@@ -153,10 +163,16 @@ def train(
             f"{len(missing)} perturbations have genes that the graph lacks: {shown}; --unknown drop leaves them out"
         )
     usable = [name for name in screen.perturbations if name not in missing]
-    held_out = tested if isinstance(tested, tuple) else choose_test(usable, tested, seed)
-    picks = remaining(usable, held_out) if asked is None else asked
+    if isinstance(tested, tuple):
+        held_out = remaining(tested, missing)
+    else:
+        held_out = choose_test(usable, tested, seed, asked or ())
+    picks = remaining(usable, held_out) if asked is None else remaining(asked, missing)
     split = split_selected(picks, held_out, seed, screen=usable)
-    trial = run_trial(screen, graph, chosen, split, seed)
+    try:
+        trial = run_trial(screen, graph, chosen, split, seed)
+    except FloatingPointError as error:
+        raise InputError(f"{predictor}: {error}") from None
     inputs = {
         "screen": screen_file, "train": selected, "test": named if named.is_file() else None, "graph": graph_file,
         "annotation": annotation, "universe": universe,
@@ -174,13 +190,6 @@ def train(
 
 def _settings_of(pairs: list[str] | None) -> dict[str, str]:
     return {name.replace("-", "_"): value for name, value in pairs_of("--set", "NAME", pairs).items()}
-
-
-def _size_of(text: str) -> int | float:
-    try:
-        return int(text) if text.isdigit() else float(text)
-    except ValueError:
-        raise InputError(f"--test: expected a share, a count, or a file that exists, got {text!r}") from None
 
 
 def _report(record: dict[str, Any], paths: list[Path]) -> None:

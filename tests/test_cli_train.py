@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perturb_jax import train_command
+from perturb_jax.errors import InputError
 from perturb_jax.evaluation.metrics import METRICS
 from perturb_jax.predictors.names import PREDICTOR_NAMES
 from perturb_jax.predictors.registry import PREDICTORS
@@ -62,6 +64,9 @@ BAD_INPUT = {
     "test what": (train("--test", "x"), "--test: expected a share, a count, or a file that exists, got 'x'"),
     "setting": (train("--set", "depth=2"), "depth: not a setting of graph GP"),
     "setting without value": (train("--set", "depth"), "--set: expected NAME=VALUE, got 'depth'"),
+    "where twice": (train("--where", "a=1", "--where", "a=2"), "--where: a is given twice; give each COLUMN one VALUE"),
+    "seed": (train("--seed", "4294967296", screen="none.h5ad"), "seed: expected a whole number from 0 to 2^32 - 1"),
+    "test too large beside picks": (train("--train", "picks.csv", "--test", "6"), "that are not selected, got 5; test"),
     "where": (train("--where", "cells"), "--where: expected COLUMN=VALUE, got 'cells'"),
     "graph without the genes": (train("--universe", "other.txt"), "have genes that the graph lacks"),
     "output nowhere": (train(out=""), "--out: expected a directory to write to, got ''"),
@@ -125,6 +130,40 @@ def test_a_predictor_is_trained_on_the_selection_and_measured_on_the_rest(files:
     pd.testing.assert_frame_equal(saved, fresh, rtol=1e-4)
     assert results[3].out == ""
     assert "already holds" in results[4].err
+
+
+def test_the_test_set_is_drawn_from_what_is_not_selected_or_first(files: Path, tmp_path: Path) -> None:
+    mean = ["--predictor", "training-mean"]
+    held = str(tmp_path / "held")
+    drawn, divided = run(
+        files,
+        train("--train", "picks.csv", "--test", "3", "--seed", "1", *mean, out=str(tmp_path / "drawn")),
+        ["data", "split", "--screen", "cells.h5ad", "--test", "2", "--out", held],
+    )
+    assert (drawn.code, divided.code) == (0, 0), (drawn, divided)
+    split = json.loads((tmp_path / "drawn" / "split.json").read_text())
+    assert len(split["test"]) == 3
+    test, candidates = ((tmp_path / "held" / name).read_text().split() for name in ("test.txt", "candidates.txt"))
+    assert (len(test), sorted([*test, *candidates])) == (2, sorted([*PERTURBED, "MYC+TP53"]))
+    plan, again = str(tmp_path / "plan"), str(tmp_path / "drawn" / "split.json")
+    results = run(
+        files,
+        ["select", "--candidates", f"{held}/candidates.txt", "--budget", "4", "--out", plan],
+        train("--train", f"{plan}/picks.csv", "--test", f"{held}/test.txt", *mean, out=str(tmp_path / "first")),
+        train("--train", "picks.csv", "--test", again, *mean, out=str(tmp_path / "again")),
+    )
+    assert [result.code for result in results] == [0] * 3, results
+    assert json.loads((tmp_path / "first" / "split.json").read_text())["test"] == test
+    assert json.loads((tmp_path / "again" / "split.json").read_text())["test"] == split["test"]
+
+
+def test_training_that_diverges_is_one_line(monkeypatch: pytest.MonkeyPatch, files: Path, tmp_path: Path) -> None:
+    def diverging(*_: object) -> None:
+        raise FloatingPointError("training diverged; lower the learning rate")
+
+    monkeypatch.setattr("perturb_jax.experiment.trial.run_trial", diverging)
+    with pytest.raises(InputError, match="graph-gp: training diverged; lower the learning rate"):
+        train_command.train(files / "screen.h5ad", str(tmp_path / "out"), test="2", quiet=True)
 
 
 def test_perturbations_of_one_cell_are_dropped_and_reported(files: Path, tmp_path: Path) -> None:

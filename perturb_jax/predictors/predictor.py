@@ -91,7 +91,7 @@ def seed_of(key: Key) -> int:
     """
     if isinstance(key, int) and not isinstance(key, bool):
         if not 0 <= key < 2**32:
-            raise InputError(f"key: expected a seed from 0 to 2^32 - 1, got {key}")
+            raise InputError(f"seed: expected a whole number from 0 to 2^32 - 1, got {key}")
         return int(key)
     if not isinstance(key, jax.Array) or not _is_key(key):
         raise InputError(f"key: expected a whole number or a JAX random key, got {key!r}")

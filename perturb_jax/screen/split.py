@@ -86,7 +86,9 @@ def read_split(path: Path | str) -> Split:
         raise InputError(f"{path}: {error}") from None
 
 
-def choose_test(perturbations: Iterable[str], size: int | float, seed: int) -> tuple[str, ...]:
+def choose_test(
+    perturbations: Iterable[str], size: int | float, seed: int, selected: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Draw the test set, once per screen and before anything is selected.
 
     The draw depends on which perturbations there are, not on their order.
@@ -95,10 +97,11 @@ def choose_test(perturbations: Iterable[str], size: int | float, seed: int) -> t
         perturbations: all that may be tested, selected or trained on.
         size: how many (a whole number), or which share of them (between 0 and 1, rounded, at least one).
         seed: of the draw.
+        selected: what is selected already, if anything is: it is not drawn, but counts for a share.
 
     Raises:
         InputError: a size that is neither; fewer perturbations than the test set needs, with two left to train and to
-            validate; one without a gene or given twice.
+            validate, or fewer that are not selected; one without a gene or given twice.
 
     Complexity: O(P log P).
 
@@ -113,7 +116,13 @@ def choose_test(perturbations: Iterable[str], size: int | float, seed: int) -> t
             f"test: expected at least {count + 2} perturbations ({count} to test, and one each to train and to "
             f"validate), got {len(names)}; test fewer"
         )
-    return _draw(names, count, seed)
+    free = list(remaining(names, selected))
+    if len(free) < count:
+        raise InputError(
+            f"test: expected at least {count} of {len(names)} perturbations that are not selected, got {len(free)}; "
+            "test fewer, or draw the test set first and select from the rest"
+        )
+    return _draw(free, count, seed)
 
 
 def remaining(perturbations: Iterable[str], test: Iterable[str]) -> tuple[str, ...]:
