@@ -11,8 +11,9 @@ import pytest
 from perturb_jax import train_command
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.metrics import METRICS
+from perturb_jax.experiment.trial import configured
 from perturb_jax.predictors.names import PREDICTOR_NAMES
-from perturb_jax.predictors.registry import PREDICTORS
+from perturb_jax.predictors.registry import PREDICTORS, predictor_of
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.store import save_screen
 from tests.test_cli import run, snapshot
@@ -192,6 +193,42 @@ def test_a_pseudobulk_is_a_screen_where_that_is_said(files: Path, tmp_path: Path
     assert record["screen"]["read"]["pseudobulk"] == "means.h5ad"
     checked = json.loads(results[2].out)
     assert (checked["perturbations"], checked["control cells"], checked["perturbed cells"]) == (9, 12, 108)
+
+
+@pytest.mark.parametrize(
+    ("predictor", "name", "text", "value"),
+    [
+        ("graph-gp", "hops", "3", 3),
+        ("graph-gp", "hops", "1,2", (1, 2)),
+        ("graph-gp", "signal", "0.5", 0.5),
+        ("graph-gp", "signal", "none", None),
+        ("graph-gp", "weighted", "false", False),
+        ("graph-gp", "direction", "both", "both"),
+        ("graph-ridge", "penalties", "0.1,1", (0.1, 1.0)),
+        ("graph-ridge", "penalties", "2", (2.0,)),
+        ("gears-reference", "device", "cpu", "cpu"),
+        ("gears-reference", "device", "none", None),
+        ("gears-reference", "epochs", "2", 2),
+    ],
+)
+def test_settings_are_read_by_their_types(predictor: str, name: str, text: str, value: object) -> None:
+    assert getattr(configured(predictor_of(predictor), {name: text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("predictor", "name", "text", "message"),
+    [
+        ("graph-gp", "hops", "x", "hops: expected several such as 1,2,3, or a whole number, got 'x'"),
+        ("graph-gp", "signal", "x", "signal: expected a number, or none, got 'x'"),
+        ("graph-gp", "direction", "up", "direction: expected in or out or both, got 'up'"),
+        ("gears-reference", "coexpression", "x", "coexpression: expected control or training, got 'x'"),
+        ("gears-reference", "cells", "x", "cells: not a setting"),
+        ("control-mean", "name", "x", "expected one of: none"),
+    ],
+)
+def test_settings_of_another_type_are_refused(predictor: str, name: str, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        configured(predictor_of(predictor), {name: text})
 
 
 def test_every_predictor_has_its_name_in_order() -> None:

@@ -1,7 +1,7 @@
 """What makes a number traceable: inputs with checksums, the graph's origin, versions. Plain values for JSON."""
 
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -9,6 +9,10 @@ from typing import Any
 import perturb_jax
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.output import sha256_of
+
+_PACKAGES = (
+    "jax", "numba", "numpy", "pandas", "scipy", "anndata", "torch", "torch_geometric", "cell-gears", "flax", "optax",
+)  # fmt: skip
 
 
 def checksums(inputs: Mapping[str, Path | None]) -> dict[str, dict[str, str | None]]:
@@ -33,10 +37,16 @@ def graph_record(graph: KnowledgeGraph) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package and of what its numbers depend on."""
-    packages = ("jax", "numba", "numpy", "pandas")
+    """Versions of this package and of what its numbers depend on, where it is installed."""
     return {
         "perturb_jax": perturb_jax.__version__,
         "python": python_version(),
-        **{package: version(package) for package in packages},
+        **{package: found for package in _PACKAGES if (found := _installed(package)) is not None},
     }
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

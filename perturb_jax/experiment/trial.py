@@ -1,7 +1,8 @@
 """One trial: a predictor learns from some perturbations of a screen and is measured on others."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -59,30 +60,61 @@ def configured(predictor: Predictor, settings: dict[str, str]) -> Predictor:
     Raises:
         InputError: a setting that the predictor does not have; text that is no value of its type.
     """
-    values: dict[str, Any] = {}
-    known = {field.name: getattr(predictor, field.name) for field in fields(predictor)}  # type: ignore[arg-type]
-    plain = {name: value for name, value in known.items() if isinstance(value, bool | int | float | str)}
-    for name, text in settings.items():
-        if name not in plain or name == "name":
-            choices = ", ".join(key for key in plain if key != "name") or "none"
-            raise InputError(f"{name}: not a setting of {predictor.name}; expected one of: {choices}")
-        values[name] = _parsed(name, text, plain[name])
+    kinds = {name: kind for name, kind in get_type_hints(type(predictor)).items() if name != "name" and _is_plain(kind)}
+    for name in settings:
+        if name not in kinds:
+            raise InputError(
+                f"{name}: not a setting of {predictor.name}; expected one of: {', '.join(kinds) or 'none'}"
+            )
+    values = {name: _parsed(name, text, kinds[name]) for name, text in settings.items()}
     return replace(predictor, **values)  # type: ignore[type-var]
 
 
-def _parsed(name: str, text: str, default: bool | int | float | str) -> bool | int | float | str:
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false"):
-            raise InputError(f"{name}: expected true or false, got {text!r}")
-        return text.lower() == "true"
-    if isinstance(default, str):
-        return text
-    kind = type(default)
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise InputError(f"{name}: expected {what}, got {text!r}") from None
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "none"}
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """What a union is a choice of; any other type alone."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether text can say a value of this type."""
+    return all(
+        one in _WORDS or get_origin(one) is Literal or (get_origin(one) is tuple and get_args(one)[0] in _WORDS)
+        for one in _choices(kind)
+    )
+
+
+def _parsed(name: str, text: str, kind: Any) -> Any:
+    choices = sorted(_choices(kind), key=lambda one: one is not NoneType)  # "none" before any text
+    for one in choices:
+        try:
+            return _read(text, one)
+        except ValueError:
+            continue
+    raise InputError(f"{name}: expected {', or '.join(map(_described, choices[::-1]))}, got {text!r}")
+
+
+def _read(text: str, kind: Any) -> Any:
+    """A value of a type; ValueError where the text is none."""
+    if get_origin(kind) is tuple:
+        return tuple(_read(part.strip(), get_args(kind)[0]) for part in text.split(","))
+    if get_origin(kind) is Literal:
+        return get_args(kind)[get_args(kind).index(text)]
+    if kind is bool:
+        return bool(("false", "true").index(text.lower()))
+    if kind is NoneType:
+        return (None,)[("none",).index(text.lower())]
+    return kind(text)
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return f"several such as {'1,2,3' if get_args(kind)[0] is int else '0.1,1,10'}"
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    return _WORDS[kind]
 
 
 def trial_picture(screen: Screen, trial: Trial) -> bytes:
