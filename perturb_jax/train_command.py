@@ -13,6 +13,7 @@ from perturb_jax.errors import InputError
 from perturb_jax.experiment.trial_files import FILES, MODEL_FILE
 from perturb_jax.inputs import annotation_of, graph_of
 from perturb_jax.options import (
+    GRAPH,
     OUTPUT,
     AnnotationFile,
     AsJson,
@@ -24,7 +25,6 @@ from perturb_jax.options import (
     Namespaces,
     Neighbors,
     Quiet,
-    Universe,
     complete,
     error_or_drop,
 )
@@ -113,7 +113,12 @@ def train(
     cell_counts: CellCounts = None,
     graph_file: GraphFile = None,
     annotation: AnnotationFile = None,
-    universe: Universe = None,
+    universe: Annotated[
+        Path | None,
+        typer.Option(
+            help="Genes that make up the graph.", show_default="the measured and the perturbed", rich_help_panel=GRAPH
+        ),
+    ] = None,
     neighbors: Neighbors = None,
     min_jaccard: MinJaccard = None,
     namespaces: Namespaces = None,
@@ -125,8 +130,9 @@ def train(
 ) -> None:
     """Train a predictor on selected perturbations of a screen and measure it on held-out ones.
 
-    Writes metrics.csv (a row per test perturbation), predictions.h5ad (predicted and observed changes), split.json,
-    train.json (all settings, versions and checksums), predictions.png, and model.npz where there are parameters.
+    Writes metrics.csv (a row per test perturbation), predictions.h5ad (predicted and observed changes,
+    uncertainties where there are any), split.json, train.json (all settings, versions and checksums),
+    predictions.png, and model.npz where there are parameters.
     Without --universe or --graph, the graph has the measured and the perturbed genes.
     """
     from perturb_jax.experiment.trial import configured, run_trial
@@ -157,8 +163,16 @@ def train(
     genes = dict.fromkeys([*screen.genes, *perturbed])
     graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error", genes)
     missing = unknown_to(graph, screen.perturbations)
+    shown = "; ".join(f"{name} ({reason})" for name, reason in list(missing.items())[:5])
+    if len(missing) == len(screen):
+        raise InputError(
+            f"none of the {len(screen)} perturbations is in the graph: {shown}; are both the same species?"
+        )
+    unread = graph.names.resolve(screen.genes, "drop", distinct=False).dropped
+    if len(unread) == len(screen.genes):
+        some = ", ".join(screen.genes[:5])
+        raise InputError(f"none of the {len(unread)} measured genes is in the graph: {some}; choose --gene-names")
     if missing and unknown == "error":
-        shown = "; ".join(f"{name} ({reason})" for name, reason in list(missing.items())[:5])
         raise InputError(
             f"{len(missing)} perturbations have genes that the graph lacks: {shown}; --unknown drop leaves them out"
         )
@@ -173,6 +187,11 @@ def train(
         trial = run_trial(screen, graph, chosen, split, seed)
     except FloatingPointError as error:
         raise InputError(f"{predictor}: {error}") from None
+    except InputError as error:
+        if not str(error).startswith("train: expected at least"):
+            raise
+        others = f"{len(split.test)} of {len(usable)} test and {len(split.validation)} validate"
+        raise InputError(f"{error}; {others}: test fewer, or select more") from None
     inputs = {
         "screen": screen_file, "train": selected, "test": named if named.is_file() else None, "graph": graph_file,
         "annotation": annotation, "universe": universe,
@@ -181,6 +200,7 @@ def train(
     left_out = missing if not isinstance(dropped, dict) else dropped | missing
     record = trial_record(screen, graph, trial, inputs, left_out)
     record["settings"] |= {"predictor": predictor, "test": test, "seed": seed, "unknown": unknown}
+    record["screen"]["genes not in the graph"] = len(unread)
     paths = files.write(trial_files(screen, trial, record))
     if as_json:
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
@@ -196,6 +216,8 @@ def _report(record: dict[str, Any], paths: list[Path]) -> None:
     sizes, screen = record["perturbations"], record["screen"]
     size = f"{screen['perturbations']} perturbations, {screen['genes']:,} genes"
     print_line(out, f"{size}, {screen['cells']:,} cells and {screen['control cells']:,} control cells")
+    if unread := screen["genes not in the graph"]:
+        print_line(out, f"{unread:,} of {screen['genes']:,} measured genes are not in the graph")
     if dropped := screen["dropped"]:
         print_line(out, f"left out: {len(dropped)}: {', '.join(list(dropped)[:8])}")
     print_line(

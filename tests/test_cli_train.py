@@ -37,7 +37,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells.write_h5ad(directory / "cells.h5ad")
     save_screen(read_screen(directory / "cells.h5ad", progress=False), directory / "screen.h5ad")
     lists = {"picks.csv": "rank,gene\n1,MDM2\n2,GATA1\n3,MYC\n4,KLF1\n", "test.txt": "TP53\nTP53+MYC\n",
-             "leak.txt": "TP53\nMDM2\nGATA1\n", "other.txt": "TP53\nMYC\nEGFR\n"}  # fmt: skip
+             "leak.txt": "TP53\nMDM2\nGATA1\n", "other.txt": "TP53\nMYC\nEGFR\n", "apart.txt": "EGFR\n"}  # fmt: skip
     for name, text in lists.items():
         (directory / name).write_text(text)
     alone = cells[[place for place, name in enumerate(conditions) if name != "JUN+ctrl" or place % 12 == 0]]
@@ -69,7 +69,12 @@ BAD_INPUT = {
     "seed": (train("--seed", "4294967296", screen="none.h5ad"), "seed: expected a whole number from 0 to 2^32 - 1"),
     "test too large beside picks": (train("--train", "picks.csv", "--test", "6"), "that are not selected, got 5; test"),
     "where": (train("--where", "cells"), "--where: expected COLUMN=VALUE, got 'cells'"),
-    "graph without the genes": (train("--universe", "other.txt"), "have genes that the graph lacks"),
+    "graph without the genes": (
+        train("--universe", "apart.txt"),
+        "none of the 9 perturbations is in the graph: CEBPE (CEBPE not in",
+    ),
+    "graph without some": (train("--universe", "other.txt"), "have genes that the graph lacks"),
+    "too few left": (train("--test", "6"), "at least 3 perturbations, got 2; 6 of 9 test and 1 validate: test fewer"),
     "output nowhere": (train(out=""), "--out: expected a directory to write to, got ''"),
     "one cell": (train(screen="alone.h5ad"), "1 perturbations have fewer than 2 cells (JUN); leave them out with"),
     "too few what": (train("--too-few", "x"), "too_few: expected 'error' or 'drop', got 'x'"),
@@ -116,6 +121,8 @@ def test_a_predictor_is_trained_on_the_selection_and_measured_on_the_rest(files:
     np.testing.assert_allclose(
         predictions.layers["observed"], screen.change[screen.index(("TP53", "MYC+TP53"))], atol=1e-5
     )
+    assert list(predictions.layers) == ["observed"]
+    assert (anndata.read_h5ad(tmp_path / "gp" / "predictions.h5ad").layers["uncertainty"] > 0).all()
     metrics = pd.read_csv(tmp_path / "mean" / "metrics.csv", index_col="perturbation")
     assert metrics.columns.tolist() == list(METRICS)
     error = (effect - screen.change[screen.index(("TP53",))][0]) ** 2
@@ -173,6 +180,7 @@ def test_perturbations_of_one_cell_are_dropped_and_reported(files: Path, tmp_pat
     trained, checked = run(files, train(*options, screen="alone.h5ad", out=str(tmp_path / "out")), check)
     assert (trained.code, checked.code) == (0, 0), (trained, checked)
     assert "left out: 1: JUN" in trained.out
+    assert "22 of 30 measured genes are not in the graph" in trained.out
     record = json.loads((tmp_path / "out" / "train.json").read_text())
     assert record["screen"]["dropped"] == {"JUN": "fewer than 2 cells"}
     assert json.loads(checked.out)["settings"]["dropped"] == {"JUN": "fewer than 2 cells"}

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import anndata
 import numpy as np
 import pandas as pd
 
+from perturb_jax.errors import InputError
 from perturb_jax.evaluation.provenance import checksums, graph_record, versions
 from perturb_jax.experiment.trial import Trial, trial_picture
 from perturb_jax.experiment.trial_files import MODEL_FILE
@@ -92,11 +94,14 @@ def _model(fitted: object) -> dict[str, bytes]:
 
 def _predictions(screen: Screen, trial: Trial) -> bytes:
     names = trial.split.test
+    layers = {"observed": screen.change[screen.index(names)].astype(np.float32)}
+    with suppress(InputError):  # where the predictor has none
+        layers["uncertainty"] = trial.fitted.uncertainties(names).astype(np.float32)
     table = anndata.AnnData(
         X=trial.effects.astype(np.float32),
         obs=pd.DataFrame(index=pd.Index(names, name="perturbation", dtype=object)),
         var=pd.DataFrame(index=pd.Index(screen.genes, dtype=object)),
-        layers={"observed": screen.change[screen.index(names)].astype(np.float32)},
+        layers=layers,
     )
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "predictions.h5ad")

@@ -97,7 +97,7 @@ def open_matrix(file: h5py.File, layer: str | None, shape: tuple[int, int], path
     name = "X" if layer is None else f"layers/{layer}"
     if name not in file:
         layers = ", ".join(file["layers"]) if "layers" in file else ""
-        raise InputError(f"{path}: no matrix {name}; choose one with layer=... (layers: {layers or 'none'})")
+        raise InputError(f"{path}: no matrix {name}; choose one with --layer (layer=...) (layers: {layers or 'none'})")
     node = file[name]
     if isinstance(node, h5py.Dataset):
         found, by_cell = tuple(node.shape), True

@@ -58,14 +58,18 @@ def label_cells(
     table = obs[chosen]
     column = condition or guessed_column(table, CONDITION_COLUMNS, "condition", place)
     if column is None:
-        raise InputError(f"{place}: which column names the condition? Give condition=...; found {_some(obs.columns)}")
+        raise InputError(
+            f"{place}: which column names the condition? Give --condition (condition=...); found {_some(obs.columns)}"
+        )
     labels = text_column(table, column, place, "condition")
     names, left_out, controls = _condition_names(labels, control, column, place)
     type_column = cell_type or guessed_column(table, CELL_TYPE_COLUMNS, "cell_type", place)
     kinds = text_column(table, type_column, place, "cell_type") if type_column else np.full(len(table), "", object)
     used = np.array([name is not None for name in names])
     if type_column and (blank := int((used & (kinds == "")).sum())):
-        raise InputError(f"{place}: {blank} cells have no {type_column}; name it, or leave them out with where=...")
+        raise InputError(
+            f"{place}: {blank} cells have no {type_column}; name it, or leave them out with --where (where=...)"
+        )
     cell_types = tuple(sorted({kind for kind, use in zip(kinds, used, strict=True) if use}))
     names, dropped = _enough_cells(names, kinds, too_few, place)
     perturbations = tuple(sorted({name for name in names if name}))
@@ -100,19 +104,21 @@ def label_genes(var: pd.DataFrame, key: str | None, place: str) -> tuple[tuple[s
         ensembl = len(index) > 0 and bool(index.str.match(r"ENS[A-Z]*G\d+").mean() > 0.5)
         if key != INDEX and not ensembl and list(index) != list(var[key].astype(str)):
             raise InputError(
-                f"{place}: the genes' index and their column {key!r} differ; choose gene_names={key!r} or "
-                f"gene_names={INDEX!r}"
+                f"{place}: the genes' index and their column {key!r} differ; choose --gene-names "
+                f"(gene_names={key!r} or gene_names={INDEX!r})"
             )
     names = np.array([name.strip() for name in index]) if key == INDEX else text_column(var, key, place, "gene_names")
     if len(names) == 0:
         raise InputError(f"{place}: no gene in var; expected at least one")
     if (names == "").any():
-        raise InputError(f"{place}: {int((names == '').sum())} genes have no name in {key!r}; choose gene_names=...")
+        raise InputError(
+            f"{place}: {int((names == '').sum())} genes have no name in {key!r}; choose --gene-names (gene_names=...)"
+        )
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise InputError(
             f"{place}: {len(twice)} gene names stand for several columns ({_some(twice)}); rename them, "
-            "or choose other names with gene_names=..."
+            "or choose other names with --gene-names (gene_names=...)"
         )
     return tuple(map(str, names)), key
 
@@ -129,7 +135,7 @@ def chosen_rows(obs: pd.DataFrame, where: Mapping[str, object], place: str) -> n
             raise InputError(f"{place}: where: no cell with {key} = {unknown[0]!r}; found {found}")
         chosen &= np.isin(labels, list(values))
     if not chosen.any():
-        raise InputError(f"{place}: no cell is left; expected perturbed and control cells; widen where=...")
+        raise InputError(f"{place}: no cell is left; expected perturbed and control cells; widen --where (where=...)")
     return chosen
 
 
@@ -154,7 +160,10 @@ def guessed_column(table: pd.DataFrame, known: Collection[str], argument: str, p
         if argument == "condition":
             said = [np.array([_canonical_or_same(label) for label in labels]) for labels in said]
         if any((labels != said[0]).any() for labels in said[1:]):
-            raise InputError(f"{place}: the columns {', '.join(found)} differ; choose one with {argument}=...")
+            raise InputError(
+                f"{place}: the columns {', '.join(found)} differ; choose one with "
+                f"--{argument.replace('_', '-')} ({argument}=...)"
+            )
     return found[0] if found else None
 
 
@@ -187,10 +196,10 @@ def _condition_names(
     if not kinds:
         raise InputError(
             f"{place}: no control cells in {column!r} (expected a label such as 'ctrl'); name them with "
-            f"control=...; found {_some(distinct)}"
+            f"--control (control=...); found {_some(distinct)}"
         )
     if not given and len(set(kinds.values())) > 1:
-        raise InputError(f"{place}: several kinds of control ({_some(kinds)}); choose with control=...")
+        raise InputError(f"{place}: several kinds of control ({_some(kinds)}); choose with --control (control=...)")
     wanted = {name.strip().lower() for name in given}
     left_out: dict[str, int] = {}
     if blank := int((labels == "").sum()):
@@ -221,7 +230,7 @@ def _enough_cells(
             among = f" of {kind!r}, which has perturbed ones" if kind else ""
             raise InputError(
                 f"{place}: expected at least 2 control cells{among}, got {cells['', kind]}; leave "
-                f"them out with where=..., or add control cells{hint}"
+                f"them out with --where (where=...), or add control cells{hint}"
             )
     small = dict.fromkeys(sorted(name for name, number in most.items() if number < 2), "fewer than 2 cells")
     if small and too_few == "error":

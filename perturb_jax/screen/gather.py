@@ -100,17 +100,18 @@ class _Check:
                 raise InputError(f"{self.place}: expected finite values, got {value}; mend or leave out such cells")
             raise InputError(
                 f"{self.place}: expected log1p of scaled counts, got {value}; negative values come from "
-                "scaling to unit variance: give the layer before that with layer=..."
+                "scaling to unit variance: give the layer before that with --layer (layer=...)"
             )
         if self.normalize and not whole:
             raise InputError(
-                f"{self.place}: normalize=True expects raw counts (whole numbers), got fractions; leave "
-                "it away if they are log1p already, or name the counts with layer=..."
+                f"{self.place}: --normalize (normalize=True) expects raw counts (whole numbers), got fractions; leave "
+                "it away if they are log1p already, or name the counts with --layer (layer=...)"
             )
         if not self.normalize and whole and largest > 0 and not self.fractions:
             raise InputError(
                 f"{self.place}: the values are whole numbers (up to {largest:g}), so raw counts; "
-                "expected log1p of scaled counts: give normalize=True to do that, or another layer=..."
+                "expected log1p of scaled counts: give --normalize (normalize=True) to do that, "
+                "or another --layer (layer=...)"
             )
         self.fractions |= not whole
 

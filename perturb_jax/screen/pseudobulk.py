@@ -85,7 +85,7 @@ def read_pseudobulk(
     if len(conditions) < 2 or conditions[0] != "":
         raise InputError(
             f"{place}: expected rows for control and for at least one perturbation, got "
-            f"{', '.join(rows.labels[:6]) or 'none'}; name the control with control=..."
+            f"{', '.join(rows.labels[:6]) or 'none'}; name the control with --control (control=...)"
         )
     counts, mean = _averages(rows, number, normalize, place)
     genes = rows.genes
@@ -130,7 +130,7 @@ def _averages(rows: Rows, number: np.ndarray, normalize: bool, place: str) -> tu
     elif values.max() > LARGEST or (values.any() and (values == np.floor(values)).all()):
         raise InputError(
             f"{place}: expected means of log1p of scaled counts, got values up to {values.max():.4g}, so raw counts: "
-            "give normalize=True (--normalize) to scale them and take log1p"
+            "give --normalize (normalize=True) to scale them and take log1p"
         )
     counts = np.bincount(number, rows.counts)
     weights = sparse.csr_array((rows.counts, (number, np.arange(len(number)))))

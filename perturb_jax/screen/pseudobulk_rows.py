@@ -109,7 +109,9 @@ def _condition_of_table(rows: pd.DataFrame, condition: str | None, in_memory: bo
         raise InputError(f"{place}: condition: no column {condition!r}; found {', '.join(map(str, rows.columns[:6]))}")
     known = [name for name in rows.columns.map(str) if name.strip().lower() in CONDITION_COLUMNS]
     if condition is None and len(known) > 1:
-        raise InputError(f"{place}: the columns {', '.join(known)} may all name the condition; choose condition=...")
+        raise InputError(
+            f"{place}: the columns {', '.join(known)} may all name the condition; choose --condition (condition=...)"
+        )
     return condition or (known[0] if known else INDEX if in_memory else str(rows.columns[0]))
 
 
@@ -118,7 +120,8 @@ def _counts(rows: pd.DataFrame, column: str | None, place: str) -> tuple[np.ndar
     known = [name for name in rows.columns.map(str) if name.strip().lower() in COUNT_COLUMNS]
     if column is None and len(known) > 1:
         raise InputError(
-            f"{place}: the columns {', '.join(known)} may all hold numbers of cells; choose cell_counts=..."
+            f"{place}: the columns {', '.join(known)} may all hold numbers of cells; "
+            "choose --cell-counts (cell_counts=...)"
         )
     if column is not None and column not in rows:
         raise InputError(f"{place}: cell_counts: no column {column!r}; leave it away or name the numbers of cells")
@@ -129,7 +132,7 @@ def _counts(rows: pd.DataFrame, column: str | None, place: str) -> tuple[np.ndar
     if not (np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts))).all():
         raise InputError(
             f"{place}: expected whole numbers >= 1 in {column}, the numbers of cells; correct them, or name another "
-            "column with cell_counts=..."
+            "column with --cell-counts (cell_counts=...)"
         )
     return counts, str(column)
 

@@ -146,7 +146,7 @@ def test_keys_are_guessed_and_said(tmp_path: Path) -> None:
 def test_columns_that_disagree_are_not_guessed(tmp_path: Path) -> None:
     values, conditions = random_cells(6)
     path = write_cells(tmp_path / "cells.h5ad", values, conditions, target=conditions[::-1])
-    with pytest.raises(pj.InputError, match=r"condition, target differ; choose one with condition=\.\.\."):
+    with pytest.raises(pj.InputError, match=r"condition, target differ; choose one with --condition .condition=.*"):
         read_screen(path)
     assert_moments(read_screen(path, condition="target"), values, conditions[::-1])
 

@@ -36,7 +36,7 @@ def test_bad_values_are_named(
 def test_fractions_are_no_counts(tmp_path: Path) -> None:
     values, conditions = random_cells()
     path = write_cells(tmp_path / "cells.h5ad", values, conditions)
-    with pytest.raises(pj.InputError, match="normalize=True expects raw counts"):
+    with pytest.raises(pj.InputError, match=r"--normalize \(normalize=True\) expects raw counts"):
         read_screen(path, normalize=True)
 
 
@@ -47,7 +47,7 @@ def test_fractions_are_no_counts(tmp_path: Path) -> None:
         ({"control": "NTC"}, "control: no cell with condition = 'NTC'; found A\\+ctrl"),
         ({"gene_names": "symbol"}, "gene_names: no column 'symbol'"),
         ({"cell_type": "line"}, "cell_type: no column 'line'"),
-        ({"layer": "counts"}, "no matrix layers/counts; choose one with layer=... .layers: none."),
+        ({"layer": "counts"}, "no matrix layers/counts; choose one with --layer .layer=.... .layers: none."),
         ({"where": {"kind": "z"}}, "where: no cell with kind = 'z'; found u, v"),
         ({"where": {"sort": "z"}}, "where: no column 'sort'"),
         ({"where": {"condition": "ctrl"}}, "only control cells"),
@@ -81,7 +81,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5ad", "r+") as file:
         file.move("obs/condition", "obs/what")
         file["obs"].attrs["column-order"] = ["what"]
-    with pytest.raises(pj.InputError, match=r"which column names the condition\? Give condition=\.\.\.; found what"):
+    with pytest.raises(pj.InputError, match=r"condition\? Give --condition .condition=\.\.\..; found what"):
         read_screen(tmp_path / "other.h5ad")
 
 
