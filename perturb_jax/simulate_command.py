@@ -19,6 +19,7 @@ from perturb_jax.options import (
     Neighbors,
     Quiet,
     Universe,
+    Unknown,
 )
 from perturb_jax.output import OutputDirectory
 from perturb_jax.selection.gene_lists import read_names
@@ -45,6 +46,7 @@ def simulate(
     namespaces: Namespaces = None,
     evidence: Evidence = None,
     drop_evidence: DropEvidence = None,
+    unknown: Unknown = "error",
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -56,11 +58,12 @@ def simulate(
     OutputDirectory(output.parent, [output.name], force)  # whether it can be written, before the work
     asked = (_count_or_names("perturbations", perturbations), _count_or_names("genes", genes))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
-    graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error")
+    graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
     try:
         screen = simulate_screen(
-            graph, *asked, cells, control_cells=control_cells, homophily=homophily, hops=hops, seed=seed, path=output
-        )
+            graph, *asked, cells, control_cells=control_cells, homophily=homophily, hops=hops, seed=seed, path=output,
+            unknown=unknown,  # type: ignore[arg-type]
+        )  # fmt: skip
     except OSError as error:
         raise InputError(f"{output}: cannot be made ({error})") from None
     if not quiet:

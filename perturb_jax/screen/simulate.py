@@ -12,6 +12,7 @@ from scipy import sparse
 
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.names import Unknown
 from perturb_jax.screen.coexpression import coexpression_graph
 from perturb_jax.screen.differential import top_genes, welch_t
 from perturb_jax.screen.moments import Moments, accumulate, empty_sums, with_zeros
@@ -33,11 +34,13 @@ class Truth(NamedTuple):
         perturbations: sorted names, combinations with genes in sorted order.
         genes: the measured genes in control cells.
         changes: log fold changes of a gene's mean count.
+        dropped: perturbations that the graph does not know, with the reason.
     """
 
     perturbations: tuple[str, ...]
     genes: Genes
     changes: Float[np.ndarray, "perturbations genes"]
+    dropped: dict[str, str]
 
 
 def simulate_screen(
@@ -55,6 +58,7 @@ def simulate_screen(
     model: SimulationModel | None = None,
     path: str | Path | None = None,
     condition_names: Literal["gears", "plain"] = "gears",
+    unknown: Unknown = "error",
 ) -> Screen:
     """Simulate a perturbation screen whose effects are as smooth over the graph as asked for.
 
@@ -74,7 +78,7 @@ def simulate_screen(
         homophily: share of the variance of effects that is smooth over the graph, 0 (none) to 1.
         hops: steps over which it is smooth: k of `graph_kernel`.
         seed: of the genes and effects.
-        cell_seed: of the cells; None: `seed`.
+        cell_seed: of the cells; None: `seed`. Seeds are at least 0.
         moments: "cells": of cells that are drawn, with their sampling error; "expected": of the model's distribution,
             without error, cells are drawn only for the co-expression graph; a gene is called non-zero where at least
             half a cell is expected to express it.
@@ -82,6 +86,8 @@ def simulate_screen(
         path: where to write the cells as .h5ad: expression in X (CSR, float32), `condition` in obs, names in
             `gene_name` of var. None: not kept.
         condition_names: in that file: as GEARS wants them ("KLF1+ctrl", "ctrl"), or plain ("KLF1", "control").
+        unknown: "error", or "drop" to leave out perturbations with genes that the graph does not know, and report them
+            in `settings`.
 
     Raises:
         InputError: unknown or repeated names, numbers out of range, `path` without cells.
@@ -98,8 +104,11 @@ def simulate_screen(
     model = model or SimulationModel()
     cell_seed = seed if cell_seed is None else cell_seed
     control_cells = 10 * cells_per_perturbation if control_cells is None else control_cells
-    _check_settings(cells_per_perturbation, control_cells, moments, path, condition_names)
-    truth = simulate_truth(graph, perturbations, genes, homophily=homophily, hops=hops, seed=seed, model=model)
+    _check_seed("seed", seed)
+    _check_settings(cells_per_perturbation, control_cells, cell_seed, moments, path, condition_names)
+    truth = simulate_truth(
+        graph, perturbations, genes, homophily=homophily, hops=hops, seed=seed, model=model, unknown=unknown
+    )
     settings: dict[str, object] = {
         "simulated": True, "homophily": homophily, "hops": hops, "seed": seed, "cell_seed": cell_seed,
         "moments": moments, "control_cells": control_cells, "cells_per_perturbation": cells_per_perturbation,
@@ -138,8 +147,8 @@ def simulate_screen(
         control_third=only.third[0],
         control_fourth=only.fourth[0],
         coexpression=coexpression,
-        source=None if path is None else Path(path),
-        settings=settings,
+        source=None if path is None else Path(path).absolute(),
+        settings=settings | ({"dropped": truth.dropped} if truth.dropped else {}),
     )
 
 
@@ -152,6 +161,7 @@ def simulate_truth(
     hops: int = 1,
     seed: int = 0,
     model: SimulationModel | None = None,
+    unknown: Unknown = "error",
 ) -> Truth:
     """The genes and effects that `simulate_screen` measures with the same arguments, which it describes.
 
@@ -160,13 +170,15 @@ def simulate_truth(
     """
     if not 0 <= homophily <= 1:
         raise InputError(f"homophily: expected a number from 0 to 1, got {homophily!r}")
+    _check_seed("seed", seed)
     model = model or SimulationModel()
     chance = np.random.default_rng([_GENES, seed])
     if isinstance(perturbations, int):
         if not 1 <= perturbations <= graph.num_nodes:
             raise InputError(f"perturbations: expected 1 to {graph.num_nodes}, the graph's genes, got {perturbations}")
         perturbations = [graph.genes[node] for node in chance.permutation(graph.num_nodes)[:perturbations]]
-    candidates = _sorted(graph, parse_candidates(graph, perturbations))
+    given = parse_candidates(graph, perturbations, unknown)
+    candidates = _sorted(graph, given)
     if not len(candidates):
         raise InputError("perturbations: expected at least one, got none")
     nodes = candidates.members[candidates.members != NO_MEMBER]
@@ -174,7 +186,8 @@ def simulate_truth(
     names = _measured(graph, targets, genes, chance)
     drawn = draw_genes(names, targets, model, chance)
     effects = np.random.default_rng([_EFFECTS, seed])
-    return Truth(candidates.labels, drawn, draw_changes(graph, candidates, drawn, model, homophily, hops, effects))
+    changes = draw_changes(graph, candidates, drawn, model, homophily, hops, effects)
+    return Truth(candidates.labels, drawn, changes, given.dropped)
 
 
 def _sorted(graph: KnowledgeGraph, candidates: Candidates) -> Candidates:
@@ -253,7 +266,15 @@ def _condition(label: str, style: str) -> str:
     return label if "+" in label else f"{label}+ctrl" if label else "ctrl"
 
 
-def _check_settings(cells: int, control: int, moments: str, path: str | Path | None, condition_names: str) -> None:
+def _check_seed(name: str, seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"{name}: expected a whole number of at least 0, got {seed}")
+
+
+def _check_settings(
+    cells: int, control: int, cell_seed: int, moments: str, path: str | Path | None, condition_names: str
+) -> None:
+    _check_seed("cell_seed", cell_seed)
     for name, value in (("cells_per_perturbation", cells), ("control_cells", control)):
         if value < 2:
             raise InputError(f"{name}: expected at least 2 cells, got {value}")

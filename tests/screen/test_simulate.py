@@ -216,6 +216,23 @@ def test_the_file_holds_the_cells(graph: pj.KnowledgeGraph, tmp_path: Path, styl
     np.testing.assert_array_equal(read.coexpression.senders, screen.coexpression.senders)
 
 
+def test_the_source_is_absolute(graph: pj.KnowledgeGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert simulate_screen(graph, 2, 10, 5, path="here.h5ad").source == tmp_path / "here.h5ad"
+    assert simulate_screen(graph, 2, 10, 5).source is None
+
+
+def test_unknown_perturbations_are_left_out_where_that_is_asked(graph: pj.KnowledgeGraph) -> None:
+    names = [f"measured{i}" for i in range(10)]
+    known = sorted(graph.genes[:2])
+    with pytest.raises(pj.InputError, match=r"2 genes not in .*NOSUCH"):
+        simulate_screen(graph, [*known, "NOSUCH", f"NONE+{known[0]}"], names, 5)
+    screen = simulate_screen(graph, [*known, "NOSUCH", f"NONE+{known[0]}"], names, 5, unknown="drop")
+    assert list(screen.perturbations) == known
+    assert list(screen.settings["dropped"]) == ["NOSUCH", f"NONE+{known[0]}"]  # type: ignore[call-overload]
+    assert "left out 2 perturbations" in repr(screen)
+
+
 def test_genes_of_one_cell_state_are_expressed_together(graph: pj.KnowledgeGraph) -> None:
     names = [f"measured{i}" for i in range(60)]
     shared = SimulationModel(shared=0.9, states=2, least_rate=1.0, responsive=1.0)
@@ -235,6 +252,10 @@ def test_strengths_have_mean_square_one_and_the_share_of_nulls() -> None:
 def test_what_cannot_be_simulated_is_refused(graph: pj.KnowledgeGraph, tmp_path: Path) -> None:
     with pytest.raises(pj.InputError, match="homophily: expected a number from 0 to 1"):
         simulate_screen(graph, 2, 10, homophily=1.5)
+    with pytest.raises(pj.InputError, match=r"^seed: expected a whole number of at least 0, got -1"):
+        simulate_screen(graph, 2, 10, seed=-1)
+    with pytest.raises(pj.InputError, match=r"^cell_seed: expected a whole number of at least 0, got -1"):
+        simulate_screen(graph, 2, 10, cell_seed=-1)
     with pytest.raises(pj.InputError, match="no cells to write"):
         simulate_screen(graph, 2, 10, moments="expected", path=tmp_path / "x.h5ad")
     with pytest.raises(pj.InputError, match="cells_per_perturbation: expected at least 2"):
