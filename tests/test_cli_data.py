@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from perturb_jax.screen.datasets import CELLS, DATASETS
+from perturb_jax.screen.store import KEY
 from tests.screen.archive_server import CONTENT, Server, serving
 from tests.test_cli import run, snapshot
 
@@ -114,6 +115,11 @@ def test_several_cell_types_are_not_simply_usable(cells: Path) -> None:
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(server: Server, cells: Path) -> None:
     directory = cells.parent
     (directory / "page.h5ad").write_text("<html>")
+    for name, text in (("saved", "{"), ("empty", '{"version": 1}')):
+        anndata.AnnData(np.ones((2, 3)), uns={KEY: text}).write_h5ad(directory / f"{name}.h5ad")
+    silent = anndata.read_h5ad(cells)
+    silent.X = 0 * silent.X
+    silent.write_h5ad(directory / "silent.h5ad")
     (directory / "other").mkdir()
     (directory / "other" / "norman.zip").write_text("<html>")
     with socket.socket() as unused:
@@ -129,6 +135,9 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(server: Server, c
             "cache is a file": (data("fetch", "norman", "--cache", "page.h5ad"), "choose another directory"),
             "missing file": (data("check", "none.h5ad"), "none.h5ad"),
             "no cells": (data("check", "page.h5ad"), "page.h5ad"),
+            "damaged": (data("check", "saved.h5ad"), "saved.h5ad: a damaged saved screen (uns['perturb_jax_screen']"),
+            "no screen": (data("check", "empty.h5ad"), "empty.h5ad: a damaged saved screen ('cell_counts'); read"),
+            "all 0": (data("check", "silent.h5ad"), "silent.h5ad: all values of these cells are 0; expected"),
             "where": (data("check", "cells.h5ad", "--where", "one"), "--where: expected COLUMN=VALUE, got 'one'"),
             "no such column": (data("check", "cells.h5ad", "--condition", "xyz"), "xyz"),
             "no such command": (data("get"), "No such command 'get'"),

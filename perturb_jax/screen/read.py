@@ -68,8 +68,8 @@ def read_screen(
 
     Raises:
         InputError: a file that is missing, damaged, truncated or no `.h5ad`; unknown or ambiguous keys; no control
-            cells; raw counts without `normalize` and the reverse; values that are negative, NaN or infinite; genes
-            that share a name; perturbations with fewer than 2 cells.
+            cells; raw counts without `normalize` and the reverse; values that are negative, NaN or infinite, or all 0;
+            genes that share a name; perturbations with fewer than 2 cells.
 
     Example:
         >>> import tempfile, perturb_jax as pj
@@ -94,6 +94,11 @@ def read_screen(
         cells = label_cells(obs, where, condition, control, cell_type, too_few, str(path))
         matrix = open_matrix(file, layer, (len(obs), len(genes)), path)
         gathered = gather(matrix, cells, genes, normalize, progress, str(path))
+        if not gathered.sums.any():
+            raise InputError(
+                f"{path}: all values of these cells are 0; expected their expression: name the layer that holds it "
+                "with --layer (layer=...)"
+            )
     guessed = [*cells.guessed, *(["gene_names"] if gene_names is None else [])]
     settings = {
         **cells.settings,

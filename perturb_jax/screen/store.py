@@ -3,8 +3,10 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -77,33 +79,76 @@ def load_screen(path: str | Path) -> Screen:
     """Read a screen that `save_screen` wrote.
 
     Raises:
-        InputError: a file that is missing, damaged or not such a screen.
+        InputError: a file that is missing, damaged or not such a screen; values that are NaN, infinite or all 0.
     """
     path = Path(path)
     with open_cells(path) as file:
         if KEY not in file.get("uns", ()):
             raise InputError(f"{path}: not a saved screen; read cells with read_screen, which save_screen then writes")
-        read = anndata.io.read_elem
-        about = json.loads(read(file["uns"][KEY]))
-        if about["version"] != VERSION:
-            raise InputError(
-                f"{path}: expected version {VERSION} of saved screens, got {about['version']}; read the cells again"
-            )
-        obs, var = read(file["obs"]), read(file["var"])
-        genes = tuple(map(str, var.index))
-        return Screen(
-            perturbations=tuple(map(str, obs.index)),
-            genes=genes,
-            cell_counts=obs["cell_counts"].to_numpy(),
-            mean=read(file["X"]),
-            **{name: read(file["layers"][name]) for name in (*MOMENTS[1:], "nonzero")},
-            de_genes=read(file["obsm"]["de_genes"]),
-            control_count=int(about["control_count"]),
-            **{f"control_{name}": var[f"control_{name}"].to_numpy() for name in MOMENTS},
-            coexpression=_graph(read(file["varp"]["coexpression"]), genes, about["coexpression"]),
-            source=None if about["source"] is None else Path(about["source"]),
-            settings=about["settings"],
+        about = _about(path, file)
+        try:
+            screen = _screen(file, about)
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise _damaged(path, " ".join(str(error).split())[:100]) from None
+    _check(screen, path)
+    return screen
+
+
+def _about(path: Path, file: h5py.File) -> dict[str, Any]:
+    """What `uns` says, of the version that is understood here."""
+    try:
+        about = json.loads(anndata.io.read_elem(file["uns"][KEY]))
+    except (ValueError, TypeError):
+        raise _damaged(path, f"uns[{KEY!r}] is no JSON") from None
+    if not isinstance(about, dict) or "version" not in about:
+        raise _damaged(path, f"uns[{KEY!r}] has no version")
+    if about["version"] != VERSION:
+        raise InputError(
+            f"{path}: expected version {VERSION} of saved screens, got {about['version']}; read the cells again"
         )
+    return about
+
+
+def _screen(file: h5py.File, about: dict[str, Any]) -> Screen:
+    read = anndata.io.read_elem
+    obs, var = read(file["obs"]), read(file["var"])
+    genes = tuple(map(str, var.index))
+    return Screen(
+        perturbations=tuple(map(str, obs.index)),
+        genes=genes,
+        cell_counts=obs["cell_counts"].to_numpy(),
+        mean=read(file["X"]),
+        **{name: read(file["layers"][name]) for name in (*MOMENTS[1:], "nonzero")},
+        de_genes=read(file["obsm"]["de_genes"]),
+        control_count=int(about["control_count"]),
+        **{f"control_{name}": var[f"control_{name}"].to_numpy() for name in MOMENTS},
+        coexpression=_graph(read(file["varp"]["coexpression"]), genes, about["coexpression"]),
+        source=None if about["source"] is None else Path(about["source"]),
+        settings=dict(about["settings"]),
+    )
+
+
+def _check(screen: Screen, path: Path) -> None:
+    """Whether it is a screen: shapes that agree, finite values that are not all 0, DE genes that are columns."""
+    size, genes = (len(screen), len(screen.genes)), len(screen.genes)
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*MOMENTS, "nonzero"), size)
+    shapes |= dict.fromkeys((f"control_{name}" for name in MOMENTS), size[1:])
+    shapes["cell_counts"] = size[:1]
+    for name, shape in shapes.items():
+        values = getattr(screen, name)
+        if not isinstance(values, np.ndarray) or values.shape != shape:
+            raise _damaged(path, f"{name} is no array of the shape {shape}")
+        if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
+            raise _damaged(path, f"{name} holds values that are no finite numbers")
+    de = screen.de_genes
+    if de.ndim != 2 or len(de) != len(screen) or de.dtype.kind not in "iu" or not ((de >= 0) & (de < genes)).all():
+        raise _damaged(path, "de_genes are no columns of genes")
+    if not screen.mean.any() and not screen.control_mean.any():
+        raise InputError(f"{path}: all means of this saved screen are 0; read the cells again, from the right layer")
+
+
+def _damaged(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: a damaged saved screen ({what}); read the cells again and save it with save_screen")
 
 
 def _graph(weights: sparse.csr_matrix, genes: tuple[str, ...], about: dict[str, object]) -> KnowledgeGraph:

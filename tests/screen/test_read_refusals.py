@@ -33,6 +33,15 @@ def test_bad_values_are_named(
         read_screen(write_cells(tmp_path / "cells.h5ad", values, conditions, layout))
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
+def test_cells_that_express_nothing_are_refused(tmp_path: Path, layout: str, normalize: bool) -> None:
+    values, conditions = random_cells()
+    path = write_cells(tmp_path / "cells.h5ad", 0 * values, conditions, layout)
+    with pytest.raises(pj.InputError, match="all values of these cells are 0; expected their expression"):
+        read_screen(path, normalize=normalize)
+
+
 def test_fractions_are_no_counts(tmp_path: Path) -> None:
     values, conditions = random_cells()
     path = write_cells(tmp_path / "cells.h5ad", values, conditions)

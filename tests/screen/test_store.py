@@ -1,16 +1,18 @@
 """Screens survive a file, which scanpy users can open."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pytest
 
 import perturb_jax as pj
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
-from perturb_jax.screen.store import load_screen, save_screen
+from perturb_jax.screen.store import KEY, load_screen, save_screen
 from tests.screen_oracles import random_cells, write_cells
 
 
@@ -87,4 +89,67 @@ def test_other_files_are_refused(screen: Screen, tmp_path: Path) -> None:
     path = save_screen(screen, tmp_path / "screen.h5ad")
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(pj.InputError, match="truncated"):
+        load_screen(path)
+
+
+def _text(text: str) -> Callable[[h5py.File], None]:
+    def write(file: h5py.File) -> None:
+        del file["uns"][KEY]
+        anndata.io.write_elem(file["uns"], KEY, text)
+
+    return write
+
+
+def _value(name: str, value: float) -> Callable[[h5py.File], None]:
+    def write(file: h5py.File) -> None:
+        file[name][0] = value
+
+    return write
+
+
+def _zero(file: h5py.File) -> None:
+    file["X"][:] = 0
+    file["var/control_mean"][:] = 0
+
+
+def _cut(file: h5py.File) -> None:
+    part = file["layers/third"][:, 1:]
+    del file["layers"]["third"]
+    anndata.io.write_elem(file["layers"], "third", part)
+
+
+def _without(name: str) -> Callable[[h5py.File], None]:
+    def delete(file: h5py.File) -> None:
+        del file[name]
+
+    return delete
+
+
+DAMAGE: dict[str, tuple[Callable[[h5py.File], None], str]] = {
+    "no JSON": (_text('{"version": 1, "sour'), r"a damaged saved screen \(uns\['.*'\] is no JSON\); read"),
+    "a number": (_text("3"), "has no version"),
+    "no version": (_text("{}"), "has no version"),
+    "another version": (_text('{"version": 9}'), "expected version 1 of saved screens, got 9"),
+    "nothing else": (_text('{"version": 1}'), r"a damaged saved screen \('control_count'\); read the cells again"),
+    "settings": (
+        _text('{"version": 1, "control_count": 1, "source": null, "settings": 3, "coexpression": {"x": 1}}'),
+        "a damaged saved screen",
+    ),
+    "NaN": (_value("X", np.nan), "mean holds values that are no finite numbers"),
+    "infinite": (_value("layers/fourth", np.inf), "fourth holds values that are no finite numbers"),
+    "control": (_value("var/control_mean", np.nan), "control_mean holds values that are no finite numbers"),
+    "shape": (_cut, "a damaged saved screen"),
+    "DE genes": (_value("obsm/de_genes", 99), "de_genes are no columns of genes"),
+    "missing": (_without("layers/variance"), "a damaged saved screen"),
+    "all 0": (_zero, "all means of this saved screen are 0"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_screens_are_refused(screen: Screen, tmp_path: Path, name: str) -> None:
+    path = save_screen(screen, tmp_path / "screen.h5ad")
+    damage, message = DAMAGE[name]
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(pj.InputError, match=message):
         load_screen(path)
