@@ -83,12 +83,12 @@ def _history(fitted: object) -> dict[str, Any]:
 
 def _model(fitted: object) -> dict[str, bytes]:
     """The predictor's parameters as an .npz file, which `numpy.load` reads without pickle."""
-    parameters = getattr(fitted, "parameters", None)
-    if parameters is None:
+    parameters: dict[str, Any] = getattr(fitted, "parameters", dict)()
+    if not parameters:
         return {}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, MODEL_FILE)
-        np.savez(path, **parameters())
+        np.savez(path, **parameters)
         return {MODEL_FILE: path.read_bytes()}
 
 

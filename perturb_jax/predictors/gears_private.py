@@ -189,8 +189,10 @@ def _torch_with_added_tensor() -> types.SimpleNamespace:
     return types.SimpleNamespace(tensor=tensor, sum=torch.sum, exp=torch.exp, sign=torch.sign)
 
 
-def predict(model: Any, perturbations: Sequence[Sequence[int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Of each perturbation, given as nodes, effect and log-variance [2, genes]: on a batch's first cell and on others.
+def predict(model: Any, perturbations: Sequence[Sequence[int]]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Of each perturbation, given as nodes, effect, log-variance [2, genes] and state [2, hidden].
+
+    On a batch's first cell and on others. The state is the cross-gene layers' output, which the last readout reads.
 
     The model adds its effect to a cell's expression, which is 0 here. Without uncertainty the log-variances are 0.
     The knowledge-graph layers, which every forward pass of cell-gears computes for all nodes, are computed once.
@@ -204,12 +206,26 @@ def predict(model: Any, perturbations: Sequence[Sequence[int]]) -> Iterator[tupl
     table = torch.nn.Embedding.from_pretrained(go_embeddings(model.best_model)[used])
     network._modules = {**network._modules, "pert_emb": table, "sim_layers": torch.nn.ModuleList()}
     network.num_perts = len(used)
+    states: list[Any] = []
+    network._modules["cross_gene_state"] = _heard(network.cross_gene_state, states)
     for nodes in perturbations:
         cell = Data(x=torch.zeros(model.num_genes, 1), pert_idx=[row[node] for node in nodes])
         with torch.no_grad():
             output = network(Batch.from_data_list([cell, cell]).to(model.device))
         effect, log_variance = output if model.config["uncertainty"] else (output, torch.zeros_like(output))
-        yield effect.cpu().numpy(), log_variance.cpu().numpy()
+        yield effect.cpu().numpy(), log_variance.cpu().numpy(), states.pop().cpu().numpy()
+
+
+def _heard(module: Any, outputs: list[Any]) -> Any:
+    """The module, whose outputs are kept too."""
+    import torch
+
+    class Heard(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            outputs.append(module(x))
+            return outputs[-1]
+
+    return Heard()
 
 
 def go_embeddings(network: Any) -> Any:

@@ -1,6 +1,7 @@
 """The reference: cell-gears 0.1.2, its own model trained by its own code, as a predictor."""
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ class GearsHistory(NamedTuple):
         validation_mse: as `train_mse`, of the validation perturbations.
         validation_mse_de: as `train_mse_de`; the epoch with the least is kept.
         best_epoch: the epoch whose weights were kept, from 0: the last one where there is no validation.
+        seconds: since training began, when the epoch's errors were known.
     """
 
     loss: Float[np.ndarray, " epochs"]
@@ -41,6 +43,7 @@ class GearsHistory(NamedTuple):
     validation_mse: Float[np.ndarray, " epochs"]
     validation_mse_de: Float[np.ndarray, " epochs"]
     best_epoch: int
+    seconds: Float[np.ndarray, " epochs"]
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,8 @@ class GearsReference:
     def _train(self, model: Any, steps: int, validated: bool) -> GearsHistory:
         losses: list[Any] = []
         metrics: list[gears_private.Metrics] = []
+        seconds: list[float] = []
+        start = time.perf_counter()
         with Progress(console=Console(stderr=True), disable=not self.progress) as bar:
             task = bar.add_task("cell-gears", total=self.epochs * steps)
 
@@ -206,14 +211,20 @@ class GearsReference:
                 if self.progress:
                     bar.console.print(text, highlight=False, markup=False)
 
-            listener = gears_private.Listener(step, metrics.append, message)
+            def evaluated(errors: gears_private.Metrics) -> None:
+                metrics.append(errors)
+                seconds.append(time.perf_counter() - start)
+
+            listener = gears_private.Listener(step, evaluated, message)
             gears_private.train(model, listener, self.epochs, self.learning_rate, self.weight_decay)
         if not validated:
             model.best_model = model.model
         table = np.array([[row["mse"], row["mse_de"]] for row in metrics]).reshape(self.epochs, 2, 2)
         loss = np.array([float(value) for value in losses]).reshape(self.epochs, steps).mean(axis=1)
         best = int(table[:, 1, 1].argmin()) if validated else self.epochs - 1
-        return GearsHistory(loss, table[:, 0, 0], table[:, 0, 1], table[:, 1, 0], table[:, 1, 1], best)
+        return GearsHistory(
+            loss, table[:, 0, 0], table[:, 0, 1], table[:, 1, 0], table[:, 1, 1], best, np.array(seconds[1::2])
+        )
 
 
 class FittedGears:
@@ -257,6 +268,14 @@ class FittedGears:
             raise InputError("uncertainties: fitted without; configure gears_reference with uncertainty=True")
         return np.exp(self._predict(perturbations)[1] / 2)
 
+    def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """The cross-gene layers' output: the state of the cell that every gene's last readout reads.
+
+        Raises:
+            InputError: genes that are not in the graph.
+        """
+        return self._predict(perturbations)[2]
+
     def parameters(self) -> dict[str, np.ndarray]:
         """The weights that were kept, by cell-gears' names."""
         weights = self.model.best_model.state_dict()
@@ -266,14 +285,15 @@ class FittedGears:
         members = nodes_of(self.graph, perturbations).members
         return [[int(node) for node in row if node >= 0] for row in members]
 
-    def _predict(self, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _predict(self, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = self._nodes(perturbations)
         # The first cell of a batch alone gets messages over the co-expression graph.
         share = np.array([1.0, PREDICTED_CELLS - 1.0]) / PREDICTED_CELLS
         effects, log_variances = np.zeros((2, len(rows), self.model.num_genes))
-        for row, (effect, log_variance) in enumerate(gears_private.predict(self.model, rows)):
-            effects[row], log_variances[row] = share @ effect, share @ log_variance
-        return effects, log_variances
+        states = np.zeros((len(rows), self.config.hidden_size))
+        for row, (effect, log_variance, state) in enumerate(gears_private.predict(self.model, rows)):
+            effects[row], log_variances[row], states[row] = share @ effect, share @ log_variance, share @ state
+        return effects, log_variances, states
 
 
 gears_reference = GearsReference

@@ -117,12 +117,14 @@ class GraphGP:
         factor = np.linalg.cholesky(covariance)
         scale = _gene_scales(factor, residuals) if self.per_gene else np.ones(changes.shape[1])
         posterior = Posterior(graph, kernel, trained, known.gene_sets(), signal, own, factor, float(covariance.sum()))
+        weights, mean = scipy.linalg.cho_solve((factor, True), residuals), changes.mean(0)
         return Answers(
             self.name,
-            partial(_effects, posterior, scipy.linalg.cho_solve((factor, True), residuals), changes.mean(0)),
+            partial(_effects, posterior, weights, mean),
             partial(embedded, graph, kernel),
             partial(_deviations, posterior, scale),
             {"hops": hops, "signal": signal, "own": own, "log likelihood": value},
+            {"trained": np.array(train), "weights": weights, "mean": mean, "scale": scale, "factor": factor},
         )
 
 

@@ -41,6 +41,10 @@ class Fitted(Protocol):
         """What the predictor knows of each perturbation before its readout; InputError where it has no such thing."""
         ...
 
+    def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """What the predictor's readout reads of each perturbation; InputError where it has no such thing."""
+        ...
+
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """Standard deviations of the true effects around `effects`; InputError where the predictor has none."""
         ...
@@ -192,6 +196,7 @@ class Answers:
         embed: their embeddings; None where the predictor has none.
         spread: standard deviations of their effects; None where the predictor has none.
         report: what was found while fitting: plain values.
+        learnt: arrays that the predictions are computed from, to be stored; none where nothing is learnt.
     """
 
     name: str
@@ -199,6 +204,7 @@ class Answers:
     embed: Callable[[Sequence[str]], np.ndarray] | None = None
     spread: Callable[[Sequence[str]], np.ndarray] | None = None
     report: Mapping[str, float | int | str] = field(default_factory=dict)
+    learnt: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """See `Fitted.effects`."""
@@ -209,6 +215,14 @@ class Answers:
         if self.embed is None:
             raise InputError(f"{self.name} has no embeddings; use a strategy that needs none, or another predictor")
         return self.embed(_named(perturbations))
+
+    def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """The embeddings: these predictors' readouts are linear in them, or in what is alike in them."""
+        return self.embeddings(perturbations)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """What was learnt, by name."""
+        return dict(self.learnt)
 
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """See `Fitted.uncertainties`."""

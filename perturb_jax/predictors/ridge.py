@@ -73,7 +73,8 @@ class BilinearRidge:
         left, right = _ridge(genes, self.penalty), _ridge(perturbed, self.penalty)
         coefficients = genes @ (left @ (changes - center).T @ right.T)  # U W: genes x dimensions
         embed = partial(_summed, genes, column)
-        return Answers(self.name, partial(_linear, coefficients, center, embed), embed)
+        learnt = {"coefficients": coefficients, "center": center, "embeddings": genes, "genes": np.array(screen.genes)}
+        return Answers(self.name, partial(_linear, coefficients, center, embed), embed, learnt=learnt)
 
 
 def gene_embeddings(
@@ -166,11 +167,13 @@ class GraphRidge:
         if best is None:
             raise InputError("graph ridge: every leave-one-out error is NaN; give larger penalties")
         error, hops, penalty, kernel, trained, inverse = best
+        weights = inverse @ residuals
         return Answers(
             self.name,
-            partial(_dual, graph, kernel, trained, inverse @ residuals, center),
+            partial(_dual, graph, kernel, trained, weights, center),
             partial(embedded, graph, kernel),
             report={"hops": hops, "penalty": penalty, "leave-one-out error": error},
+            learnt={"trained": np.array(train), "weights": weights, "center": center},
         )
 
 

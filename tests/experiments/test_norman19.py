@@ -153,7 +153,7 @@ def test_the_duplicate_is_the_other_half_of_the_cells(results: Path, cells: Path
 
 
 def test_coverage_is_that_of_the_interval(results: Path, cells: Path, modules: None) -> None:
-    from calibration import coverage  # type: ignore[import-not-found]
+    from calibration import coverage  # type: ignore[import-not-found, unused-ignore]
     from cells import read_measured, split_of  # type: ignore[import-not-found]
 
     assert coverage(np.array([0.0, 0.6, 1.0, 1.8, 2.5])) == {"50": 0.4, "90": 0.6, "95": 0.8}

@@ -90,6 +90,8 @@ def test_what_a_fitted_reference_answers(fitted: FittedGears, screen: Screen) ->
     assert effects.shape == (5, len(GENES)) and np.isfinite(effects).all()
     np.testing.assert_array_equal(effects[2], effects[3])
     embeddings = fitted.embeddings(names)
+    features = fitted.features(names)
+    assert features.shape == embeddings.shape and not np.allclose(features, embeddings)
     assert embeddings.shape == (5, 8)
     single = fitted.embeddings(["A", "B"])
     np.testing.assert_allclose(embeddings[2], single[0] + single[1], rtol=1e-6)
@@ -106,7 +108,9 @@ def test_parameters_are_the_weights_that_were_kept(fitted: FittedGears) -> None:
 
 def test_history(fitted: FittedGears) -> None:
     history = fitted.history
-    assert all(np.isfinite(part).all() and len(part) == 2 for part in history[:-1])
+    measured = {name: part for name, part in history._asdict().items() if name != "best_epoch"}
+    assert all(np.isfinite(part).all() and len(part) == 2 for part in measured.values())
+    assert 0 < history.seconds[0] < history.seconds[1]
     assert history.best_epoch == history.validation_mse_de.argmin()
 
 
