@@ -19,6 +19,7 @@ from perturb_jax.selection.selection import Selection
 from perturb_jax.selection.spectral_norm import spectral_norm
 
 if TYPE_CHECKING:
+    from perturb_jax.predictors.gears_flax import GearsFlax as gears_flax
     from perturb_jax.predictors.gears_reference import GearsReference as gears_reference
     from perturb_jax.predictors.graph_gp import GraphGP as graph_gp
     from perturb_jax.predictors.ridge import GraphRidge as ridge
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LOADED_WHEN_USED = {
+    "gears_flax": ("perturb_jax.predictors.gears_flax", "GearsFlax"),
     "gears_reference": ("perturb_jax.predictors.gears_reference", "GearsReference"),
     "graph_gp": ("perturb_jax.predictors.graph_gp", "GraphGP"),
     "load_screen": ("perturb_jax.screen.store", "load_screen"),
@@ -58,6 +60,7 @@ __all__ = [
     "Selection",
     "SimulationModel",
     "edge_table",
+    "gears_flax",
     "gears_reference",
     "graph_from_edges",
     "graph_gp",

@@ -2,6 +2,6 @@
 
 PREDICTOR_NAMES = (
     "control-mean", "training-mean", "nearest-neighbours", "bilinear-ridge", "graph-ridge", "graph-gp",
-    "gears-reference",
+    "gears-flax", "gears-reference",
 )  # fmt: skip
 """In the order of tables; `registry.PREDICTORS` makes them."""

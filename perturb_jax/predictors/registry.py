@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from perturb_jax.errors import InputError
 from perturb_jax.predictors.baselines import ControlMean, NearestNeighbours, TrainMean
+from perturb_jax.predictors.gears_flax import GearsFlax
 from perturb_jax.predictors.gears_reference import GearsReference
 from perturb_jax.predictors.graph_gp import GraphGP
 from perturb_jax.predictors.predictor import Predictor
@@ -16,6 +17,7 @@ PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "bilinear-ridge": BilinearRidge,
     "graph-ridge": GraphRidge,
     "graph-gp": GraphGP,
+    "gears-flax": GearsFlax,
     "gears-reference": GearsReference,
 }
 

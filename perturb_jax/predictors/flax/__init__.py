@@ -1,0 +1,1 @@
+"""GEARS in Flax: the model, its loss on moments, and its training."""
