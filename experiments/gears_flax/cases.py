@@ -1,0 +1,50 @@
+"""The simulated screens on which the Flax GEARS and the reference are compared: cells, graph and split by seed."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import perturb_jax as pj
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.split import Split, choose_test, remaining, split_selected
+
+MODEL = pj.SimulationModel(responsive=1.0)
+"""Every measured gene is like a responsive one: the largest effects that the model of simulation has."""
+
+TESTED = 20
+"""Perturbations of the test set."""
+
+
+class Size(NamedTuple):
+    """How large a simulated screen is."""
+
+    perturbations: int
+    cells: int
+    genes: int
+
+
+SIZES = {"cells-100": Size(81, 100, 1_000), "cells-800": Size(81, 800, 1_000)}
+"""Adamson's number of perturbations, with fewer cells and with Adamson's number of cells."""
+
+
+def simulated_case(name: str, seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph, Split]:
+    """A simulated screen with its cells in a file, the graph of its genes, and a split.
+
+    Args:
+        name: of `SIZES`.
+        seed: of the screen and of the split.
+        directory: where the cells are written, or were.
+    """
+    size = SIZES[name]
+    path, stored = directory / f"{name}-{seed}.h5ad", directory / f"{name}-{seed}.screen.h5ad"
+    directory.mkdir(parents=True, exist_ok=True)
+    if not stored.exists():
+        genome = pj.load_go_graph()
+        drawn = pj.simulate_screen(
+            genome, size.perturbations, size.genes, size.cells, seed=seed, model=MODEL, path=path
+        )
+        pj.save_screen(drawn, stored)
+    screen = pj.load_screen(stored)
+    graph = pj.load_go_graph(list(screen.genes), unknown="drop")
+    test = choose_test(screen.perturbations, TESTED, seed)
+    return screen, graph, split_selected(remaining(screen.perturbations, test), test, seed, screen=screen.perturbations)
