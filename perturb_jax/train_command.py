@@ -220,6 +220,8 @@ def _report(record: dict[str, Any], paths: list[Path]) -> None:
         print_line(out, f"{unread:,} of {screen['genes']:,} measured genes are not in the graph")
     if dropped := screen["dropped"]:
         print_line(out, f"left out: {len(dropped)}: {', '.join(list(dropped)[:8])}")
+    if screen["caution"]:
+        print_line(out, f"caution: {screen['caution']}")
     print_line(
         out,
         f"{record['settings']['predictor']}: {sizes['train']} perturbations to train, "

@@ -100,6 +100,15 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(files: Path) -> N
     assert snapshot(files) == before
 
 
+def test_several_cell_types_are_told(files: Path, tmp_path: Path) -> None:
+    cells = anndata.read_h5ad(files / "cells.h5ad")
+    cells.obs["cell_type"] = ["K562", "RPE1"] * (cells.n_obs // 2)
+    cells.write_h5ad(tmp_path / "two.h5ad")
+    (result,) = run(tmp_path, train("--test", "2", "--predictor", "training-mean", screen="two.h5ad", out="o"))
+    assert result.code == 0 and "caution: 2 cell types (K562, RPE1): changes are against" in result.out
+    assert json.loads((tmp_path / "o" / "train.json").read_text())["screen"]["caution"].startswith("2 cell types")
+
+
 def test_a_predictor_is_trained_on_the_selection_and_measured_on_the_rest(files: Path, tmp_path: Path) -> None:
     selection = ["--train", "picks.csv", "--test", "test.txt"]
     results = run(

@@ -42,6 +42,7 @@ def trial_record(
             "control cells": screen.control_count,
             "read": _plain(screen.settings),
             "dropped": dict(dropped),
+            "caution": screen.caution,
         },
         "graph": graph_record(graph),
         "inputs": checksums(inputs),

@@ -45,7 +45,7 @@ class GraphGP:
 
     Source: Rasmussen and Williams 2006, eq. 2.25 and 2.42; Wu et al. 2019 for the kernel.
     Complexity: O(P^2 G) once, O(P^3) per likelihood, about 10 for every k; effects O(P G) per perturbation.
-    Limits: genes correlate, so the likelihood is too sure of signal and own (not biased). One relative noise for all
+    Limits: genes correlate, so the likelihood is too sure of signal and own. One relative noise for all
     genes: where genes differ much in how noisy they are, intervals are right on average over genes, not for each.
     No estimate of `noise` for a plan: K of few genes is near the identity (on the human GO graph 0.002 off the diagonal
     on average), which own and signal fit alike. The ratio above came out between 0.03 and 10^5 where 0.7 to 9 was true

@@ -170,8 +170,10 @@ def _check_genes(genes: tuple[str, ...], place: str) -> None:
 
 def _check_values(values: np.ndarray, genes: tuple[str, ...], given: np.ndarray, place: str) -> None:
     usable = np.isfinite(values) & (values >= 0)
-    if usable.all():
+    if usable.all() and values.any():
         return
+    if usable.all():
+        raise InputError(f"{place}: all values are 0; expected log1p expression, choose another layer or file")
     row, column = np.argwhere(~usable)[0]
     remedy = "mend it, or leave the row or the gene out"
     if values[row, column] < 0:

@@ -174,3 +174,8 @@ def test_an_index_out_of_the_matrix_is_refused(tmp_path: Path) -> None:
         file["X/indices"][0] = 99
     with pytest.raises(pj.InputError, match=r"damaged \(indices\)"):
         read_pseudobulk(path)
+
+
+def test_nothing_but_zeros_is_refused() -> None:
+    with pytest.raises(pj.InputError, match="all values are 0"):
+        read_pseudobulk(pd.DataFrame({"A": [0.0, 0.0], "B": [0.0, 0.0]}, index=["ctrl", "A+ctrl"]))
