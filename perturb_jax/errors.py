@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints the message as one line and ends with exit code 2.
     """
+
+
+class TooFewPerturbationsError(InputError):
+    """Fewer perturbations to train on than a predictor needs."""

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from perturb_jax.errors import InputError
+from perturb_jax.errors import InputError, TooFewPerturbationsError
 from perturb_jax.experiment.trial_files import FILES, MODEL_FILE
 from perturb_jax.inputs import annotation_of, graph_of
 from perturb_jax.options import (
@@ -187,9 +187,7 @@ def train(
         trial = run_trial(screen, graph, chosen, split, seed)
     except FloatingPointError as error:
         raise InputError(f"{predictor}: {error}") from None
-    except InputError as error:
-        if not str(error).startswith("train: expected at least"):
-            raise
+    except TooFewPerturbationsError as error:
         others = f"{len(split.test)} of {len(usable)} test and {len(split.validation)} validate"
         raise InputError(f"{error}; {others}: test fewer, or select more") from None
     inputs = {

@@ -14,7 +14,7 @@ import numpy as np
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
 from perturb_jax.predictors import gears_private
-from perturb_jax.predictors.flax.inputs import edges_of, operator_of, perturbed_rows
+from perturb_jax.predictors.flax.inputs import convolution_of, edges_of, perturbed_rows
 from perturb_jax.predictors.flax.layers import Edges, Rows
 from perturb_jax.predictors.flax.model import Gears, Perturbed, Prediction
 from perturb_jax.predictors.gears_data import edge_tensors, gears_name
@@ -54,7 +54,7 @@ class Graphs(NamedTuple):
     @property
     def edges(self) -> tuple[Edges, Edges]:
         """Both operators."""
-        return edges_of(operator_of(self.knowledge)), edges_of(operator_of(self.coexpression))
+        return edges_of(convolution_of(self.knowledge)), edges_of(convolution_of(self.coexpression))
 
 
 def weighted_graph(genes: Sequence[str], num_edges: int, seed: int) -> pj.KnowledgeGraph:
@@ -233,7 +233,7 @@ def rows_of_conditions(batch: CellBatch, graph: pj.KnowledgeGraph, size: int) ->
 
 
 def _perturbed(names: Sequence[str], graph: pj.KnowledgeGraph) -> Perturbed:
-    alone = perturbed_rows(operator_of(graph), graph, [name for name in names if name != CONTROL])
+    alone = perturbed_rows(convolution_of(graph), graph, [name for name in names if name != CONTROL])
     row = np.cumsum([name != CONTROL for name in names]) - 1
     here = np.array([name != CONTROL for name in names])
     reads, genes = (np.asarray(part)[np.maximum(row, 0)] for part in alone)

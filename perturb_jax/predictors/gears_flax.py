@@ -15,9 +15,16 @@ from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.flax.convert import to_torch
 from perturb_jax.predictors.flax.early_stopping import CHUNK, padded_size
 from perturb_jax.predictors.flax.ensemble import FlaxHistory, Pace, Problem, Trained, keys_of, train_models
-from perturb_jax.predictors.flax.inputs import conditions_of, edges_of, held_of, member_of, operator_of, perturbed_rows
+from perturb_jax.predictors.flax.inputs import (
+    conditions_of,
+    convolution_of,
+    edges_of,
+    held_of,
+    member_of,
+    perturbed_rows,
+)
 from perturb_jax.predictors.flax.model import Gears
-from perturb_jax.predictors.flax.training import CLIP, Graphs, Plan, Weights, predict
+from perturb_jax.predictors.flax.training import Graphs, Plan, Weights, predict
 from perturb_jax.predictors.predictor import Key, finite_changes, identity, seed_of, training_rows
 from perturb_jax.screen.screen import Screen
 
@@ -151,24 +158,22 @@ class GearsFlax:
             sets.append([[screen.perturbations[row] for row in part] for part in rows])
         used = list(dict.fromkeys(name for parts in sets for part in parts for name in part))
         _check_moments(screen, used)
-        operator = operator_of(graph)
-        graphs = Graphs(edges_of(operator), edges_of(operator_of(screen.coexpression)))
-        conditions = conditions_of(screen, graph, operator, used)
+        convolution = convolution_of(graph)
+        graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
+        conditions = conditions_of(screen, graph, convolution, used)
         model = Gears(
             len(screen.genes), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
             self.uncertainty, self.first_row_only,
         )  # fmt: skip
-        plan = Plan(
-            self.steps, self.learning_rate, self.weight_decay, CLIP, self.batch_size, self.uncertainty_weight,
-        )  # fmt: skip
+        plan = Plan(self.steps, self.learning_rate, self.weight_decay, self.batch_size, self.uncertainty_weight)
         size = padded_size(max(len(validation) for _, validation in sets))
         keys = keys_of([seed_of(task.key) for task in tasks], self.ensemble)
         longest = max(len(train) for train, _ in sets)
-        models = [
+        read = [
             (member_of(screen, used, train, self.batch_size, longest), held_of(screen, used, validation, size))
             for train, validation in sets
-            for _ in range(self.ensemble)
         ]
+        models = [task for task in read for _ in range(self.ensemble)]
         trained: list[Trained] = []
         for first in range(0, len(models), self.at_once):
             together = slice(first, first + self.at_once)
@@ -206,7 +211,7 @@ class FittedGearsFlax:
         self.histories = tuple(model.history for model in trained)
         self._model, self._graphs = model, graphs
         self._weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[model.weights for model in trained])
-        self._operator = operator_of(graph)
+        self._convolution = convolution_of(graph)
 
     @property
     def history(self) -> FlaxHistory:
@@ -267,7 +272,7 @@ class FittedGearsFlax:
         parts = [np.zeros((self.config.ensemble, 0, sizes.get(part, self._model.num_genes)), np.float32)]
         for first in range(0, len(perturbations), CHUNK):
             names = list(perturbations[first : first + CHUNK])
-            padded = perturbed_rows(self._operator, self.graph, names + names[:1] * (CHUNK - len(names)))
+            padded = perturbed_rows(self._convolution, self.graph, names + names[:1] * (CHUNK - len(names)))
             prediction = _predict(self._model, self._weights, self._graphs, padded)
             parts.append(np.asarray(getattr(prediction, part))[:, : len(names)])
         return np.concatenate(parts, axis=1)

@@ -10,7 +10,7 @@ import scipy.linalg
 import scipy.optimize
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError
+from perturb_jax.errors import InputError, TooFewPerturbationsError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.predictors.baselines import embedded
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, nodes_of, training_rows
@@ -93,7 +93,7 @@ class GraphGP:
         """See `Predictor.fit`; the key is not read, and outcomes of the validation set are not used."""
         rows, _ = training_rows(screen, train, validation)
         if len(rows) < 3:
-            raise InputError(f"train: expected at least 3 perturbations, got {len(rows)}")
+            raise TooFewPerturbationsError(f"train: expected at least 3 perturbations, got {len(rows)}")
         changes = finite_changes(screen, rows)
         residuals = changes - changes.mean(0)
         outer = residuals @ residuals.T

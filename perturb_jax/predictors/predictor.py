@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.errors import InputError, TooFewPerturbationsError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import identity as identity
@@ -115,7 +115,7 @@ def training_rows(screen: Screen, train: Sequence[str], validation: Sequence[str
         InputError: no training perturbation; one that the screen does not have, is given twice or in both sets.
     """
     if len(train) == 0:
-        raise InputError("train: expected at least one perturbation, got none")
+        raise TooFewPerturbationsError("train: expected at least one perturbation, got none")
     position = {identity(name): row for row, name in enumerate(screen.perturbations)}
     seen: dict[frozenset[str], str] = {}
     rows: dict[str, list[int]] = {"train": [], "validation": []}

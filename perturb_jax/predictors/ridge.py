@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError
+from perturb_jax.errors import InputError, TooFewPerturbationsError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.predictors.baselines import embedded
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, identity, nodes_of, training_rows
@@ -141,7 +141,7 @@ class GraphRidge:
         members = nodes_of(graph, train).members
         choices = [(hops, penalty) for hops in hop_choices(self.hops) for penalty in self.penalties]
         if len(choices) > 1 and len(train) < 2:
-            raise InputError(
+            raise TooFewPerturbationsError(
                 "train: expected at least 2 perturbations to choose hops and penalty, got 1; give one each"
             )
         residuals = changes - center

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 import perturb_jax as pj
 from perturb_jax.predictors import gears_private
 from perturb_jax.predictors.flax.convert import to_torch
-from perturb_jax.predictors.flax.inputs import edges_of, operator_of, perturbed_rows
+from perturb_jax.predictors.flax.inputs import convolution_of, edges_of, perturbed_rows
 from perturb_jax.predictors.flax.layers import Linear, Normalized, Rows
 from perturb_jax.predictors.flax.model import EMBEDDINGS, Gears, Perturbed, within_unit_norm
 from perturb_jax.predictors.gears_data import edge_tensors
+from perturb_jax.selection.operator import gcn_norm, message_passing
 from tests.flax_oracles import Graphs, reference_model, weighted_graph
 from tests.graphs import NUM_NODES, random_graphs
 
@@ -26,11 +27,11 @@ ROWS, COLUMNS, FEATURES = 5, 3, 4
 @settings(max_examples=25, deadline=None)
 @given(random_graphs(fixed_shape=True))
 def test_edges_times_features_is_the_dense_product(graph: pj.KnowledgeGraph) -> None:
-    operator = operator_of(graph)
+    operator = gcn_norm(message_passing(graph))
     dense = np.zeros((NUM_NODES, NUM_NODES))
     np.add.at(dense, (operator.receivers, operator.senders), operator.weights)
     features = np.random.default_rng(0).normal(size=(NUM_NODES, FEATURES))
-    edges = edges_of(operator)
+    edges = edges_of(convolution_of(graph))
     assert (np.diff(edges.receivers) >= 0).all()
     np.testing.assert_allclose(edges @ jnp.asarray(features, jnp.float32), dense @ features, atol=1e-5)
 
@@ -47,15 +48,15 @@ def test_convolution_is_that_of_pytorch_geometric_on_the_whole_go_graph(genome: 
     with torch.no_grad():
         expected = layer(features, *edge_tensors(genome, genome.genes)).numpy()
     params = {"kernel": layer.lin.weight.detach().numpy().T, "bias": layer.lin.bias.detach().numpy()}
-    operator, linear = operator_of(genome), Linear(8)
+    convolution, linear = convolution_of(genome), Linear(8)
     x = jnp.asarray(features.numpy())
-    every: Any = linear.apply({"params": params}, edges_of(operator) @ x)
+    every: Any = linear.apply({"params": params}, edges_of(convolution) @ x)
     assert np.abs(expected).max() > 0.5
     np.testing.assert_allclose(every, expected, rtol=0, atol=1e-5)
     names = ["KLF1", "CEBPE+KLF1", "TP53", "BRCA1+MYC+TP53"]
     position = genome.names.position
     sums = [sum(expected[position[gene]] for gene in name.split("+")) for name in names]
-    rows = perturbed_rows(operator, genome, names)
+    rows = perturbed_rows(convolution, genome, names)
     np.testing.assert_array_equal(rows.genes, [1, 2, 1, 3])
     chosen: Any = linear.apply({"params": params}, rows.reads @ x, rows.genes[:, None])
     np.testing.assert_allclose(chosen, sums, rtol=0, atol=1e-5)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.flax.batches import Conditions, Member, expected_loss_weights
@@ -14,25 +13,26 @@ from perturb_jax.predictors.flax.model import Perturbed
 from perturb_jax.predictors.moments_loss import PairMoments, pair_moments, unpaired
 from perturb_jax.predictors.predictor import nodes_of
 from perturb_jax.screen.screen import Screen
-from perturb_jax.selection.operator import MessagePassing, gcn_norm, message_passing
+from perturb_jax.selection.candidates import NO_MEMBER
+from perturb_jax.selection.graph_kernel import GraphKernel, as_dense, graph_kernel
 
 
-def operator_of(graph: KnowledgeGraph) -> MessagePassing:
-    """D^-1/2 A D^-1/2 with the self-loops of PyTorch Geometric's `gcn_norm`."""
-    return gcn_norm(message_passing(graph))
+def convolution_of(graph: KnowledgeGraph) -> GraphKernel:
+    """One graph convolution: D^-1/2 A D^-1/2 with the self-loops of PyTorch Geometric's `gcn_norm`."""
+    return graph_kernel(graph, 1, "in", normalize=False)
 
 
-def edges_of(operator: MessagePassing) -> Edges:
-    """The operator on the device, sorted by receiver."""
-    order = np.lexsort((operator.senders, operator.receivers))
+def edges_of(convolution: GraphKernel) -> Edges:
+    """Its operator on the device, sorted by receiver, then sender."""
+    matrix = convolution.operator.sorted_indices().tocoo()
+    receivers, senders = matrix.coords
     return Edges(
-        jnp.asarray(operator.senders[order]),
-        jnp.asarray(operator.receivers[order]),
-        jnp.asarray(operator.weights[order], jnp.result_type(float)),
-    )
+        jnp.asarray(senders, jnp.int32), jnp.asarray(receivers, jnp.int32),
+        jnp.asarray(matrix.data, jnp.result_type(float)),
+    )  # fmt: skip
 
 
-def perturbed_rows(operator: MessagePassing, graph: KnowledgeGraph, perturbations: Sequence[str]) -> Perturbed:
+def perturbed_rows(convolution: GraphKernel, graph: KnowledgeGraph, perturbations: Sequence[str]) -> Perturbed:
     """Perturbations as rows of the operator, summed over a combination's genes.
 
     Memory: perturbations x nodes.
@@ -40,17 +40,14 @@ def perturbed_rows(operator: MessagePassing, graph: KnowledgeGraph, perturbation
     Raises:
         InputError: genes that are not in the graph.
     """
-    members = nodes_of(graph, perturbations).members
-    rows, columns = np.nonzero(members >= 0)
-    size = operator.num_nodes
-    indicator = sparse.csr_array((np.ones(len(rows)), (rows, members[rows, columns])), shape=(len(members), size))
-    matrix = sparse.csr_array((operator.weights, (operator.receivers, operator.senders)), shape=(size, size))
-    real = jnp.result_type(float)
-    return Perturbed(jnp.asarray((indicator @ matrix).toarray(), real), jnp.asarray((members >= 0).sum(1), real))
+    members, real = nodes_of(graph, perturbations).members, jnp.result_type(float)
+    reads = [jnp.asarray(as_dense(block), real) for _, block in convolution.features(members)]
+    genes = (members != NO_MEMBER).sum(1)
+    return Perturbed(jnp.concatenate([jnp.zeros((0, convolution.num_nodes)), *reads]), jnp.asarray(genes, real))
 
 
 def conditions_of(
-    screen: Screen, graph: KnowledgeGraph, operator: MessagePassing, perturbations: Sequence[str]
+    screen: Screen, graph: KnowledgeGraph, convolution: GraphKernel, perturbations: Sequence[str]
 ) -> Conditions:
     """Perturbations of a screen, and control in the last row.
 
@@ -59,7 +56,7 @@ def conditions_of(
     Raises:
         InputError: genes that are not in the graph.
     """
-    perturbed = perturbed_rows(operator, graph, perturbations)
+    perturbed = perturbed_rows(convolution, graph, perturbations)
     with_control = Perturbed(*(jnp.pad(part, [(0, 1), *[(0, 0)] * (part.ndim - 1)]) for part in perturbed))
     moments = pair_moments(screen, screen.index(tuple(perturbations)))
     control = unpaired(len(screen.genes))

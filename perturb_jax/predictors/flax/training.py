@@ -26,7 +26,6 @@ class Plan(NamedTuple):
         steps: of the whole schedule: the rate falls as a cosine from `learning_rate` to 0.
         learning_rate: of Adam.
         weight_decay: L2, a part of the gradient.
-        clip: largest absolute value of an entry of the gradient.
         batch_size: perturbations of a batch, and cells of the reference's batch that it stands for.
         uncertainty_weight: of the part of the loss that log-variances scale.
     """
@@ -34,7 +33,6 @@ class Plan(NamedTuple):
     steps: int
     learning_rate: float
     weight_decay: float
-    clip: float
     batch_size: int
     uncertainty_weight: float
 
@@ -65,7 +63,7 @@ class TrainState(NamedTuple):
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
     """Adam as PyTorch's: the gradient clipped by value, then L2 added to it, then moments, then the rate."""
     return optax.chain(
-        optax.clip(plan.clip),
+        optax.clip(CLIP),
         optax.add_decayed_weights(plan.weight_decay),
         optax.scale_by_adam(),
         optax.scale_by_learning_rate(optax.cosine_decay_schedule(plan.learning_rate, plan.steps)),
