@@ -34,6 +34,7 @@ $(VENV)/base.done: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[dev,gears]'
+	$(BIN)/python -c 'import dcor'  # compiles when first imported: alone, since inside of a test it has aborted
 	touch $@ $(VENV)/base.done
 
 $(VENV)/bench.done: pyproject.toml constraints.txt | $(BIN)/python
