@@ -62,12 +62,23 @@ def view_of(fitted: Fitted, perturbations: Sequence[str], parts: Sequence[str]) 
         "embedding": fitted.embeddings,
         "features": fitted.features,
         "effect": fitted.effects,
-        "log_variance": lambda names: 2 * np.log(fitted.uncertainties(names)).mean(1),
+        "log_variance": lambda names: mean_log_variance(fitted.uncertainties(names)),
     }
     held = {part: np.asarray(read[part](perturbations)) for part in parts}
     for values in held.values():
         values.setflags(write=False)
     return View(tuple(perturbations), **held)
+
+
+def mean_log_variance(
+    deviations: Float[np.ndarray, "perturbations genes"],
+) -> Float[np.ndarray, " perturbations"]:
+    """Mean over genes of 2 log deviation, over those with a deviation everywhere: a constant gene has none anywhere.
+
+    0 for all where no gene has one.
+    """
+    known = deviations[:, (deviations > 0).all(0)]
+    return 2 * np.log(known).mean(1) if known.shape[1] else np.zeros(len(deviations))
 
 
 class Ask(NamedTuple):
