@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -167,7 +169,11 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _environment() -> dict[str, Any]:
     device = jax.devices()[0]
-    return {"versions": versions(), "device": f"{device.platform}: {device.device_kind}"}
+    machine = {
+        "system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"), "device": f"{device.platform}: {device.device_kind}",
+    }  # fmt: skip
+    return {"versions": versions(), "machine": machine}
 
 
 def _write_json(path: Path, record: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ from typing import Annotated, Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from distributed import Client, LocalCluster, WorkerPlugin
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from perturb_jax.errors import InputError
 
@@ -53,6 +54,12 @@ class SlurmTable(BaseModel):
     local_directory: str | None = None
     log_directory: str | None = None
 
+    @model_validator(mode="after")
+    def _fits(self) -> "SlurmTable":
+        if self.processes > self.cores:
+            raise ValueError(f"processes: expected at most as many as cores, {self.cores}, got {self.processes}")
+        return self
+
 
 def read_slurm(path: Path) -> SlurmTable:
     """The file for ``--slurm``.
@@ -79,6 +86,14 @@ def thread_variables(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads)) | ({"XLA_FLAGS": flags} if flags else {})
 
 
+class IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]
+    """Leaves ^C to the command, which then ends its workers."""
+
+    def setup(self, worker: object) -> None:  # noqa: ARG002  (distributed's)
+        """Called in the worker's main thread."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def local_cluster(workers: int, memory: str) -> Iterator[Client]:
     """Processes of this machine, one thread each for tasks and an equal share of the cores for what a task computes.
@@ -102,6 +117,7 @@ def local_cluster(workers: int, memory: str) -> Iterator[Client]:
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
+        client.register_plugin(IgnoreInterrupts())
         yield client
 
 
@@ -131,6 +147,7 @@ def slurm_cluster(table: SlurmTable) -> Any:
     except ImportError:
         raise InputError("--slurm: needs dask-jobqueue; pip install 'perturb-jax[cluster]'") from None
     given = {name: value for name, value in table.model_dump().items() if value not in (None, ()) and name != "jobs"}
+    given |= {"job_cpu": table.cores, "cores": table.processes}  # one task at a time in each, which computes with more
     exports = thread_variables(max(1, table.cores // table.processes))
     prologue = [f'export {name}="{value}"' for name, value in exports.items()]
     given["job_script_prologue"] = [*prologue, *table.job_script_prologue]

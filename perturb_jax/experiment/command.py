@@ -21,6 +21,8 @@ from perturb_jax.experiment.store import Store, locked, write_json
 from perturb_jax.experiment.work import Training, Work
 from perturb_jax.printing import print_line
 
+_REFRESH_SECONDS = 0.5
+
 
 class Started(NamedTuple):
     """An experiment that was read, and where its results belong."""
@@ -113,11 +115,18 @@ def _work_off(started: Started, grid: Grid, client: Client, err: Console, quiet:
                 _name_failure(failure, bar.console)
             elif isinstance(work, Training):
                 forecast.finished(work, grid.store.record(work, RUN)["seconds"])
+            if time.monotonic() > shown[0] + _REFRESH_SECONDS:
+                show()
+                shown[0] = time.monotonic()
+
+        def show() -> None:
             left = forecast.left(grid.walks, sum(client.nthreads().values()), grid.failures)
             done = sum(map(trainings_done, grid.walks.values()))
             bar.update(task, completed=done, left="" if left is None else f"{_clock(left)} left")
 
+        shown = [time.monotonic()]
         work_off(grid, client, tell)
+        show()
 
 
 def _conclude(started: Started, grid: Grid, out: Console, err: Console, quiet: bool) -> int:

@@ -15,7 +15,7 @@ from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
 from perturb_jax.screen.datasets import DATASETS
 from perturb_jax.screen.simulation_model import SimulationModel
-from perturb_jax.strategies.cycle import CycleStrategy
+from perturb_jax.strategies.cycle import CycleStrategy, Hybrid
 from perturb_jax.strategies.registry import cycle_strategy
 
 
@@ -47,6 +47,14 @@ def _universe(value: object) -> object:
     if not isinstance(value, str) or not value:
         raise ValueError('expected "screen", "genome" or the path of a file with names')
     return value if value in ("screen", "genome") else Path(value)
+
+
+def _parameters(value: object) -> object:
+    known = [field.name for field in fields(SimulationModel)]
+    unknown = [name for name in value if name not in known] if isinstance(value, dict) else []
+    if unknown:
+        raise ValueError(f"{unknown[0]}: no such parameter; expected one of {', '.join(known)}")
+    return value
 
 
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -85,16 +93,7 @@ class Simulation(_Table):
     hops: Hops = 1
     moments: Literal["cells", "expected"] = "cells"
     over: Literal["graph", "genome"] = "graph"
-    model: dict[str, float | int | str] = {}
-
-    @model_validator(mode="after")
-    def _model_is_one(self) -> "Simulation":
-        known = [field.name for field in fields(SimulationModel)]
-        for name in self.model:
-            if name not in known:
-                raise ValueError(f"model.{name}: not a parameter of the simulation; expected one of {', '.join(known)}")
-        SimulationModel(**self.model)  # type: ignore[arg-type]  # refuses what is out of range
-        return self
+    model: Annotated[SimulationModel, BeforeValidator(_parameters)] = SimulationModel()
 
 
 class Data(_Table):
@@ -300,4 +299,6 @@ def _strategy(label: str, given: StrategyTable, table: ExperimentTable) -> Named
         raise InputError(f"{where}.predictors: {expected}, got {', '.join(absent) or 'none'}")
     if strategy.parts(0):
         raise InputError(f"{where}: reads a predictor in its first cycle, when none is fitted; expected a hybrid")
+    if isinstance(strategy, Hybrid) and not strategy.then.parts(strategy.cycles):
+        raise InputError(f"{where}.then: expected a strategy that reads a predictor; one-shot ones choose all at once")
     return NamedStrategy(strategy, wanted)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from perturb_jax.errors import InputError
 from perturb_jax.experiment.config import Experiment
@@ -21,6 +21,7 @@ class Chain(NamedTuple):
     seed: int
 
 
+@runtime_checkable
 class Known(Protocol):
     """What is there."""
 

@@ -21,7 +21,6 @@ from perturb_jax.predictors.predictor import unknown_to
 from perturb_jax.screen.conditions import perturbed_genes
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
-from perturb_jax.screen.simulation_model import SimulationModel
 from perturb_jax.screen.store import load_screen, save_screen
 from perturb_jax.screen_options import Reading, open_screen
 from perturb_jax.selection.candidates import parse_candidates
@@ -125,12 +124,10 @@ def _graph(work: Preparation, of_screen: list[str] | None) -> KnowledgeGraph:
     genes: list[str] | None = None
     if isinstance(graph.universe, Path):
         genes = read_names(_file(work, "graph.universe"))
-    elif graph.universe == "screen":
-        genes = of_screen
-    return pj.load_go_graph(
-        genes, graph.neighbors, graph.min_jaccard, graph.namespaces, _annotation(work),
-        unknown="drop" if graph.universe == "screen" else "error",
-    )  # fmt: skip
+    annotation = _annotation(work)
+    if graph.universe == "screen" and of_screen is not None:  # which may name a gene by its old symbol and by its new
+        genes = list(dict.fromkeys(annotation.names.resolve(of_screen, "drop", distinct=False).genes))
+    return pj.load_go_graph(genes, graph.neighbors, graph.min_jaccard, graph.namespaces, annotation)
 
 
 def _annotation(work: Preparation) -> Annotation:
@@ -172,7 +169,7 @@ def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> 
     screen = simulate_screen(
         over, names, genes, simulation.cells, control_cells=simulation.control_cells,
         homophily=simulation.homophily, hops=simulation.hops, seed=work.seed, moments=simulation.moments,
-        model=SimulationModel(**simulation.model), path=path, unknown=work.data.unknown,  # type: ignore[arg-type]
+        model=simulation.model, path=path, unknown=work.data.unknown,
     )  # fmt: skip
     return screen, over if simulation.over == "graph" else _graph(work, _genes_of(screen))
 
@@ -188,7 +185,8 @@ def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
         raise InputError(f"genes: expected {len(given)}, the perturbed ones, to {len(annotation.genes)}, got {count}")
     order = np.random.default_rng([_GENES_OF_GRAPH, work.seed or 0]).permutation(len(annotation.genes))
     taken = set(given)
-    others = [annotation.genes[place] for place in order.tolist() if annotation.genes[place] not in taken]
+    drawn = (annotation.genes[place] for place in order.tolist())
+    others = [gene for gene in drawn if gene not in taken and perturbed_genes(gene)]  # one gene is called CTRL
     return [*given, *others[: count - len(given)]]
 
 

@@ -32,7 +32,9 @@ class Results(NamedTuple):
         times: data, predictor, strategy, seed, cycle, what, seconds. "selection": choosing, given its inputs, at the
             first of the cycles that were chosen for together; "training": fitting the predictor; "view": computing its
             embeddings, uncertainties and the like. A run that several strategies share is told for each.
-        record: the config, versions, simulated (of each data set, and whether all are), trainings there and in all.
+        record: plain values: "config"; "versions"; "versions of runs"; "simulated": whether all data are; "screens": of
+            each data set's first repetition what it is, whether simulated, its caution and what was dropped;
+            "trainings": there, all, and from how many runs; "seconds of runs": sums over these, by part.
     """
 
     metrics: pd.DataFrame
@@ -57,15 +59,16 @@ def read_results(directory: str | Path) -> Results:
         raise InputError(f"{root}: expected results of `perturb-jax run`, found no {EXPERIMENT} ({error})") from None
     experiment, sources, store = experiment_of(raw), Sources(checksums, {}), Store(root)
     known, tables = Stored(store), _Tables(store)
-    simulated: dict[str, bool] = {}
+    screens: dict[str, dict[str, Any]] = {}
     total = 0
     for chain in chains_of(experiment):
         for cycle in walk(experiment, sources, chain, known).cycles:
             tables.add(chain, cycle)
         total += experiment.table.cycles
         preparation = preparation_of(experiment, sources, chain)
-        if chain.data not in simulated and store.holds(preparation):
-            simulated[chain.data] = bool(store.record(preparation, RECORD)["simulated"])
+        if chain.data not in screens and store.holds(preparation):
+            about = store.record(preparation, RECORD)
+            screens[chain.data] = {part: about[part] for part in ("simulated", "screen", "caution", "dropped")}
     if store.damaged:
         place, wrong = next(iter(store.damaged.items()))
         raise InputError(
@@ -75,9 +78,10 @@ def read_results(directory: str | Path) -> Results:
         "config": raw,
         "versions": stored["versions"],
         "versions of runs": [json.loads(text) for text in sorted(tables.versions)],
-        "simulated": bool(simulated) and all(simulated.values()),
-        "simulated data": simulated,
+        "simulated": bool(screens) and all(about["simulated"] for about in screens.values()),
+        "screens": screens,
         "trainings": {"there": tables.done, "all": total, "runs": len(tables.runs)},
+        "seconds of runs": tables.seconds(),
     }
     return tables.results(record)
 
@@ -114,6 +118,11 @@ class _Tables:
         self._times += [(*labels, what, float(seconds[what])) for what in ("training", "view")]
         told: dict[str, Any] = dict(zip(_LABELS, labels, strict=True)) | {"size": len(cycle.training.selected)}
         self._metrics.append(table.assign(**told))
+
+    def seconds(self) -> dict[str, float]:
+        """What the runs took together, by part."""
+        each = pd.DataFrame([seconds for _, seconds in self.runs.values()])
+        return {str(part): float(took) for part, took in each.sum().items()}
 
     def results(self, record: dict[str, Any]) -> Results:
         columns = [*_LABELS, "size", "perturbation", *METRICS]

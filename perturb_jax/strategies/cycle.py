@@ -6,7 +6,7 @@ what is selected so far. Neither can be given an outcome.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -101,6 +101,7 @@ class Ask(NamedTuple):
     view: View | None = None
 
 
+@runtime_checkable
 class CycleStrategy(Protocol):
     """Chooses perturbations cycle by cycle. A frozen dataclass of plain values."""
 
