@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,10 +67,9 @@ class Store:
         kept, what is damaged is replaced.
         """
         place = self.place(work)
-        staging = self.root / STAGING
-        staging.mkdir(parents=True, exist_ok=True)
-        place.parent.mkdir(exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=staging, prefix=f"{work.digest[:12]}-"))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.root / STAGING / f"{work.digest[:12]}-{uuid.uuid4().hex}"
+        aside.mkdir(parents=True)
         try:
             yield aside
             names = sorted(path.name for path in aside.iterdir())
@@ -79,7 +78,6 @@ class Store:
             if place.exists() and what_is_wrong(place):
                 place.rename(aside.with_name(f"{aside.name}-damaged"))
             try:
-                aside.chmod(0o777 & ~_umask())  # mkdtemp's are the owner's alone
                 aside.rename(place)
             except OSError:
                 if not place.is_dir():
@@ -140,9 +138,3 @@ def locked(root: Path) -> Iterator[None]:
             yield
     except PermissionError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}); choose another directory") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

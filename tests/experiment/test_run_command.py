@@ -68,6 +68,13 @@ def _group(leader: int) -> list[int]:
     return found
 
 
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def wait_for_runs(directory: Path, count: int) -> None:
     """Until so many runs are there."""
     deadline = time.monotonic() + 120
@@ -115,7 +122,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         assert len(group) >= 3, "the command and two workers"
     before = stamps(directory)
     assert 10 <= len(list(directory.glob("out/runs/*"))) < RUNS
-    assert not [pid for pid in group if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    deadline = time.monotonic() + 10
+    while any(alive(pid) for pid in group):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     return directory, before
 
 
@@ -262,6 +272,12 @@ def check_refusal(result: Result, message: str) -> None:
     assert message in result.err
     assert result.err.startswith("perturb-jax: error: ")
     assert result.err.count("\n") == 1
+
+
+def test_other_commands_do_not_load_what_only_experiments_need() -> None:
+    code = "import sys, perturb_jax.cli; print(sorted({'distributed', 'dask', 'pydantic'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
 
 
 def test_control_c_ends_with_130(tmp_path: Path) -> None:
