@@ -12,8 +12,8 @@ import numpy as np
 import perturb_jax as pj
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.provenance import graph_record, versions
-from perturb_jax.experiment.config import Simulation
 from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.tables import Simulation
 from perturb_jax.experiment.work import Preparation
 from perturb_jax.graph.annotation import Annotation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perturb_jax.errors import InputError
-from perturb_jax.experiment.config import Data, Experiment, Graph
+from perturb_jax.experiment.config import Experiment
+from perturb_jax.experiment.tables import Data, Graph
 from perturb_jax.output import sha256_of
 from perturb_jax.screen.datasets import CELLS, cache_directory, fetch, holding
 

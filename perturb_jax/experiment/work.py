@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from perturb_jax.experiment.config import Data, Graph, NamedPredictor
+from perturb_jax.experiment.config import NamedPredictor
+from perturb_jax.experiment.tables import Data, Graph
 from perturb_jax.strategies.cycle import CycleStrategy
 
 Kind = Literal["data", "selections", "runs"]

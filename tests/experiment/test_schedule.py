@@ -35,7 +35,7 @@ class Broken:
 def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
     raw = tables(cycles=3, seeds=1, predictors={"graph-gp": {}}, strategies={"random": {}})
     experiment = experiment_of(raw)
-    experiment.predictors["broken"] = NamedPredictor("broken", Broken())
+    experiment.predictors["broken"] = NamedPredictor("broken", Broken())  # type: ignore[arg-type]
     for label, part in (("far", "embedding"), ("unsure", "log_variance")):
         experiment = with_strategy(experiment, label, Hybrid(OneShot("random"), 1, Largest(part)))
     sources, told = find_sources(experiment, tmp_path), []
