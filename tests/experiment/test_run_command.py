@@ -36,10 +36,10 @@ simulation = { perturbations = 24, genes = 60, cells = 10 }
 RUNS = 6 * 2 * 3 * 3
 
 
-def command(directory: Path, *options: str, file: str = "grid.toml", workers: int = 2) -> list[str]:
+def command(directory: Path, *options: str, workers: int = 2) -> list[str]:
     code = "from perturb_jax.cli import run; run()"
-    return [sys.executable, "-c", code, "run", str(directory / file), "--out", str(directory / "out"),
-            *(() if "--scheduler" in options else ("--workers", str(workers))), *options]  # fmt: skip
+    where = ["run", str(directory / "grid.toml"), "--out", str(directory / "out"), "--workers", str(workers)]
+    return [sys.executable, "-c", code, *where, *options]
 
 
 @contextmanager
@@ -89,8 +89,9 @@ def stamps(directory: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
-def again(directory: Path, *options: str, file: str = "grid.toml") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(directory, *options, file=file), capture_output=True, text=True, check=False)
+def again(directory: Path, *options: str, workers: int = 2) -> subprocess.CompletedProcess[str]:
+    line = command(directory, *options, workers=workers)
+    return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
 def assert_equal(one: Results, other: Results) -> None:
@@ -215,7 +216,7 @@ def test_what_fails_is_recorded_and_does_not_stop_the_rest(tmp_path: Path) -> No
     flax = FAILING.index("[predictors.diverges]")
     (tmp_path / "grid.toml").write_text(FAILING[:flax].replace(', "diverges"', ""))
     for _ in range(2):  # the second time all that failed is tried again
-        result = again(tmp_path)
+        result = again(tmp_path, workers=1)
         assert result.returncode == 1
         reasons = failures(tmp_path)
         assert len(reasons) == 3
@@ -231,7 +232,7 @@ def test_a_training_that_diverges_is_recorded(tmp_path: Path) -> None:
         "[predictors.graph-gp]\n[predictors.gears-reference]\n", ""
     )
     (tmp_path / "grid.toml").write_text(text)
-    result = again(tmp_path)
+    result = again(tmp_path, workers=1)
     assert result.returncode == 1
     (reason,) = failures(tmp_path)
     assert reason.startswith("FloatingPointError: gears_flax: the loss is NaN or infinite, training diverged")
