@@ -58,6 +58,7 @@ from perturb_jax.options import (
     Unweighted,
 )
 from perturb_jax.output import OutputDirectory
+from perturb_jax.run_command import run as run_experiment
 from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.selection.gene_lists import read_numbers
 from perturb_jax.strategies.plan import Request, make_plan
@@ -183,6 +184,7 @@ def select(
 app.command(epilog="Example: perturb-jax train --screen cells.h5ad --train plan/picks.csv --test test.txt --out trial")(
     train
 )
+app.command("run", epilog="Example: perturb-jax run experiments/simulated_adamson.toml --workers 2")(run_experiment)
 
 
 @app.command(
