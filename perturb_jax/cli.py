@@ -58,6 +58,7 @@ from perturb_jax.options import (
     Unweighted,
 )
 from perturb_jax.output import OutputDirectory
+from perturb_jax.results_commands import plot, table
 from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.selection.gene_lists import read_numbers
 from perturb_jax.strategies.plan import Request, make_plan
@@ -183,6 +184,8 @@ def select(
 app.command(epilog="Example: perturb-jax train --screen cells.h5ad --train plan/picks.csv --test test.txt --out trial")(
     train
 )
+app.command(epilog="Example: perturb-jax table results/adamson")(table)
+app.command(epilog="Example: perturb-jax plot results/adamson")(plot)
 
 
 @app.command(
