@@ -56,3 +56,19 @@ def made_results(
     }
     frames = [pd.concat(rows, ignore_index=True) for rows in (metrics, picks, times)]
     return Results(frames[0], frames[1], frames[2], record)
+
+
+def row_of(frame: pd.DataFrame, **where: object) -> dict[str, Any]:
+    """The one row of a frame with these values."""
+    (row,) = frame[np.all([frame[column] == value for column, value in where.items()], axis=0)].to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def without(results: Results, **where: object) -> Results:
+    """The results less the rows of some runs or cycles."""
+
+    def rest(frame: pd.DataFrame) -> pd.DataFrame:
+        gone = np.all([frame[column] == value for column, value in where.items()], axis=0)
+        return frame[~gone].reset_index(drop=True)
+
+    return results._replace(metrics=rest(results.metrics))

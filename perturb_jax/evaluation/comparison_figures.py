@@ -28,7 +28,7 @@ def draw_predictors(figure: Figure, summary: Summary, metric: str) -> None:
         means = part["mean"].unstack().reindex(index=names, columns=predictors)
         limit = float(np.nanmax(np.abs(means.to_numpy()), initial=0)) or 1.0
         axes.imshow(sign * means.to_numpy(float), cmap="RdBu", vmin=-1.7 * limit, vmax=1.7 * limit, aspect="auto")
-        digits = decimals((part["high"] - part["low"]) / 2, part["mean"])
+        digits = decimals(((part["high"] - part["low"]) / 2).to_numpy(), part["mean"].to_numpy())
         for row, strategy in enumerate(names):
             for column, predictor in enumerate(predictors):
                 text = number(float(means.loc[strategy, predictor]), digits, signed=True)

@@ -32,7 +32,9 @@ def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
         "table.tex": "".join(f"% {note}\n" for note in summary.notes) + "\n" + "\n".join(map(latex, tables)),
         "tables.json": json.dumps(tables_record(summary, record), indent=2, ensure_ascii=False) + "\n",
     } | {
-        name: frame.assign(simulated=summary.runs.simulated).to_csv(index=False, lineterminator="\n")
+        name: frame.assign(simulated=frame["data"].isin(summary.runs.simulated)).to_csv(
+            index=False, lineterminator="\n"
+        )
         for name, frame in frames.items()
     }
     return {name: texts[name].encode() for name in FILES}
@@ -43,7 +45,7 @@ def tables_record(summary: Summary, record: dict[str, Any]) -> dict[str, Any]:
     main = {"table": summary.final, "differences": summary.differences}
     return {
         "notes": list(summary.notes),
-        "simulated": summary.runs.simulated,
+        "simulated": sorted(summary.runs.simulated),
         "baseline": summary.baseline,
         "versions": versions(),
         "experiment": record,

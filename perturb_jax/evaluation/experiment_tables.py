@@ -78,7 +78,7 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
         areas=_areas(runs, baseline),
         times=selection_times(results, runs),
         stability=pd.DataFrame(columns=STABILITY) if why else stability(results, runs),
-        notes=(about(runs), *_cautions(runs, len(compared)), *([why] if why else [])),
+        notes=(about(runs), *_cautions(runs, int(compared["low"].notna().sum())), *([why] if why else [])),
     )
 
 
@@ -114,9 +114,10 @@ def _cautions(runs: Runs, intervals: int) -> list[str]:
             "Data and split are the same for all seeds: intervals are about selection and training with this test set, "
             "not about other test sets or screens."
         )
-    elif "data" in runs.fixed or not runs.simulated:
+    elif "data" in runs.fixed or len(runs.simulated) < len(runs.data):
         found.append("The seeds' splits share perturbations, so that intervals are somewhat too narrow.")
     found.append(
-        f"{intervals:,} differences have an interval; about {0.05 * intervals:.0f} would exclude 0 by chance alone."
+        f"{intervals:,} differences at the last cycle have an interval (all metrics); about {0.05 * intervals:.0f} "
+        "would exclude 0 by chance alone."
     )
     return found

@@ -49,8 +49,8 @@ def main_table(summary: Summary, predictor: str) -> TextTable:
     last = _rows(own.drop_duplicates("data"), ["data"]).values()
     after = "; ".join(f"{row['data']}: {row['cycle']} cycles, {row['size']:.0f} perturbations" for row in last)
     caption = (
-        f"{_subject(summary)} Error of {predictor} over the DE genes of test perturbations after the last cycle "
-        f"({after}): mean ± standard deviation over seeds. {_marks(summary)}"
+        f"{_subject(summary)} {predictor}: mean squared error and Pearson correlation over the DE genes of test "
+        f"perturbations after the last cycle ({after}), mean ± standard deviation over seeds. {_marks(summary)}"
     )
     header = ("strategy", *(f"{name}: {SHOWN[metric]}" for name, metric in columns))
     return TextTable("final", caption, header, 1, (rows,) if rows else ())

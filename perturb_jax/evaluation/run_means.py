@@ -29,8 +29,8 @@ class Runs(NamedTuple):
         data, predictors, strategies: their names, in the order of the config.
         model_based: the strategies that read a view of the predictor: they select in a cycle after the first, while
             cycles without a view are selected together.
-        simulated: whether the outcomes are.
-        fixed: what is the same for every seed, of "data", "split".
+        simulated: the data sets whose outcomes are.
+        fixed: what is the same for every seed, of "data", "split", "selection", "training".
     """
 
     means: pd.DataFrame
@@ -40,7 +40,7 @@ class Runs(NamedTuple):
     predictors: tuple[str, ...]
     strategies: tuple[str, ...]
     model_based: frozenset[str]
-    simulated: bool
+    simulated: frozenset[str]
     fixed: frozenset[str]
 
     @property
@@ -102,7 +102,7 @@ def complete_runs(results: Results) -> Runs:
         names["predictor"],
         names["strategy"],
         frozenset(viewing),
-        bool(results.record.get("simulated", False)),
+        frozenset(name for name in names["data"] if _is_simulated(results.record, name)),
         frozenset(config.get("fixed") or ()),
     )
     return runs._replace(means=runs.in_order(means), incomplete=runs.in_order(incomplete))
@@ -113,7 +113,10 @@ def about(runs: Runs) -> str:
     counts = runs.means.groupby([*PLACE, "strategy"])["seed"].nunique()
     few, many = int(counts.min()), int(counts.max())
     seeds = f"{many} seed{'s' * (many > 1)}" if few == many else f"{few} to {many} seeds"
-    parts = [f"{'Simulated outcomes' if runs.simulated else 'Measured outcomes'}, {seeds}."]
+    outcomes = "Simulated outcomes" if runs.simulated else "Measured outcomes"
+    if 0 < len(runs.simulated) < len(runs.data):
+        outcomes += f" of {', '.join(name for name in runs.data if name in runs.simulated)}, measured ones of others"
+    parts = [f"{outcomes}, {seeds}."]
     if len(runs.incomplete):
         told = [
             f"{strategy} ({data}, {predictor}): {', '.join(map(str, own['seed']))}"
@@ -149,6 +152,11 @@ def _means(metrics: pd.DataFrame) -> pd.DataFrame:
     tests = metrics.groupby([*RUN, "cycle", "size"], sort=False).size().rename("tests").reset_index()
     table = table.merge(tests, on=[*RUN, "cycle", "size"])
     return table.assign(undefined=table["tests"] - table["defined"]).drop(columns="defined")
+
+
+def _is_simulated(record: Mapping[str, Any], data: str) -> bool:
+    """Whether a data set is, which a record says of each or of all."""
+    return bool(record.get("simulated data", {}).get(data, record.get("simulated", False)))
 
 
 def _planned_seeds(planned: object, seen: set[int]) -> set[int]:

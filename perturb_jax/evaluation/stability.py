@@ -22,6 +22,8 @@ def left_out(runs: Runs) -> str | None:
             "Sensitivity to initialisation is left out: seeds differ also in "
             f"{' and '.join(differing)} (put {', '.join(differing)} into `fixed` of the config)."
         )
+    if "selection" in runs.fixed:
+        return "Sensitivity to initialisation is left out: selections have the same seed in all of them."
     if runs.means["seed"].nunique() < 2:
         return "Sensitivity to initialisation is left out: there is one seed."
     return None
