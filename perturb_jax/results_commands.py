@@ -71,14 +71,17 @@ def plot(
     output: Annotated[
         str | None,
         typer.Option(
-            "--out", metavar="<path>", help="Directory for the figures.", show_default="DIR/figures",
+            "--out",
+            metavar="<path>",
+            help="Directory for the figures.",
+            show_default="DIR/figures",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     baseline: Baseline = "random",
     force: Force = False,
     quiet: Quiet = False,
-) -> None:  # fmt: skip
+) -> None:
     """Draw an experiment: learning curves, differences to Random, stability of selections, areas, seconds.
 
     Writes each figure as .png and .pdf.

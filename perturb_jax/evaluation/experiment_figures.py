@@ -70,7 +70,7 @@ def _of_predictor(summary: Summary, predictor: str, slug: str) -> Iterator[Pictu
             yield Picture(f"learning_{metric}_{slug}", title, size, draw)
             title = f"{predictor}: difference to {baseline} with the same seed ({_better(metric)}); 95 % intervals."
             draw = partial(draw_differences, summary=summary, predictor=predictor, metric=metric)
-            if groups:
+            if (summary.difference_curves["predictor"] == predictor).any():
                 yield Picture(f"differences_{metric}_{slug}", title, size, draw)
     if (summary.stability["predictor"] == predictor).any():
         title = f"{predictor}: what different seeds select, all cycles so far together."

@@ -60,10 +60,9 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
     runs = complete_runs(results)
     label = label_of(results, runs, baseline)
     if label is None:
-        there = set(runs.means["strategy"])
         raise InputError(
             f"no complete run of the strategy {baseline!r}, to which the others are compared; name another one with "
-            f"--baseline: {', '.join(name for name in runs.strategies if name in there)}"
+            f"--baseline: {', '.join(runs.strategies)}"
         )
     baseline = label
     compared = estimates(differences(runs.final(), baseline))

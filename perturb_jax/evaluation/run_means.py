@@ -26,7 +26,7 @@ class Runs(NamedTuple):
             perturbations where the metric is defined; NaN where it is for none), tests, undefined (how many of them).
         incomplete: a row per run without all of its cycles, which `means` does not have: the columns of `RUN`, missing.
         absent: (data, predictor, strategy) that the config asks for, and of which there is no run.
-        data, predictors, strategies: their names, in the order of the config.
+        data, predictors, strategies: names of those that `means` has, in the order of the config.
         model_based: the strategies that read a view of the predictor: they select in a cycle after the first, while
             cycles without a view are selected together.
         simulated: the data sets whose outcomes are.
@@ -90,7 +90,7 @@ def complete_runs(results: Results) -> Runs:
     means = means[~keys.isin(pd.MultiIndex.from_frame(incomplete[RUN]))]
     if means.empty:
         raise InputError(f"no run has all of its cycles yet ({len(seen)} have some); continue with perturb-jax run")
-    names = {column: _ordered(config.get(listed), results.metrics[column]) for column, listed in _LISTED.items()}
+    names = {column: _ordered(config.get(listed), means[column]) for column, listed in _LISTED.items()}
     there = set(results.metrics[[*PLACE, "strategy"]].drop_duplicates().itertuples(index=False, name=None))
     times = results.times
     viewing = times.loc[(times["what"] == "selection") & (times["cycle"] > 1), "strategy"]
@@ -130,10 +130,9 @@ def about(runs: Runs) -> str:
 
 def label_of(results: Results, runs: Runs, strategy: str) -> str | None:
     """The label of a strategy among those with complete runs: its name, or the first that the config gives to it."""
-    there = [label for label in runs.strategies if label in set(runs.means["strategy"])]
     config = results.record.get("config", {})
-    named = [label for label in there if _entry(config, label).get("strategy") == strategy]
-    return strategy if strategy in there else next(iter(named), None)
+    named = [label for label in runs.strategies if _entry(config, label).get("strategy") == strategy]
+    return strategy if strategy in runs.strategies else next(iter(named), None)
 
 
 def smaller_is_better(metric: str) -> bool:

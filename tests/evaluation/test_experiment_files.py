@@ -142,6 +142,19 @@ def test_a_strategy_for_one_predictor_only_has_rows_there_only() -> None:
     assert matrix.blocks[0][1][1].text == "uncertainty" and matrix.blocks[0][1][3] == Cell("")
 
 
+def test_seeds_that_no_two_strategies_share_are_not_compared_and_unfinished_predictors_are_no_table() -> None:
+    results = made_results(predictors=("p", "q"), seeds=2, strategies=("random", "graphreach"))
+    for strategy, seed in (("random", 0), ("graphreach", 1)):
+        results = without(results, strategy=strategy, seed=seed, cycle=1)
+    results = without(results, predictor="q", cycle=3)
+    summary = summarise(results)
+    assert summary.differences.empty and summary.final["rank"].isna().all() and summary.runs.predictors == ("p",)
+    assert [table.name for table in text_tables(summary)] == ["final-1", "differences-1", "areas-1", "times-1"]
+    assert {"learning_mse_de_p", "times_p"} == {name for name in kinds(summary) if "pearson" not in name}
+    assert set(figure_files(summary)) == set(figure_names(summary))
+    assert set(table_files(summary, {})) == set(FILES)
+
+
 def kinds(summary: Summary) -> set[str]:
     return {Path(name).stem for name in figure_names(summary)}
 
