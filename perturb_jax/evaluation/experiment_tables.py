@@ -115,8 +115,7 @@ def _cautions(runs: Runs, intervals: int) -> list[str]:
         )
     elif "data" in runs.fixed or len(runs.simulated) < len(runs.data):
         found.append("The seeds' splits share perturbations, so that intervals are somewhat too narrow.")
-    found.append(
-        f"{intervals:,} differences at the last cycle have an interval (all metrics); about {0.05 * intervals:.0f} "
-        "would exclude 0 by chance alone."
-    )
+    if intervals:
+        chance = f"about {0.05 * intervals:.0f} would exclude 0 by chance alone"
+        found.append(f"{intervals:,} differences at the last cycle have an interval (all metrics); {chance}.")
     return found
