@@ -58,6 +58,8 @@ from perturb_jax.options import (
     Unweighted,
 )
 from perturb_jax.output import OutputDirectory
+from perturb_jax.results_commands import plot, table
+from perturb_jax.run_command import run as run_experiment
 from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.selection.gene_lists import read_numbers
 from perturb_jax.strategies.plan import Request, make_plan
@@ -183,6 +185,9 @@ def select(
 app.command(epilog="Example: perturb-jax train --screen cells.h5ad --train plan/picks.csv --test test.txt --out trial")(
     train
 )
+app.command("run", epilog="Example: perturb-jax run experiments/simulated_adamson.toml --workers 2")(run_experiment)
+app.command(epilog="Example: perturb-jax table results/adamson")(table)
+app.command(epilog="Example: perturb-jax plot results/adamson")(plot)
 
 
 @app.command(

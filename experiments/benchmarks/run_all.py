@@ -30,6 +30,7 @@ BENCHMARKS = (
     Benchmark("maxspec.py", needs_lists=True),
     Benchmark("graphdesign.py", needs_lists=True),
     Benchmark("read_screen.py", ("scanpy",)),
+    Benchmark("gears_flax.py", ("gears", "torch_geometric")),
 )
 
 

@@ -20,13 +20,18 @@ from duplicate import DUPLICATE, duplicate_metrics
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.provenance import checksums, versions
 from perturb_jax.experiment.trial import run_trial
+from perturb_jax.predictors.gears_flax import GearsFlax
 from perturb_jax.predictors.gears_reference import GearsReference
 from perturb_jax.predictors.names import PREDICTOR_NAMES
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
 
-OWN_COEXPRESSION = "gears-reference, own co-expression"
-"""The reference with cell-gears' own co-expression graph, of the training cells: what the deviation changes."""
+OWN_COEXPRESSION, FIRST_ROW = "gears-reference, own co-expression", "gears-flax, first row only"
+VARIANTS: dict[str, Predictor] = {
+    OWN_COEXPRESSION: GearsReference(coexpression="training"),
+    FIRST_ROW: GearsFlax(first_row_only=True),
+}
+"""With cell-gears' own co-expression graph, of the training cells, and with its reach: what the deviations change."""
 
 
 def main() -> None:
@@ -97,7 +102,7 @@ def refuse_other_cells(record: Path, checksum: str | None, where: str) -> None:
 
 
 def _predictor(name: str) -> Predictor:
-    return GearsReference(coexpression="training") if name == OWN_COEXPRESSION else predictor_of(name)
+    return VARIANTS[name] if name in VARIANTS else predictor_of(name)
 
 
 def _optional_versions() -> dict[str, str]:

@@ -169,7 +169,8 @@ def canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.B
     with mpl.rc_context(_STYLE):
         figure = Figure(size, layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(textwrap.fill(title, 115), x=0.01, ha="left", fontsize=12, parse_math=False)
+        lines = textwrap.fill(title, round(11 * size[0]), break_on_hyphens=False)
+        figure.suptitle(lines, x=0.01, ha="left", fontsize=12, parse_math=False)
         yield figure, output
         figure.savefig(output, format="png", metadata={"Software": None})
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from perturb_jax.errors import InputError
+from perturb_jax.predictors.gears_memory import in_blocks
 
 Metrics = Mapping[str, float]
 
@@ -127,6 +128,7 @@ def train(model: Any, listener: Listener, epochs: int, learning_rate: float, wei
       the rounding of the loss, though not of its gradient, changes from process to process;
     - `torch.tensor` in the uncertainty loss, which adds in place to a leaf that requires a gradient: an error on CPU;
     - the losses and `compute_metrics` also report what they return;
+    - `evaluate` keeps what it returns in one block of memory each;
     - without validation cells, `evaluate` and `compute_metrics` give NaN for them, and no epoch is the best.
 
     Raises:
@@ -145,7 +147,7 @@ def train(model: Any, listener: Listener, epochs: int, learning_rate: float, wei
         return call
 
     def evaluate(loader: Any, *rest: Any) -> dict[str, Any] | None:
-        return None if loader is None else module.evaluate(loader, *rest)
+        return None if loader is None else in_blocks(module.evaluate)(loader, *rest)
 
     def compute_metrics(results: dict[str, Any] | None) -> tuple[Metrics, Any]:
         if results is None:

@@ -14,6 +14,7 @@ from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.graph.names import Unknown
 from perturb_jax.screen.coexpression import coexpression_graph
+from perturb_jax.screen.conditions import perturbed_genes
 from perturb_jax.screen.differential import top_genes, welch_t
 from perturb_jax.screen.moments import Moments, accumulate, empty_sums, with_zeros
 from perturb_jax.screen.screen import Screen
@@ -176,7 +177,8 @@ def simulate_truth(
     if isinstance(perturbations, int):
         if not 1 <= perturbations <= graph.num_nodes:
             raise InputError(f"perturbations: expected 1 to {graph.num_nodes}, the graph's genes, got {perturbations}")
-        perturbations = [graph.genes[node] for node in chance.permutation(graph.num_nodes)[:perturbations]]
+        order = [graph.genes[node] for node in chance.permutation(graph.num_nodes)]
+        perturbations = [gene for gene in order if perturbed_genes(gene)][:perturbations]  # one gene is called CTRL
     given = parse_candidates(graph, perturbations, unknown)
     candidates = _sorted(graph, given)
     if not len(candidates):

@@ -6,7 +6,7 @@ what is selected so far. Neither can be given an outcome.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -62,12 +62,23 @@ def view_of(fitted: Fitted, perturbations: Sequence[str], parts: Sequence[str]) 
         "embedding": fitted.embeddings,
         "features": fitted.features,
         "effect": fitted.effects,
-        "log_variance": lambda names: 2 * np.log(fitted.uncertainties(names)).mean(1),
+        "log_variance": lambda names: mean_log_variance(fitted.uncertainties(names)),
     }
     held = {part: np.asarray(read[part](perturbations)) for part in parts}
     for values in held.values():
         values.setflags(write=False)
     return View(tuple(perturbations), **held)
+
+
+def mean_log_variance(
+    deviations: Float[np.ndarray, "perturbations genes"],
+) -> Float[np.ndarray, " perturbations"]:
+    """Mean over genes of 2 log deviation, over those with a deviation everywhere: a constant gene has none anywhere.
+
+    0 for all where no gene has one.
+    """
+    known = deviations[:, (deviations > 0).all(0)]
+    return 2 * np.log(known).mean(1) if known.shape[1] else np.zeros(len(deviations))
 
 
 class Ask(NamedTuple):
@@ -90,6 +101,7 @@ class Ask(NamedTuple):
     view: View | None = None
 
 
+@runtime_checkable
 class CycleStrategy(Protocol):
     """Chooses perturbations cycle by cycle. A frozen dataclass of plain values."""
 

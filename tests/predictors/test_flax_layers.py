@@ -14,7 +14,7 @@ import perturb_jax as pj
 from perturb_jax.predictors import gears_private
 from perturb_jax.predictors.flax.convert import to_torch
 from perturb_jax.predictors.flax.inputs import convolution_of, edges_of, perturbed_rows
-from perturb_jax.predictors.flax.layers import Linear, Normalized, Rows
+from perturb_jax.predictors.flax.layers import Linear, Normalized, Rows, affine, times
 from perturb_jax.predictors.flax.model import EMBEDDINGS, Gears, Perturbed, within_unit_norm
 from perturb_jax.predictors.gears_data import edge_tensors
 from perturb_jax.selection.operator import gcn_norm, message_passing
@@ -22,6 +22,8 @@ from tests.flax_oracles import Graphs, reference_model, weighted_graph
 from tests.graphs import NUM_NODES, random_graphs
 
 ROWS, COLUMNS, FEATURES = 5, 3, 4
+OFFSET = 0.5
+"""What a normalisation is told instead of having it added to its input."""
 
 
 @settings(max_examples=25, deadline=None)
@@ -47,10 +49,14 @@ def test_convolution_is_that_of_pytorch_geometric_on_the_whole_go_graph(genome: 
         layer, features = SGConv(16, 8, 1), torch.randn(genome.num_nodes, 16)
     with torch.no_grad():
         expected = layer(features, *edge_tensors(genome, genome.genes)).numpy()
-    params = {"kernel": layer.lin.weight.detach().numpy().T, "bias": layer.lin.bias.detach().numpy()}
+    params = {
+        "kernel": jnp.asarray(layer.lin.weight.detach().numpy().T),
+        "bias": jnp.asarray(layer.lin.bias.detach().numpy()),
+    }
     convolution, linear = convolution_of(genome), Linear(8)
     x = jnp.asarray(features.numpy())
-    every: Any = linear.apply({"params": params}, edges_of(convolution) @ x)
+    parts: Any = linear.apply({"params": params}, edges_of(convolution) @ x)
+    every = affine(*parts)
     assert np.abs(expected).max() > 0.5
     np.testing.assert_allclose(every, expected, rtol=0, atol=1e-5)
     names = ["KLF1", "CEBPE+KLF1", "TP53", "BRCA1+MYC+TP53"]
@@ -58,8 +64,19 @@ def test_convolution_is_that_of_pytorch_geometric_on_the_whole_go_graph(genome: 
     sums = [sum(expected[position[gene]] for gene in name.split("+")) for name in names]
     rows = perturbed_rows(convolution, genome, names)
     np.testing.assert_array_equal(rows.genes, [1, 2, 1, 3])
-    chosen: Any = linear.apply({"params": params}, rows.reads @ x, rows.genes[:, None])
+    parts = linear.apply({"params": params}, rows.reads @ x)
+    chosen = affine(parts[0], parts[1], rows.genes[:, None])
     np.testing.assert_allclose(chosen, sums, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [2, 3, 5])
+def test_the_gradient_of_a_product_is_the_derived_one(outputs: int) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel, slope = (jnp.asarray(rng.normal(size=size)) for size in ((4, 7, 3), (3, outputs), (4, 7, outputs)))
+    ours = jax.grad(lambda x, kernel: (times(x, kernel) * slope).sum(), argnums=(0, 1))(x, kernel)
+    derived = jax.grad(lambda x, kernel: ((x @ kernel) * slope).sum(), argnums=(0, 1))(x, kernel)
+    for one, other in zip(ours, derived, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
 @jax.jit
@@ -68,7 +85,9 @@ def normalized(variables: Any, x: jax.Array, rows: Rows, slope: jax.Array) -> tu
 
     def product(params: Any, x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         given = {**variables, "params": params}
-        output, moved = Normalized().apply(given, x, rows, True, mutable=["batch_stats"])
+        output, moved = Normalized().apply(
+            given, x - OFFSET, jnp.full(FEATURES, OFFSET), rows, True, mutable=["batch_stats"]
+        )
         return (output * slope).sum(), (output, moved["batch_stats"])
 
     gradient, (output, stats) = jax.grad(product, argnums=(0, 1), has_aux=True)(variables["params"], x)
@@ -113,7 +132,9 @@ def test_normalisation_of_weighted_rows_is_that_of_repeated_rows(counts: list[in
             np.testing.assert_allclose(stats["norm"]["mean"], norm.running_mean.numpy(), atol=1e-12)
             np.testing.assert_allclose(stats["norm"]["var"], norm.running_var.numpy(), atol=1e-12)
         variables = {"params": params, "batch_stats": stats}
-        output, moved = Normalized().apply(variables, jnp.asarray(values[0]), rows, False, mutable=["batch_stats"])
+        output, moved = Normalized().apply(
+            variables, jnp.asarray(values[0]) - OFFSET, jnp.full(FEATURES, OFFSET), rows, False, mutable=["batch_stats"]
+        )
         expected = norm.eval()(torch.from_numpy(values[0]).reshape(-1, FEATURES)).detach().numpy()
         np.testing.assert_allclose(output.reshape(-1, FEATURES), expected, atol=1e-10)
         assert jax.tree.all(jax.tree.map(np.array_equal, moved["batch_stats"], stats))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.stats
 from jaxtyping import Array, Float, Int
 
 from perturb_jax.predictors.flax.layers import Rows
@@ -65,7 +66,8 @@ def expected_loss_weights(
     """What each condition's loss weighs on average in batches of cells drawn at random.
 
     E[1{in the batch} / conditions in the batch], with 1/d = integral over t from 0 to 1 of t^(d - 1), and presence of
-    the conditions taken as independent, each with probability p = 1 - (1 - share)^batch_size:
+    the conditions taken as independent, each with the probability p that a batch drawn without replacement has it
+    (hypergeometric):
 
         w_j = p_j * integral of prod_{i != j} (1 - p_i + p_i t) dt,
 
@@ -75,7 +77,7 @@ def expected_loss_weights(
         >>> expected_loss_weights(np.array([10, 10, 10, 10]), 8).round(3).tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
-    present = 1 - (1 - counts / counts.sum()) ** batch_size
+    present = np.asarray(scipy.stats.hypergeom.sf(0, counts.sum(), counts, min(batch_size, counts.sum())))
     points, weights = np.polynomial.legendre.leggauss(nodes)
     absent = (1 - points) / 2  # 1 - t
     logs = np.log(np.maximum(1 - present[:, None] * absent[None], PRESENT_AT_LEAST))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax.linen.initializers import Initializer
 from jaxtyping import Array, Bool, Float
 
-from perturb_jax.predictors.flax.layers import MLP, BatchNorm, Edges, Linear, Rows, moments
+from perturb_jax.predictors.flax.layers import MLP, BatchNorm, Edges, Linear, Rows, affine, moments
 
 GRAPH_SHARE = 0.2
 """What the co-expression layers' output is multiplied with before it joins a gene's embedding."""
@@ -118,8 +118,8 @@ class Gears(nn.Module):
         for number in range(self.coexpression_layers):
             layer = Linear(self.hidden_size, name=f"layers_emb_pos_{number}")
             activation = nn.relu if number < self.coexpression_layers - 1 else _unchanged
-            convolved = activation(layer(coexpression @ convolved))
-            alone = activation(layer(alone)) if self.first_row_only else alone
+            convolved = activation(affine(*layer(coexpression @ convolved)))
+            alone = activation(affine(*layer(alone))) if self.first_row_only else alone
         if self.first_row_only:
             others = jnp.broadcast_to(alone, (len(rows.weights) - 1, *shape))
             positions = jnp.concatenate([convolved[None], others])
@@ -134,9 +134,10 @@ class Gears(nn.Module):
         """The knowledge-graph layers. The last one is linear, so it is computed for the rows of the batch only."""
         embedding = self.param("pert_emb", nn.initializers.normal(1.0), (self.num_nodes, self.hidden_size))
         for number in range(self.go_layers - 1):
-            embedding = nn.relu(Linear(self.hidden_size, name=f"sim_layers_{number}")(graph @ embedding))
+            layer = Linear(self.hidden_size, name=f"sim_layers_{number}")
+            embedding = nn.relu(affine(*layer(graph @ embedding)))
         last = Linear(self.hidden_size, name=f"sim_layers_{self.go_layers - 1}")
-        return last(perturbed.reads @ embedding, perturbed.genes[:, None])
+        return affine(*last(perturbed.reads @ embedding), perturbed.genes[:, None])
 
     def _fused(
         self, embedding: Float[Array, "rows hidden"], perturbed: Perturbed, rows: Rows, train: bool

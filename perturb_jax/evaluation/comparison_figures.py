@@ -1,0 +1,99 @@
+"""Strategies beside each other at the end of an experiment: gains by predictor, areas, seconds."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from perturb_jax.evaluation.curve_figures import WORDS
+from perturb_jax.evaluation.experiment_tables import Summary
+from perturb_jax.evaluation.run_means import smaller_is_better
+from perturb_jax.evaluation.strategy_looks import looks, offsets
+from perturb_jax.evaluation.text_tables import decimals, number
+
+_PREDICTOR_LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#000000", "v"))
+
+
+def draw_predictors(figure: Figure, summary: Summary, metric: str) -> None:
+    """Strategies x predictors: the difference to the baseline at the last cycle, blue better, bold apart from 0."""
+    own = summary.differences[summary.differences["metric"] == metric]
+    names, predictors = _strategies(summary, own), list(summary.runs.predictors)
+    data = list(own["data"].unique())
+    sign = -1 if smaller_is_better(metric) else 1
+    grid = figure.subplots(1, len(data), squeeze=False)[0]
+    for axes, name in zip(grid, data, strict=True):
+        part = own[own["data"] == name].set_index(["strategy", "predictor"])
+        means = part["mean"].unstack().reindex(index=names, columns=predictors)
+        limit = float(np.nanmax(np.abs(means.to_numpy()), initial=0)) or 1.0
+        axes.imshow(sign * means.to_numpy(float), cmap="RdBu", vmin=-1.7 * limit, vmax=1.7 * limit, aspect="auto")
+        digits = decimals(((part["high"] - part["low"]) / 2).to_numpy(), part["mean"].to_numpy())
+        for row, strategy in enumerate(names):
+            for column, predictor in enumerate(predictors):
+                text = number(float(means.loc[strategy, predictor]), digits, signed=True)
+                told = bool(text) and part.loc[(strategy, predictor), "verdict"] != ""
+                weight = "bold" if told else "normal"
+                axes.text(column, row, text, ha="center", va="center", fontsize=9, fontweight=weight)
+        axes.set_title(name)
+        axes.set_xticks(range(len(predictors)), predictors, rotation=25, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(names)), names if axes is grid[0] else [""] * len(names))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+
+
+def draw_areas(figure: Figure, summary: Summary, metric: str) -> None:
+    """The difference to the baseline of the area under the learning curve, with 95 % intervals, by predictor."""
+    own = summary.areas[(summary.areas["metric"] == metric) & (summary.areas["strategy"] != summary.baseline)]
+    names, data = _strategies(summary, own), list(own["data"].unique())
+    grid = figure.subplots(1, len(data), squeeze=False, sharey=True)[0]
+    shifts = offsets(len(summary.runs.predictors), 0.22)
+    for axes, name in zip(grid, data, strict=True):
+        axes.axvline(0, color="#999999", linewidth=1)
+        for place, (predictor, shift) in enumerate(zip(summary.runs.predictors, shifts, strict=True)):
+            part = own[(own["data"] == name) & (own["predictor"] == predictor)].set_index("strategy").reindex(names)
+            color, marker = _PREDICTOR_LOOKS[place % len(_PREDICTOR_LOOKS)]
+            axes.errorbar(
+                part["difference"], np.arange(len(names)) + shift, xerr=part["high_difference"] - part["difference"],
+                fmt=marker, color=color, markersize=4.5, elinewidth=1.2, label=predictor,
+            )  # fmt: skip
+        axes.set(title=name, xlabel=f"{WORDS[metric]}, less {summary.baseline}")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.grid(axis="y", color="#EEEEEE")
+        axes.set_axisbelow(True)
+    grid[0].set_yticks(range(len(names)), names)
+    grid[0].set_ylim(len(names) - 0.5, -0.5)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
+
+
+def draw_times(figure: Figure, summary: Summary, predictor: str) -> None:
+    """Seconds to choose the perturbations of all cycles, alone and with what comes before a choice."""
+    own = summary.times[summary.times["predictor"] == predictor]
+    there = set(own["strategy"])
+    names = [name for name in summary.runs.strategies if name in there]
+    data = list(own["data"].unique())
+    styles = looks(summary.runs, summary.baseline)
+    grid = figure.subplots(1, len(data), squeeze=False, sharey=True, sharex=True)[0]
+    for axes, name in zip(grid, data, strict=True):
+        part = own[own["data"] == name].set_index("strategy").reindex(names)
+        places = np.arange(len(names))
+        colors: Any = [styles[strategy]["color"] for strategy in names]
+        axes.hlines(places, part["selection"], part["total"], color=colors, linewidth=1.5)
+        axes.scatter(part["total"], places, s=46, facecolor="white", edgecolor=colors, zorder=3)
+        axes.scatter(part["selection"], places, s=30, color=colors, zorder=4)
+        axes.set(title=name, xscale="log", xlabel="seconds")
+        axes.grid(axis="x", color="#EEEEEE")
+        axes.set_axisbelow(True)
+    grid[0].set_yticks(range(len(names)), names)
+    grid[0].set_ylim(len(names) - 0.5, -0.5)
+    handles = [
+        grid[0].scatter([], [], s=30, color="#555555"),
+        grid[0].scatter([], [], s=46, facecolor="white", edgecolor="#555555"),
+    ]
+    words = ["choosing", "with embedding, and the training before it"]
+    figure.legend(handles, words, loc="outside lower center", ncols=2, fontsize=9)
+
+
+def _strategies(summary: Summary, own: pd.DataFrame) -> list[str]:
+    there = set(own["strategy"])
+    return [name for name in summary.runs.strategies if name in there]

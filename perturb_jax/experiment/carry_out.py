@@ -1,0 +1,180 @@
+"""Doing a unit of work in a worker: what comes of it travels through the directory."""
+
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from perturb_jax.errors import InputError
+from perturb_jax.evaluation.metrics import evaluate
+from perturb_jax.evaluation.provenance import versions
+from perturb_jax.experiment.prepare import prepare, ready, with_cells
+from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.work import Choice, Preparation, Training, Work
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.predictors.predictor import Fitted
+from perturb_jax.screen.split import remaining, split_selected
+from perturb_jax.selection.candidates import parse_candidates
+from perturb_jax.strategies.cycle import PARTS, Ask, View, view_of
+
+RUN, METRICS, HISTORY, VIEW = "run.json", "metrics.parquet", "history.parquet", "view.npz"
+PICKS = "picks.json"
+_REPEATED_BELOW = 10.0
+"""Seconds; what takes longer is not slowed by compilation."""
+
+
+def carry_out(work: Work, root: Path) -> None:
+    """Do the work and store what comes of it; nothing where it is there already.
+
+    Raises:
+        InputError, FloatingPointError: what cannot be prepared, selected or learnt.
+    """
+    store = Store(root)
+    if store.holds(work):
+        return
+    if isinstance(work, Preparation):
+        prepare(work, store)
+    elif isinstance(work, Choice):
+        _choose(work, store)
+    elif isinstance(work, Training):
+        _train(work, store)
+
+
+def _choose(work: Choice, store: Store) -> None:
+    _, graph, names = ready(work.preparation, store)
+    candidates = remaining(remaining(names, work.test), work.selected)
+    view = None if work.run is None else read_view(store.place(work.run), work.parts)
+    ask = Ask(graph, candidates, work.selected, work.batch, work.seed, view)
+    begin = time.perf_counter()
+    picks = work.strategy.choose(ask)
+    seconds = first = time.perf_counter() - begin
+    if first < _REPEATED_BELOW:  # the first time holds compilation
+        begin = time.perf_counter()
+        work.strategy.choose(ask)
+        seconds = time.perf_counter() - begin
+    picks = _as_given(graph, candidates, picks)
+    if len(picks) != work.batch or len({*picks}) != len(picks) or not {*picks} <= {*candidates}:
+        raise RuntimeError(f"{work.strategy}: expected {work.batch} different candidates, got {picks!r:.200}")
+    record = {
+        "work": work.identity(), "picks": list(picks), "seconds": seconds, "seconds_first": first, **_environment(),
+    }  # fmt: skip
+    with store.writing(work) as place:
+        _write_json(place / PICKS, record)
+
+
+def _as_given(graph: KnowledgeGraph, candidates: Sequence[str], picks: Sequence[str]) -> tuple[str, ...]:
+    """Picks by the names that the screen has: the graph's are the current ones."""
+    current = parse_candidates(graph, candidates)
+    given = dict(zip(current.labels, candidates, strict=True)) | {name: name for name in candidates}
+    return tuple(given.get(name, name) for name in picks)
+
+
+def _train(work: Training, store: Store) -> None:
+    begin = time.perf_counter()
+    screen, graph, names = ready(work.preparation, store)
+    predictor = work.predictor.predictor
+    if any(field.name == "cells" for field in fields(predictor)):  # type: ignore[arg-type]
+        screen = with_cells(work.preparation, store, screen)
+    split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)
+    seconds = {"loading": time.perf_counter() - begin}
+    begin = time.perf_counter()
+    fitted = predictor.fit(screen, graph, split.train, split.validation, work.training_seed)
+    seconds["training"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    metrics = evaluate(screen, split.test, fitted.effects(split.test), split.train)
+    seconds["evaluation"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    parts = [part for part in PARTS if work.effect or part != "effect"]
+    view = _view_of(fitted, remaining(names, work.test), parts)
+    seconds["view"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    history, report = _history_of(fitted)
+    with store.writing(work) as place:
+        metrics.reset_index().to_parquet(place / METRICS, index=False)
+        if history is not None:
+            history.to_parquet(place / HISTORY, index=False)
+        _write_view(place / VIEW, view)
+        record = {"work": work.identity(), "validation": list(split.validation), "report": report, **_environment()}
+        seconds["storing"] = time.perf_counter() - begin
+        _write_json(place / RUN, record | {"seconds": seconds})
+
+
+def _view_of(fitted: Fitted, names: tuple[str, ...], parts: Sequence[str]) -> View:
+    """The parts that the predictor has."""
+    held: dict[str, Any] = {}
+    for part in parts:
+        with suppress(InputError):  # where it has none
+            held[part] = getattr(view_of(fitted, names, (part,)), part)
+    return View(names, **held)
+
+
+def _write_view(path: Path, view: View) -> None:
+    """As arrays without pickle; features that are the embedding are stored once."""
+    arrays = {part: values for part in PARTS if (values := getattr(view, part)) is not None}
+    if "features" in arrays and np.array_equal(arrays["features"], arrays.get("embedding", ())):
+        arrays["features"] = np.zeros(0)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, perturbations=np.array(view.perturbations), **arrays)
+    path.write_bytes(buffer.getvalue())
+
+
+def read_view(run: Path, parts: Sequence[str]) -> View:
+    """Some parts of the view of a finished run.
+
+    Raises:
+        InputError: a part that its predictor does not have.
+    """
+    with np.load(run / VIEW, allow_pickle=False) as file:
+        absent = [part for part in parts if part not in file]
+        if absent:
+            about = json.loads((run / RUN).read_text(encoding="utf-8"))["work"]["predictor"]["name"]
+            raise InputError(
+                f"{', '.join(absent)}: {about} has none with these settings; name the predictors that the strategy "
+                "is for: predictors = [...]"
+            )
+        held = {}
+        for part in parts:
+            values = file["embedding" if part == "features" and file[part].shape == (0,) else part]
+            values.setflags(write=False)
+            held[part] = values
+        return View(tuple(file["perturbations"].tolist()), **held)
+
+
+def _history_of(fitted: object) -> tuple[pd.DataFrame | None, dict[str, Any]]:
+    """Errors by step as a table, and what else a predictor says of its training."""
+    history, report = getattr(fitted, "history", None), getattr(fitted, "report", {})
+    if history is None:
+        return None, _plain(report)
+    parts = {name: np.asarray(value) for name, value in history._asdict().items()}
+    table = pd.DataFrame({name: value for name, value in parts.items() if value.ndim == 1})
+    return table, _plain({name: value for name, value in parts.items() if value.ndim == 0})
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers and texts, for JSON; NumPy's as Python's."""
+    return {
+        name: value.item() if isinstance(value, np.generic | np.ndarray) else value for name, value in values.items()
+    }
+
+
+def _environment() -> dict[str, Any]:
+    device = jax.devices()[0]
+    machine = {
+        "system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"), "device": f"{device.platform}: {device.device_kind}",
+    }  # fmt: skip
+    return {"versions": versions(), "machine": machine}
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,145 @@
+"""Doing all the work of an experiment: what is possible is handed out, then what has become possible."""
+
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from distributed import Client, Future, as_completed
+
+from perturb_jax.errors import InputError
+from perturb_jax.evaluation.provenance import versions
+from perturb_jax.experiment.carry_out import carry_out
+from perturb_jax.experiment.config import Experiment
+from perturb_jax.experiment.known import Stored
+from perturb_jax.experiment.planner import Chain, Walk, chains_of, walk
+from perturb_jax.experiment.sources import Sources
+from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.work import Training, Work
+
+_SHOWN = 200
+
+
+class Failure(NamedTuple):
+    """Work that failed.
+
+    Attributes:
+        work: what.
+        chains: that wait for it, and end here.
+        reason: in a line.
+    """
+
+    work: Work
+    chains: tuple[Chain, ...]
+    reason: str
+
+
+class Grid:
+    """All chains of an experiment, and how far each is.
+
+    Attributes:
+        walks: of every chain, as of the last look.
+        failures: by digest.
+    """
+
+    def __init__(self, experiment: Experiment, sources: Sources, store: Store):
+        self.experiment, self.sources, self.store = experiment, sources, store
+        self.known = Stored(store)
+        self.walks: dict[Chain, Walk] = {}
+        self.failures: dict[str, Failure] = {}
+        self._waiting: dict[str, list[Chain]] = defaultdict(list)
+        for chain in chains_of(experiment):
+            self._look(chain)
+
+    def wanted(self, chains: Iterable[Chain]) -> dict[Work, int]:
+        """Work that some chains need next, with its urgency: higher where more cycles have to wait for it."""
+        urgency: dict[Work, int] = {}
+        for chain in chains:
+            found = self.walks[chain]
+            left = self.experiment.table.cycles - len(found.cycles)
+            for work in found.wanted:
+                if work.digest not in self.failures:
+                    urgency[work] = max(left, urgency.get(work, 0))
+        return urgency
+
+    def finished(self, work: Work) -> list[Chain]:
+        """Look again at the chains that waited for some work; returns them."""
+        self.store.wrote(work)
+        chains = self._waiting.pop(work.digest, [])
+        for chain in chains:
+            self._look(chain)
+        return chains
+
+    def failed(self, work: Work, error: BaseException, trace: Any) -> Failure:
+        """Write down why some work failed."""
+        chains = tuple(dict.fromkeys(self._waiting.pop(work.digest, [])))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, InputError):
+            reason = f"{type(error).__name__}: {reason}"
+        failure = Failure(work, chains, reason)
+        self.failures[work.digest] = failure
+        text = "".join(traceback.format_exception(type(error), error, trace))
+        labels = [chain._asdict() for chain in chains]
+        record = {
+            "kind": work.kind, "digest": work.digest, "reason": reason, "chains": labels, "traceback": text,
+            "work": work.identity(), "versions": versions(),
+        }  # fmt: skip
+        self.store.fail(work, record)
+        return failure
+
+    def _look(self, chain: Chain) -> None:
+        found = walk(self.experiment, self.sources, chain, self.known)
+        self.walks[chain] = found
+        for work in found.wanted:
+            if chain not in (waiting := self._waiting[work.digest]):
+                waiting.append(chain)
+
+
+def work_off(grid: Grid, client: Client, tell: Callable[[Work | None, Failure | None], None]) -> None:
+    """Do everything that can be done.
+
+    Args:
+        grid: the experiment.
+        client: of a dask cluster whose workers see the experiment's directory.
+        tell: called with work that is done, and with its failure where it failed.
+
+    Raises:
+        InputError: the scheduler went away.
+    """
+    futures: dict[Future, Work] = {}
+    asked: set[Work] = set()
+    queue = as_completed(loop=client.loop)
+
+    def submit(chains: Iterable[Chain]) -> None:
+        for work, urgency in grid.wanted(chains).items():
+            if work not in asked:
+                asked.add(work)
+                future = client.submit(
+                    carry_out, work, grid.store.root, key=f"{work.kind}-{work.digest}", priority=urgency, pure=False
+                )
+                futures[future] = work
+                queue.add(future)
+
+    submit(list(grid.walks))
+    for future in queue:
+        work = futures.pop(future)
+        if future.status == "cancelled":
+            raise InputError("the scheduler went away; the same command continues")
+        if future.status == "error":
+            tell(work, grid.failed(work, future.exception(), future.traceback()))
+        else:
+            chains = grid.finished(work)
+            tell(work, None)
+            submit(chains)
+        future.release()
+
+
+def trainings_done(walk: Walk) -> int:
+    """Cycles of a chain whose run is finished."""
+    return sum(cycle.done for cycle in walk.cycles)
+
+
+def distinct_runs(walks: Iterable[Walk]) -> tuple[int, int]:
+    """Different runs that are known so far: finished, and all."""
+    done: dict[Training, bool] = {cycle.training: cycle.done for walk in walks for cycle in walk.cycles}
+    return sum(done.values()), len(done)

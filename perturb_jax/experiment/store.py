@@ -1,0 +1,140 @@
+"""Results on disk: a directory for each unit of work, written whole or not at all, checked before it is believed."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from perturb_jax.errors import InputError
+from perturb_jax.experiment.work import Work
+from perturb_jax.output import sha256_of
+
+CHECKSUMS = "SHA256SUMS"
+"""In each directory: a line per file, as `sha256sum` writes and checks it."""
+FAILURES = "failures"
+STAGING = "staging"
+
+
+class Store:
+    """The directory of an experiment.
+
+    Attributes:
+        root: the directory.
+        damaged: directories that were found damaged, with what is wrong.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.damaged: dict[Path, str] = {}
+        self._whole: set[Path] = set()
+
+    def place(self, work: Work) -> Path:
+        """Where the result of some work is, or will be."""
+        return self.root / work.kind / work.digest
+
+    def holds(self, work: Work) -> bool:
+        """Whether the result is there, whole; a damaged one is not, and is noted in `damaged`."""
+        place = self.place(work)
+        if place in self._whole:
+            return True
+        if place in self.damaged or not place.is_dir():
+            return False
+        wrong = what_is_wrong(place)
+        if wrong:
+            self.damaged[place] = wrong
+            return False
+        self._whole.add(place)
+        return True
+
+    def wrote(self, work: Work) -> None:
+        """Look at the directory again: it was written since."""
+        self.damaged.pop(self.place(work), None)
+        (self.root / FAILURES / f"{work.digest}.json").unlink(missing_ok=True)
+
+    def record(self, work: Work, name: str) -> dict[str, Any]:
+        """A JSON file of a result that is there."""
+        return json.loads((self.place(work) / name).read_text(encoding="utf-8"))
+
+    @contextmanager
+    def writing(self, work: Work) -> Iterator[Path]:
+        """A directory to write a result into, which becomes the result when all is written.
+
+        It is in the same file system, so that renaming it is one step. What somebody else has finished meanwhile is
+        kept, what is damaged is replaced.
+        """
+        place = self.place(work)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.root / STAGING / f"{work.digest[:12]}-{uuid.uuid4().hex}"
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            names = sorted(path.name for path in aside.iterdir())
+            text = "".join(f"{sha256_of(aside / name)}  {name}\n" for name in names)
+            (aside / CHECKSUMS).write_text(text, encoding="utf-8")
+            if place.exists() and what_is_wrong(place):
+                place.rename(aside.with_name(f"{aside.name}-damaged"))
+            try:
+                aside.rename(place)
+            except OSError:
+                if not place.is_dir():
+                    raise
+        finally:
+            for left in (aside, aside.with_name(f"{aside.name}-damaged")):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def fail(self, work: Work, record: dict[str, Any]) -> Path:
+        """Write down why some work failed."""
+        return write_json(self.root / FAILURES / f"{work.digest}.json", record)
+
+    def clear_staging(self) -> None:
+        """Remove what an interrupted command has left."""
+        shutil.rmtree(self.root / STAGING, ignore_errors=True)
+
+
+def what_is_wrong(place: Path) -> str:
+    """Why a directory is not what was written; empty where it is."""
+    try:
+        lines = (place / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return f"{CHECKSUMS} cannot be read"
+    expected = {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
+    found = {path.name for path in place.iterdir()} - {CHECKSUMS}
+    if not expected or found != set(expected):
+        odd = sorted(found ^ set(expected)) or ["everything"]
+        return f"{', '.join(odd)} {'is missing' if odd[0] not in found else 'does not belong there'}"
+    changed = [name for name, checksum in expected.items() if sha256_of(place / name) != checksum]
+    return f"{', '.join(changed)} has changed since it was written" if changed else ""
+
+
+def write_json(path: Path, record: Any) -> Path:
+    """Write a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Keep other commands from working in the same directory; the lock ends with the process, however that ends.
+
+    Raises:
+        InputError: another command works there; a directory that cannot be written.
+    """
+    import fcntl  # not on Windows, where the rest can be imported
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{root}: another `perturb-jax run` is at work there; wait for it") from None
+            yield
+    except PermissionError as error:
+        raise InputError(f"{root}: cannot be written ({error.strerror}); choose another directory") from None

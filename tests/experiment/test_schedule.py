@@ -1,0 +1,80 @@
+"""Handing out work to a scheduler that is there already: chains that wait for runs, and those that fail."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import LocalCluster
+
+from perturb_jax import run_command
+from perturb_jax.errors import InputError
+from perturb_jax.experiment.clusters import existing_scheduler
+from perturb_jax.experiment.config import NamedPredictor, experiment_of
+from perturb_jax.experiment.planner import Chain
+from perturb_jax.experiment.schedule import Failure, Grid, distinct_runs, trainings_done, work_off
+from perturb_jax.experiment.sources import find_sources
+from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.work import Training, Work
+from perturb_jax.screen.screen import Screen
+from perturb_jax.strategies.cycle import Hybrid, OneShot
+from tests.experiment.grids import Largest, finish, tables, with_strategy
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A predictor that cannot learn from many perturbations."""
+
+    name: str = "broken"
+
+    def fit(self, screen: Screen, *others: Any) -> None:
+        raise ZeroDivisionError(f"{len(screen)} perturbations\nin {len(others)} other things")
+
+
+def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
+    raw = tables(cycles=3, seeds=1, predictors={"graph-gp": {}}, strategies={"random": {}})
+    experiment = experiment_of(raw)
+    experiment.predictors["broken"] = NamedPredictor("broken", Broken())  # type: ignore[arg-type]
+    for label, part in (("far", "embedding"), ("unsure", "log_variance")):
+        experiment = with_strategy(experiment, label, Hybrid(OneShot("random"), 1, Largest(part)))
+    sources, told = find_sources(experiment, tmp_path), []
+
+    def tell(work: Work | None, failure: Failure | None) -> None:
+        told.append((work, failure))
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+        ) as cluster,
+        existing_scheduler(cluster.scheduler_address) as client,
+    ):  # fmt: skip
+        grid = Grid(experiment, sources, Store(tmp_path / "dask"))
+        work_off(grid, client, tell)
+    ends = {(chain.predictor, chain.strategy): trainings_done(found) for chain, found in grid.walks.items()}
+    assert ends == {("graph-gp", "random"): 3, ("graph-gp", "far"): 3, ("graph-gp", "unsure"): 3, ("broken", "far"): 0,
+                    ("broken", "unsure"): 0}  # fmt: skip
+    works = [work for work, _ in told]
+    assert len(set(works)) == len(works)
+    assert sum(isinstance(work, Training) for work in works) == 3 + 2 + 2 + 1, "the first cycle's are one"
+    assert distinct_runs(grid.walks.values()) == (7, 8)
+    (failure,) = [failure for _, failure in told if failure is not None]
+    assert failure.reason == "ZeroDivisionError: 24 perturbations in 4 other things"
+    assert {chain.strategy for chain in failure.chains} == {"far", "unsure"}
+    (path,) = (tmp_path / "dask" / "failures").iterdir()
+    record = json.loads(path.read_text())
+    assert 'raise ZeroDivisionError(f"{len(screen)} perturbations' in record["traceback"]
+    assert record["chains"][0] == Chain("sim", "broken", failure.chains[0].strategy, 0)._asdict()
+    del experiment.predictors["broken"]
+    for label in ("far", "unsure"):
+        experiment.strategies[label] = experiment.strategies[label]._replace(predictors=("graph-gp",))
+    finish(experiment, sources, tmp_path / "alone")
+    alone = Grid(experiment, sources, Store(tmp_path / "alone"))
+    for chain, found in alone.walks.items():
+        assert found == grid.walks[chain], "the same picks and the same runs as one after the other"
+
+
+def test_what_only_experiments_need_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_command, "find_spec", lambda name: None if name == "distributed" else name)
+    with pytest.raises(InputError, match=r"experiments need distributed; pip install 'perturb-jax\[experiment\]'"):
+        run_command.require_extra()
