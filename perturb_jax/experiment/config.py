@@ -84,7 +84,8 @@ def first_error(error: ValidationError) -> str:
     if first["type"] == "missing":
         what = "expected a value, got none"
     elif first["type"] == "extra_forbidden":
-        what = "no such key; take it away"
+        inside = len(first["loc"]) > 2
+        what = "no such key; take it away" + (" (a label with a dot in it needs quotes)" if inside else "")
     elif not isinstance(got, dict | BaseModel):
         what = f"{what}, got {got!r}"
     return f"{where}: {what}" + (f" (and {len(others)} more errors)" if others else "")

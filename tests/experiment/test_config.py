@@ -61,7 +61,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "option": ({"strategies": {"graphreach": {"depth": 2}}}, "strategies.graphreach."),
     "two one-shot strategies": (
         {"strategies": {"both": {"strategy": "hybrid", "first": "graphreach", "cycles": 1, "then": "random"}}},
-        "strategies.both.then: expected a strategy that reads a predictor",
+        "strategies.both.then: expected one of uncertainty, acs-fw, typiclust, got 'random'",
     ),
     "strategy's predictors": (
         {"strategies": {"random": {"predictors": ["ridge"]}}},
