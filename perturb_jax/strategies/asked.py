@@ -65,4 +65,4 @@ def isometric(rows: np.ndarray) -> np.ndarray:
     """
     if rows.shape[1] <= rows.shape[0]:
         return rows
-    return np.ascontiguousarray(np.linalg.qr(rows.T, mode="r").T)
+    return np.ascontiguousarray(np.asarray(np.linalg.qr(rows.T, mode="r")).T)

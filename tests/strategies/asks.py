@@ -1,5 +1,7 @@
 """Questions to strategies, with views made by hand."""
 
+from typing import Any
+
 import numpy as np
 
 from perturb_jax.strategies.cycle import Ask, View
@@ -15,7 +17,8 @@ def named(count: int, start: int = 0) -> tuple[str, ...]:
 def asked(candidates: np.ndarray, selected: np.ndarray, part: str, batch: int, seed: int = 0) -> Ask:
     """A question with a view of one part: candidates G0, G1, ..., the selected ones after them."""
     names = named(len(candidates) + len(selected))
-    view = View(names)._replace(**{part: np.concatenate([candidates, selected])})
+    parts: dict[str, Any] = {part: np.concatenate([candidates, selected])}
+    view = View(names, **parts)
     return Ask(GRAPH, names[: len(candidates)], names[len(candidates) :], batch, seed, view)
 
 

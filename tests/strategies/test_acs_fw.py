@@ -7,6 +7,7 @@ import scipy.optimize
 
 import perturb_jax as pj
 from perturb_jax.strategies.acs_fw import ACSFW, frank_wolfe, log_likelihoods
+from perturb_jax.strategies.asked import isometric
 from tests.graphs import compilations
 from tests.strategies.acs_oracle import acs_problem, expected_log_likelihoods, frank_wolfe_weights
 from tests.strategies.asks import asked, places
@@ -79,15 +80,16 @@ def test_the_strategy_draws_from_the_seed_alone() -> None:
 
 def test_features_wider_than_the_rows_are_rotated_and_nothing_else() -> None:
     pool, train, _ = acs_problem(0)
-    turned = np.linalg.qr(np.random.default_rng(5).standard_normal((200, 6)))[0].T
-    wide = asked(pool @ turned, train @ turned, "features", 8, 3)
-    assert len(set(ACSFW().choose(wide))) == 8
-    # on average over seeds the same candidates are picked, whatever the basis
-    counts = [np.zeros(len(pool)), np.zeros(len(pool))]
-    for seed in range(12):
-        for count, rows in zip(counts, [(pool, train), (pool @ turned, train @ turned)], strict=True):
-            count[places(ACSFW().choose(asked(*rows, "features", 4, seed)))] += 1
-    assert np.corrcoef(*counts)[0, 1] > 0.8
+    turn = np.linalg.qr(np.random.default_rng(5).standard_normal((200, 6)))[0].T
+    wide = np.concatenate([pool, train]) @ turn
+    rows = isometric(wide)
+    assert rows.shape == (68, 68)
+    np.testing.assert_allclose(rows @ rows.T, wide @ wide.T, atol=1e-9)
+    assert isometric(pool) is pool
+    draws = np.random.default_rng(3).standard_normal((68, 512))
+    likelihoods = expected_log_likelihoods(rows[:60], rows[60:], draws, 0.1, scale=True)
+    picks = places(ACSFW().choose(asked(wide[:60], wide[60:], "features", 8, 3)))
+    assert picks == frank_wolfe_weights(likelihoods, 8)[0]
 
 
 def test_candidates_that_are_all_alike_are_picked_in_order() -> None:

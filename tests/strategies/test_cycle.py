@@ -42,7 +42,8 @@ def ask(case: str, screen: pj.Screen, selected: tuple[str, ...], cycle: int, bat
 
 def chosen(case: str, screen: pj.Screen = SCREEN, seed: int = 0) -> list[tuple[str, ...]]:
     """The picks of four cycles of 6."""
-    strategy, selected, cycles = cycle_strategy(*CASES[case]), (), list[tuple[str, ...]]()
+    strategy, cycles = cycle_strategy(*CASES[case]), list[tuple[str, ...]]()
+    selected: tuple[str, ...] = ()
     for cycle in range(4):
         cycles.append(strategy.choose(ask(case, screen, selected, cycle, 6, seed)))
         selected = (*selected, *cycles[-1])

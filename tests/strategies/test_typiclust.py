@@ -22,7 +22,7 @@ def blobs() -> tuple[np.ndarray, np.ndarray, list[int]]:
     Returns:
         The points, each one's blob, and the middle point of each blob.
     """
-    rows, blob, middles = [], [], []
+    rows, blob, middles = list[np.ndarray](), list[int](), list[int]()
     for number, (centre, size) in enumerate(zip(CENTRES, SIZES, strict=True)):
         steps = np.arange(size) - size // 2
         rows += list(centre + 0.2 * np.outer(np.sign(steps) * steps**2, [1, 2]))
