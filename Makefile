@@ -33,7 +33,7 @@ $(VENV)/base.done: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) '.[dev,gears]'
+	$(INSTALL) '.[dev,gears,cluster]'
 	$(BIN)/python -c 'import dcor'  # compiles when first imported: alone, since inside of a test it has aborted
 	touch $@ $(VENV)/base.done
 
