@@ -1,25 +1,20 @@
-"""Training GEARS: the Flax one on moments, compared with cell-gears on cells, both on this machine's CPU.
+"""Steps of the Flax GEARS against steps of cell-gears, on this machine's CPU; Replogle's size in full; growth.
 
-    python experiments/benchmarks/gears_flax.py --cells DIRECTORY
+    python experiments/benchmarks/gears_flax.py
 
-keeps the simulated cells of an Adamson-sized screen (100 MB) in DIRECTORY. Takes about an hour, most of it cell-gears'.
+Whole trainings of both are compared by gears_flax_training.py.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from gears_flax_child import REPLOGLE
 from gears_flax_growth import SIZES, draw, measure_growth, slope
-from harness import Report, Table, arguments, child, missing_packages, one_core, show_ratio, show_seconds
+from harness import Report, Table, arguments, child, missing_packages, show_ratio, show_seconds
 
-sys.path.append(str(Path(__file__).parents[1] / "gears_flax"))  # the simulated screens are that experiment's
-from cases import SIZES as CASES
-from cases import simulated_case
-
-ABOUT = """GEARS' training step and whole trainings: `pj.gears_flax` against cell-gears 0.1.2 in PyTorch. All screens
+ABOUT = """GEARS' training step: `pj.gears_flax` against cell-gears 0.1.2 in PyTorch. All screens
 are **simulated** (time does not depend on what is in them). Both sides have the same machine, model, width and batch of
 32; ours has a row for control besides. PyTorch's batch is there already: loading is not counted in single steps."""
 CHILD = Path(__file__).with_name("gears_flax_child.py")
@@ -75,47 +70,6 @@ def _bound(report: Report, case: str, step: float, found: dict[str, Any]) -> dic
     }  # fmt: skip
 
 
-def adamson(report: Report, directory: Path, epochs: int, case: str) -> None:
-    """Train both on the same cells; how long each takes to the reference's best validation error."""
-    simulated_case(case, 0, directory)  # so that neither has to draw the cells
-    with one_core():
-        ours = child(CHILD, "flax", case, str(directory))
-        peer = child(CHILD, "reference", case, str(directory), str(epochs))
-    best, theirs = peer["errors"][peer["best"]], peer["seconds"][peer["best"]]
-    reached = [number for number, error in enumerate(ours["errors"]) if error <= best]
-    size = CASES[case]
-    label = f"{case}: {size.perturbations} perturbations x {size.cells} cells x {size.genes:,} genes"
-    for name, found in (("PyTorch", peer), ("Flax", ours)):
-        report.add(label, name, "validation MSE, top 20", "", *found["errors"])
-        report.add(label, name, "since the start", "s", *found["seconds"])
-        report.add(label, name, "peak memory", "MB", found["peak_mb"])
-    rows = [{"training": "PyTorch", "validation MSE": f"{best:.3f}", "after": show_seconds(theirs),
-             "that is": f"epoch {peer['best'] + 1} of {epochs}", "ratio": "",
-             "peak memory": f"{peer['peak_mb'] / GIBIBYTE:.1f} GiB"}]  # fmt: skip
-    measured, met = "not reached", False
-    if reached:
-        first = reached[0]
-        ratio = theirs / ours["seconds"][first]
-        rows.append({"training": "Flax, to no more than that", "validation MSE": f"{ours['errors'][first]:.3f}",
-                     "after": show_seconds(ours["seconds"][first]),
-                     "that is": f"step {ours['steps'][first]}, compilation included", "ratio": show_ratio(ratio),
-                     "peak memory": ""})  # fmt: skip
-        measured, met = show_ratio(ratio), ratio >= 50
-    rows.append({"training": "Flax, whole", "validation MSE": f"{min(ours['errors']):.3f}",
-                 "after": show_seconds(ours["seconds"][-1]),
-                 "that is": f"{ours['steps'][-1]} steps, the best after {ours['best']}",
-                 "ratio": show_ratio(peer["seconds"][-1] / ours["seconds"][-1]),
-                 "peak memory": f"{ours['peak_mb'] / GIBIBYTE:.1f} GiB"})  # fmt: skip
-    note = (
-        f"{label}; {ours['train']} train, {ours['validation']} validate. One core each. cell-gears stops after "
-        f"{epochs} of its {EPOCHS} epochs: its rate halves with every one, and in ten epochs the third was best "
-        "(../../gears_flax/results/gears-reference/cells-800-0-history.csv). "
-        "The last ratio is that of both whole trainings."
-    )
-    report.tables.append(Table("To the reference's best validation error", note, rows))
-    report.target(label, "50 times faster to the reference's best validation error", measured, met)
-
-
 def replogle(report: Report, per_step: float) -> None:
     """Ours in full; the reference's steps extrapolated to its epochs."""
     perturbations, genes, cells = REPLOGLE
@@ -153,16 +107,11 @@ def growth(report: Report, quick: bool, out: Path) -> None:
 def main() -> None:
     """Measure and write the report."""
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--cells", type=Path, help="where simulated cells are kept; a temporary directory unless told")
-    parser.add_argument("--epochs", type=int, default=3, help="of cell-gears on the Adamson-sized screen")
     options = parser.parse_args()
     missing = missing_packages("gears", "torch_geometric")
     if missing:
         sys.exit(f"{', '.join(missing)} not installed; pip install -e '.[bench,gears]'")
-    report = Report("gears_flax", ABOUT, {"quick": options.quick, "epochs": options.epochs})
-    with tempfile.TemporaryDirectory() as scratch:
-        case = "cells-100" if options.quick else "cells-800"
-        adamson(report, options.cells or Path(scratch), 1 if options.quick else options.epochs, case)
+    report = Report("gears_flax", ABOUT, {"quick": options.quick})
     theirs = single_steps(report, options.quick)
     if not options.quick:
         replogle(report, theirs[REPLOGLE[1]])

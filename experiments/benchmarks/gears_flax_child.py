@@ -2,6 +2,8 @@
 
 gears_flax_child.py step GENES CORES REPEATS     one step, ours and cell-gears', in turns
 gears_flax_child.py replogle                     ours in full, at Replogle's size
+gears_flax_child.py flax CASE DIRECTORY SEED     our training on a simulated case
+gears_flax_child.py reference CASE DIRECTORY EPOCHS     the same of cell-gears
 """
 
 import json
@@ -75,10 +77,10 @@ def replogle() -> dict[str, Any]:
     }
 
 
-def flax(case: str, directory: str) -> dict[str, Any]:
+def flax(case: str, directory: str, seed: str) -> dict[str, Any]:
     """Our training on a simulated case: validation errors, when, and peak memory."""
     screen, graph, split = _case(case, directory)
-    history = pj.gears_flax().fit(screen, graph, split.train, split.validation, 0).history
+    history = pj.gears_flax().fit(screen, graph, split.train, split.validation, int(seed)).history
     return {
         "errors": history.validation_mse_de.tolist(), "seconds": history.seconds.tolist(),
         "steps": history.step.tolist(), "best": history.best_step, "peak_mb": peak_megabytes(),

@@ -31,6 +31,7 @@ BENCHMARKS = (
     Benchmark("graphdesign.py", needs_lists=True),
     Benchmark("read_screen.py", ("scanpy",)),
     Benchmark("gears_flax.py", ("gears", "torch_geometric")),
+    Benchmark("gears_flax_training.py", ("gears", "torch_geometric")),
 )
 
 

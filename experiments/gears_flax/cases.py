@@ -4,6 +4,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import perturb_jax as pj
+from perturb_jax.experiment.config import read_experiment
+from perturb_jax.experiment.prepare import prepare, ready, with_cells
+from perturb_jax.experiment.seeds import seed_for
+from perturb_jax.experiment.sources import find_sources
+from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.work import Preparation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import Split, choose_test, remaining, split_selected
@@ -23,8 +29,11 @@ class Size(NamedTuple):
     genes: int
 
 
-SIZES = {"cells-100": Size(81, 100, 1_000), "cells-800": Size(81, 800, 1_000)}
-"""Adamson's number of perturbations, with fewer cells and with Adamson's number of cells."""
+SIZES = {"cells-100": Size(81, 100, 1_000), "cells-800": Size(81, 800, 1_000), "adamson": Size(81, 800, 1_000)}
+"""Adamson's number of perturbations, with fewer cells and with Adamson's number of cells; and Adamson's own targets."""
+
+ADAMSON = Path(__file__).parents[1] / "simulated_adamson.toml", "homophily 0.8"
+"""The experiment, and which of its data sets: effects follow the graph that predictors read, more than elsewhere."""
 
 
 def simulated_case(name: str, seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph, Split]:
@@ -35,6 +44,13 @@ def simulated_case(name: str, seed: int, directory: Path) -> tuple[Screen, Knowl
         seed: of the screen and of the split.
         directory: where the cells are written, or were.
     """
+    screen, graph = _adamson(seed, directory) if name == "adamson" else _drawn(name, seed, directory)
+    test = choose_test(screen.perturbations, TESTED, seed)
+    return screen, graph, split_selected(remaining(screen.perturbations, test), test, seed, screen=screen.perturbations)
+
+
+def _drawn(name: str, seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph]:
+    """Perturbations and genes from the whole genome, whose graph the effects follow."""
     size = SIZES[name]
     path, stored = directory / f"{name}-{seed}.h5ad", directory / f"{name}-{seed}.screen.h5ad"
     directory.mkdir(parents=True, exist_ok=True)
@@ -45,6 +61,18 @@ def simulated_case(name: str, seed: int, directory: Path) -> tuple[Screen, Knowl
         )
         pj.save_screen(drawn, stored)
     screen = pj.load_screen(stored)
-    graph = pj.load_go_graph(list(screen.genes), unknown="drop")
-    test = choose_test(screen.perturbations, TESTED, seed)
-    return screen, graph, split_selected(remaining(screen.perturbations, test), test, seed, screen=screen.perturbations)
+    return screen, pj.load_go_graph(list(screen.genes), unknown="drop")
+
+
+def _adamson(seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph]:
+    """As the experiment draws a repetition."""
+    file, label = ADAMSON
+    _, experiment = read_experiment(file)
+    found = find_sources(experiment, file.parent).of(label)
+    table = experiment.table
+    work = Preparation(table.data[label], table.graph, seed_for("data", seed), found.checksums, found.paths)
+    store = Store(directory / "adamson")
+    if not store.holds(work):
+        prepare(work, store)
+    screen, graph, _ = ready(work, store)
+    return with_cells(work, store, screen), graph

@@ -93,7 +93,7 @@ class GearsFlax:
         'GEARS Flax'
     """
 
-    steps: int = 800
+    steps: int = 400
     patience: int = 400
     evaluate_every: int = 20
     learning_rate: float = 5e-3
