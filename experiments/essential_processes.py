@@ -1,4 +1,4 @@
-"""Genes of the processes that essential genes serve, from the embedded annotation: the graph of simulated_replogle.toml.
+"""Genes of the processes that essential genes serve, by the embedded annotation: the graph of simulated_replogle.toml.
 
     python experiments/essential_processes.py
 

@@ -55,7 +55,10 @@ def made_results(
         "simulated": simulated,
     }
     frames = [pd.concat(rows, ignore_index=True) for rows in (metrics, picks, times)]
-    return Results(frames[0], frames[1], frames[2], record)
+    parts = {"choosing": 0.5, "training": 60.0, "view": 2.0}
+    rows = [(name, part, seeds, seconds) for name in predictors for part, seconds in parts.items()]
+    costs = pd.DataFrame(rows, columns=["predictor", "part", "count", "seconds"])
+    return Results(frames[0], frames[1], frames[2], costs, record)
 
 
 def row_of(frame: pd.DataFrame, **where: object) -> dict[str, Any]:

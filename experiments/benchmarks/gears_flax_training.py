@@ -1,4 +1,4 @@
-"""Whole trainings of the Flax GEARS and of cell-gears on the same simulated cells: how long to the same validation error.
+"""Whole trainings of the Flax GEARS and of cell-gears on the same simulated cells: time to the same validation error.
 
     python experiments/benchmarks/gears_flax_training.py --cells DIRECTORY
 
@@ -17,9 +17,9 @@ from harness import Report, Table, arguments, child, missing_packages, one_core,
 sys.path.append(str(Path(__file__).parents[1] / "gears_flax"))  # the simulated screens are that experiment's
 from cases import SIZES, simulated_case
 
-ABOUT = """Whole trainings of GEARS on the same **simulated** cells, split and graphs: `pj.gears_flax` on moments against
-cell-gears 0.1.2 on cells, each on one core. `adamson` has Adamson's 81 targets and as many cells; its effects follow the
-graph (homophily 0.8; experiments/simulated_adamson.toml)."""
+ABOUT = """Whole trainings of GEARS on the same **simulated** cells, split and graphs: `pj.gears_flax` on moments
+against cell-gears 0.1.2 on cells, each on one core. `adamson` has Adamson's 81 targets and as many cells; its effects
+follow the graph (homophily 0.8; experiments/simulated_adamson.toml)."""
 CHILD = Path(__file__).with_name("gears_flax_child.py")
 SEEDS = 5
 """Of our weights and batches; of cell-gears, one training."""
@@ -47,15 +47,18 @@ def trainings(report: Report, case: str, directory: Path, epochs: int, seeds: in
         reached = [number for number, error in enumerate(found["errors"]) if error <= best]
         ratios.append(theirs / found["seconds"][reached[0]] if reached else 0.0)
         least = min(range(len(found["errors"])), key=found["errors"].__getitem__)
-        when = f"{show_seconds(found['seconds'][reached[0]])}, step {found['steps'][reached[0]]}" if reached else "never"
+        when = "never"
+        if reached:
+            when = f"{show_seconds(found['seconds'][reached[0]])}, step {found['steps'][reached[0]]}"
         rows.append({"training": f"Flax, seed {seed}", "least validation MSE": f"{found['errors'][least]:.3f}",
                      "after": show_seconds(found["seconds"][least]), "that error or less after": when,
-                     "times faster": show_ratio(ratios[-1]) if reached else "", "peak memory": _memory(found)})  # fmt: skip
+                     "times faster": show_ratio(ratios[-1]) if reached else "",
+                     "peak memory": _memory(found)})  # fmt: skip
     whole = median(found["seconds"][-1] for found in ours)
     note = (
-        f"{label}; {ours[0]['train']} train, {ours[0]['validation']} validate. cell-gears made {epochs} of its {EPOCHS} "
-        f"epochs, in {show_seconds(peer['seconds'][-1])}; its rate halves with every one. A whole training of ours takes "
-        f"{show_seconds(whole)} (median), compilation included as everywhere here."
+        f"{label}; {ours[0]['train']} train, {ours[0]['validation']} validate. cell-gears made {epochs} of its "
+        f"{EPOCHS} epochs, in {show_seconds(peer['seconds'][-1])}; its rate halves with every one. A whole training "
+        f"of ours takes {show_seconds(whole)} (median), compilation included as everywhere here."
     )
     report.tables.append(Table(f"To cell-gears' best validation error: {case}", note, rows))
     middle = median(ratios)

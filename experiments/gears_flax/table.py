@@ -58,7 +58,8 @@ def _means(errors: pd.DataFrame) -> list[str]:
 
 
 def _differences(errors: pd.DataFrame) -> list[str]:
-    lines = [f"| case | metric | {' | '.join(f'{one} less {other}' for one, other in PAIRS)} |", "|---" * (2 + len(PAIRS)) + "|"]
+    pairs = " | ".join(f"{one} less {other}" for one, other in PAIRS)
+    lines = [f"| case | metric | {pairs} |", "|---" * (2 + len(PAIRS)) + "|"]
     for case, wide in _by_case(errors):
         for metric in METRICS:
             table = wide[metric].reindex(columns=list(SHOWN))

@@ -14,6 +14,10 @@ from perturb_jax.evaluation.strategy_looks import looks, offsets
 from perturb_jax.evaluation.text_tables import decimals, number
 
 _PREDICTOR_LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#000000", "v"))
+_PARTS = {
+    "training": "#0072B2", "loading": "#999999", "evaluation": "#009E73", "view": "#CC79A7", "storing": "#E69F00",
+    "choosing": "#D55E00",
+}  # fmt: skip
 
 
 def draw_predictors(figure: Figure, summary: Summary, metric: str) -> None:
@@ -92,6 +96,25 @@ def draw_times(figure: Figure, summary: Summary, predictor: str) -> None:
     ]
     words = ["choosing", "with embedding, and the training before it"]
     figure.legend(handles, words, loc="outside lower center", ncols=2, fontsize=9)
+
+
+def draw_costs(figure: Figure, summary: Summary) -> None:
+    """Minutes of all runs and selections by predictor, stacked by part; how many runs stands at the end."""
+    wide = summary.costs.pivot_table(index="predictor", columns="part", values="seconds", aggfunc="sum", fill_value=0.0)
+    names = [name for name in summary.runs.predictors if name in wide.index]
+    wide = wide.reindex(names)[[part for part in _PARTS if part in wide]] / 60
+    counts = summary.costs[summary.costs["part"] == "training"].set_index("predictor")["count"]
+    axes = figure.subplots()
+    left = np.zeros(len(names))
+    for part in wide:
+        axes.barh(names, wide[part], left=left, color=_PARTS[str(part)], label=part)
+        left += wide[part].to_numpy()
+    for place, name in enumerate(names):
+        text = f"  {left[place]:.1f} min, {counts.get(name, 0):,} trainings"
+        axes.text(left[place], place, text, va="center", fontsize=9)
+    axes.set(xlabel="minutes, all workers together", xlim=(0, 1.35 * max(left.max(initial=0), 1e-9)))
+    axes.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=len(wide.columns), fontsize=9)
 
 
 def _strategies(summary: Summary, own: pd.DataFrame) -> list[str]:

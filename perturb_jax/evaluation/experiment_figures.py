@@ -9,7 +9,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from perturb_jax.evaluation.comparison_figures import draw_areas, draw_predictors, draw_times
+from perturb_jax.evaluation.comparison_figures import draw_areas, draw_costs, draw_predictors, draw_times
 from perturb_jax.evaluation.curve_figures import STABILITY_WORDS, WORDS, draw_differences, draw_learning, draw_stability
 from perturb_jax.evaluation.experiment_tables import Summary
 from perturb_jax.evaluation.figures import canvas
@@ -100,6 +100,9 @@ def _of_all_predictors(summary: Summary) -> Iterator[Picture]:
             )
             size = (2.8 * across + 3.2, (0.16 + 0.09 * predictors) * strategies + 2.0)
             yield Picture(f"areas_{metric}", title, size, partial(draw_areas, summary=summary, metric=metric))
+    if len(summary.costs):
+        title = "Where the time went: seconds of the workers, each training and selection counted once."
+        yield Picture("costs", title, (7.5, 0.4 * predictors + 1.9), partial(draw_costs, summary=summary))
 
 
 def _metrics(summary: Summary) -> list[str]:

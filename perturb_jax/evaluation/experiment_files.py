@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pandas as pd
+
 from perturb_jax.evaluation.experiment_tables import Summary
 from perturb_jax.evaluation.experiment_text import text_tables
 from perturb_jax.evaluation.provenance import versions
@@ -10,12 +12,12 @@ from perturb_jax.evaluation.text_tables import latex, markdown
 
 FILES = (
     "table.md", "table.tex", "table.csv", "differences.csv", "curves.csv", "difference_curves.csv", "areas.csv",
-    "times.csv", "stability.csv", "incomplete.csv", "tables.json",
+    "times.csv", "costs.csv", "stability.csv", "incomplete.csv", "tables.json",
 )  # fmt: skip
 
 
 def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
-    """The contents of `FILES`; every CSV says in a column whether the outcomes are simulated.
+    """The contents of `FILES`; every CSV of outcomes says in a column whether they are simulated.
 
     Args:
         summary: the numbers.
@@ -24,20 +26,22 @@ def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
     frames = {
         "table.csv": summary.final, "differences.csv": summary.differences, "curves.csv": summary.curves,
         "difference_curves.csv": summary.difference_curves, "areas.csv": summary.areas, "times.csv": summary.times,
-        "stability.csv": summary.stability, "incomplete.csv": summary.runs.incomplete,
+        "costs.csv": summary.costs, "stability.csv": summary.stability, "incomplete.csv": summary.runs.incomplete,
     }  # fmt: skip
     tables = text_tables(summary)
     texts = {
         "table.md": "\n\n".join(summary.notes) + "\n\n" + "\n".join(map(markdown, tables)),
         "table.tex": "".join(f"% {note}\n" for note in summary.notes) + "\n" + "\n".join(map(latex, tables)),
         "tables.json": json.dumps(tables_record(summary, record), indent=2, ensure_ascii=False) + "\n",
-    } | {
-        name: frame.assign(simulated=frame["data"].isin(summary.runs.simulated)).to_csv(
-            index=False, lineterminator="\n"
-        )
-        for name, frame in frames.items()
-    }
+    } | {name: _marked(frame, summary).to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
     return {name: texts[name].encode() for name in FILES}
+
+
+def _marked(frame: pd.DataFrame, summary: Summary) -> pd.DataFrame:
+    """With a column that says whether a row's outcomes are simulated, where the row is about outcomes."""
+    if "data" not in frame:
+        return frame
+    return frame.assign(simulated=frame["data"].isin(summary.runs.simulated))
 
 
 def tables_record(summary: Summary, record: dict[str, Any]) -> dict[str, Any]:

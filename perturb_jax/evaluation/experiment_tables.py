@@ -31,6 +31,7 @@ class Summary(NamedTuple):
         areas: under the learning curves: data, predictor, metric, strategy, `ESTIMATE`, then less the baseline's:
             difference, low_difference, high_difference, verdict, then the columns of `setbacks`.
         times: see `selection_times`.
+        costs: where the time went: see `Results`.
         stability: see `stability`; empty where `notes` says why.
         notes: what the numbers cannot say, in sentences; the first is `about`.
     """
@@ -43,6 +44,7 @@ class Summary(NamedTuple):
     difference_curves: pd.DataFrame
     areas: pd.DataFrame
     times: pd.DataFrame
+    costs: pd.DataFrame
     stability: pd.DataFrame
     notes: tuple[str, ...]
 
@@ -76,6 +78,7 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
         difference_curves=difference_curves(runs, baseline),
         areas=_areas(runs, baseline),
         times=selection_times(results, runs),
+        costs=results.costs,
         stability=pd.DataFrame(columns=STABILITY) if why else stability(results, runs),
         notes=(about(runs), *_cautions(runs, int(compared["low"].notna().sum())), *([why] if why else [])),
     )

@@ -1,5 +1,6 @@
 """An experiment's tables for people."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -207,4 +208,8 @@ def _marks(summary: Summary) -> str:
 
 
 def _significant(value: float) -> str:
-    return number(value, decimals([], [value])) if abs(value) < 1000 else f"{value:,.0f}"
+    if math.isnan(value):
+        return ""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return number(value, decimals([], [value]))

@@ -16,6 +16,7 @@ from perturb_jax.experiment.planner import Chain, Cycle, chains_of, preparation_
 from perturb_jax.experiment.prepare import RECORD
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.work import Choice
 
 EXPERIMENT = "experiment.json"
 _LABELS = ["data", "predictor", "strategy", "seed", "cycle"]
@@ -32,14 +33,18 @@ class Results(NamedTuple):
         times: data, predictor, strategy, seed, cycle, what, seconds. "selection": choosing, given its inputs, at the
             first of the cycles that were chosen for together; "training": fitting the predictor; "view": computing its
             embeddings, uncertainties and the like. A run that several strategies share is told for each.
+        costs: where the time went, each run and selection counted once: predictor, part ("choosing", "loading",
+            "training", "evaluation", "view", "storing"), count, seconds (their sum). Selections that several predictors
+            share are the first one's.
         record: plain values: "config"; "versions"; "versions of runs"; "simulated": whether all data are; "screens": of
             each data set's first repetition what it is, whether simulated, its caution and what was dropped;
-            "trainings": there, all, and from how many runs; "seconds of runs": sums over these, by part.
+            "trainings": there, all, and from how many runs.
     """
 
     metrics: pd.DataFrame
     selections: pd.DataFrame
     times: pd.DataFrame
+    costs: pd.DataFrame
     record: dict[str, Any]
 
 
@@ -81,7 +86,6 @@ def read_results(directory: str | Path) -> Results:
         "simulated": bool(screens) and all(about["simulated"] for about in screens.values()),
         "screens": screens,
         "trainings": {"there": tables.done, "all": total, "runs": len(tables.runs)},
-        "seconds of runs": tables.seconds(),
     }
     return tables.results(record)
 
@@ -92,6 +96,8 @@ class _Tables:
     def __init__(self, store: Store):
         self.store = store
         self.runs: dict[str, tuple[pd.DataFrame, dict[str, float]]] = {}
+        self._choices: dict[str, float] = {}
+        self._costs: list[tuple[str, str, float]] = []
         self.versions: set[str] = set()
         self.done = 0
         self._metrics: list[pd.DataFrame] = []
@@ -105,7 +111,8 @@ class _Tables:
         self._selections += [(*labels, rank + 1 + number, name) for number, name in enumerate(cycle.picks)]
         self._ranks[chain] = rank + len(cycle.picks)
         if cycle.choice is not None:
-            self._times.append((*labels, "selection", float(self.store.record(cycle.choice, PICKS)["seconds"])))
+            seconds = self._seconds_of(cycle.choice, chain.predictor)
+            self._times.append((*labels, "selection", seconds))
         if not cycle.done:
             return
         self.done += 1
@@ -114,22 +121,28 @@ class _Tables:
             self.versions.add(json.dumps(record["versions"], sort_keys=True))
             table = pd.read_parquet(self.store.place(cycle.training) / METRICS_FILE)
             self.runs[cycle.training.digest] = table, record["seconds"]
+            self._costs += [(chain.predictor, part, float(took)) for part, took in record["seconds"].items()]
         table, seconds = self.runs[cycle.training.digest]
         self._times += [(*labels, what, float(seconds[what])) for what in ("training", "view")]
         told: dict[str, Any] = dict(zip(_LABELS, labels, strict=True)) | {"size": len(cycle.training.selected)}
         self._metrics.append(table.assign(**told))
 
-    def seconds(self) -> dict[str, float]:
-        """What the runs took together, by part."""
-        each = pd.DataFrame([seconds for _, seconds in self.runs.values()])
-        return {str(part): float(took) for part, took in each.sum().items()}
+    def _seconds_of(self, choice: Choice, predictor: str) -> float:
+        if choice.digest not in self._choices:
+            record = self.store.record(choice, PICKS)
+            self._choices[choice.digest] = float(record["seconds"])
+            self._costs.append((predictor, "choosing", float(record["seconds_first"])))
+        return self._choices[choice.digest]
 
     def results(self, record: dict[str, Any]) -> Results:
         columns = [*_LABELS, "size", "perturbation", *METRICS]
         metrics = pd.concat(self._metrics, ignore_index=True) if self._metrics else pd.DataFrame(columns=columns)
+        costs = pd.DataFrame(self._costs, columns=["predictor", "part", "seconds"])
+        by_part = costs.groupby(["predictor", "part"], sort=False)["seconds"]
         return Results(
             metrics[columns],
             pd.DataFrame(self._selections, columns=[*_LABELS, "rank", "perturbation"]),
             pd.DataFrame(self._times, columns=[*_LABELS, "what", "seconds"]),
+            by_part.agg(count="size", seconds="sum").reset_index(),
             record,
         )

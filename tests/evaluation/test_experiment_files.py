@@ -94,7 +94,8 @@ def test_every_caption_says_what_the_outcomes_are_and_what_is_left_out() -> None
     written = table_files(summary, results.record)
     assert tuple(written) == FILES
     assert written["table.md"].startswith(b"Simulated outcomes") and written["table.tex"].startswith(b"% Simulated")
-    assert all(b"simulated" in written[name].splitlines()[0] for name in FILES if name.endswith(".csv"))
+    outcomes = [name for name in FILES if name.endswith(".csv") and name != "costs.csv"]
+    assert all(b"simulated" in written[name].splitlines()[0] for name in outcomes)
     assert written["incomplete.csv"].decode().splitlines()[1] == "adamson,gears-flax,graphreach,0,2,True"
     record = json.loads(written["tables.json"])
     assert record["baseline"] == "random" and len(record["table"]) == len(summary.final)
@@ -150,7 +151,7 @@ def test_seeds_that_no_two_strategies_share_are_not_compared_and_unfinished_pred
     summary = summarise(results)
     assert summary.differences.empty and summary.final["rank"].isna().all() and summary.runs.predictors == ("p",)
     assert [table.name for table in text_tables(summary)] == ["final-1", "differences-1", "areas-1", "times-1"]
-    assert {"learning_mse_de_p", "times_p"} == {name for name in kinds(summary) if "pearson" not in name}
+    assert {"learning_mse_de_p", "times_p", "costs"} == {name for name in kinds(summary) if "pearson" not in name}
     assert set(figure_files(summary)) == set(figure_names(summary))
     assert set(table_files(summary, {})) == set(FILES)
 
@@ -169,6 +170,7 @@ def test_each_figure_is_a_png_and_a_pdf() -> None:
           for slug in ("p-a", "p-a-2")),
         *(f"{kind}_{slug}" for kind in ("stability_unique", "stability_jaccard", "times") for slug in ("p-a", "p-a-2")),
         *(f"{kind}_{metric}" for kind in ("predictors", "areas") for metric in ("mse_de", "pearson_de")),
+        "costs",
     }  # fmt: skip
     for name, content in files.items():
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"%PDF"), name

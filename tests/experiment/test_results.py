@@ -61,6 +61,10 @@ def test_there_is_a_row_for_everything(directory: Path) -> None:
     assert results.record["simulated"] is True
     assert results.record["trainings"] == {"there": 3 * chains, "all": 3 * chains, "runs": 2 * 3 * 4}
     assert results.record["config"] == RAW
+    counts = results.costs.pivot_table(index="predictor", columns="part", values="count", aggfunc="sum", fill_value=0)
+    assert (counts[["loading", "training", "evaluation", "view", "storing"]] == 2 * 3 * 2).all(axis=None)
+    assert counts["choosing"].sum() == 2 * 2  # of both seeds; what predictors share is chosen once
+    assert (results.costs["seconds"] > 0).all()
 
 
 def test_the_same_strategy_twice_is_trained_once(directory: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.evaluation.metrics import evaluate
 from perturb_jax.predictors.flax import early_stopping, ensemble
+from perturb_jax.predictors.flax.early_stopping import advance
 from perturb_jax.predictors.gears_flax import GearsFlax, Task
 from tests.graphs import graph_of
 from tests.screens import small_screen
@@ -32,6 +33,13 @@ def test_the_same_key_gives_the_same_numbers_and_another_key_others(screen: pj.S
     first, again, other = (SMALL.fit(screen, GRAPH, TRAIN, VALIDATION, key) for key in (3, 3, 4))
     assert np.array_equal(first.effects(["G5", "G0+G1"]), again.effects(["G5", "G1+G0"]))
     assert not np.allclose(first.effects(["G5"]), other.effects(["G5"]))
+
+
+def test_a_training_compiles_its_steps_once(screen: pj.Screen) -> None:
+    size = replace(SMALL, hidden_size=9)  # compiled by no other test
+    before = advance._cache_size()
+    assert len(size.fit(screen, GRAPH, TRAIN, VALIDATION, 0).history.step) == 3
+    assert advance._cache_size() == before + 1
 
 
 def test_what_all_perturbations_do_is_learnt() -> None:

@@ -96,7 +96,7 @@ def begin(model: Gears, plan: Plan, graphs: Graphs, conditions: Conditions, keys
     def one(key: Array) -> Fit:
         state = start(model, plan, conditions, graphs, key)
         nothing = jnp.zeros((), jnp.int32)
-        return Fit(state, state.weights, jnp.array(jnp.inf), nothing, jnp.array(False))
+        return Fit(state, state.weights, jnp.array(jnp.inf, jnp.float32), nothing, jnp.array(False))
 
     return for_each_model(one, keys)
 
