@@ -111,8 +111,7 @@ class _Tables:
         self._selections += [(*labels, rank + 1 + number, name) for number, name in enumerate(cycle.picks)]
         self._ranks[chain] = rank + len(cycle.picks)
         if cycle.choice is not None:
-            seconds = self._seconds_of(cycle.choice, chain.predictor)
-            self._times.append((*labels, "selection", seconds))
+            self._times.append((*labels, "selection", self._seconds_of(cycle.choice, chain.predictor)))
         if not cycle.done:
             return
         self.done += 1
