@@ -12,6 +12,7 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.evaluation.metrics import evaluate
 from perturb_jax.predictors.flax import early_stopping, ensemble
+from perturb_jax.predictors.flax.training import train_steps
 from perturb_jax.predictors.gears_flax import GearsFlax, Task
 from tests.graphs import graph_of
 from tests.screens import small_screen
@@ -36,8 +37,12 @@ def test_the_same_key_gives_the_same_numbers_and_another_key_others(screen: pj.S
 
 def test_a_training_compiles_its_steps_once(screen: pj.Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     traced = []
-    steps = early_stopping.train_steps
-    monkeypatch.setattr(early_stopping, "train_steps", lambda *given: (traced.append(given), steps(*given))[1])
+
+    def counted(*given: Any) -> Any:
+        traced.append(given)
+        return train_steps(*given)
+
+    monkeypatch.setattr(early_stopping, "train_steps", counted)
     size = replace(SMALL, hidden_size=9)  # compiled by no other test
     assert len(size.fit(screen, GRAPH, TRAIN, VALIDATION, 0).history.step) == 3
     assert len(traced) == 1
