@@ -27,11 +27,14 @@ from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
 
 OWN_COEXPRESSION, FIRST_ROW = "gears-reference, own co-expression", "gears-flax, first row only"
+LONGER = "gears-flax, 800 steps"
 VARIANTS: dict[str, Predictor] = {
     OWN_COEXPRESSION: GearsReference(coexpression="training"),
     FIRST_ROW: GearsFlax(first_row_only=True),
+    LONGER: GearsFlax(steps=800),
 }
-"""With cell-gears' own co-expression graph, of the training cells, and with its reach: what the deviations change."""
+"""With cell-gears' own co-expression graph, of the training cells, and with its reach: what the deviations change; and
+twice as many steps."""
 
 
 def main() -> None:
