@@ -51,10 +51,12 @@ def draw_areas(figure: Figure, summary: Summary, metric: str) -> None:
     own = summary.areas[(summary.areas["metric"] == metric) & (summary.areas["strategy"] != summary.baseline)]
     names, data = _strategies(summary, own), list(own["data"].unique())
     grid = figure.subplots(1, len(data), squeeze=False, sharey=True)[0]
-    shifts = offsets(len(summary.runs.predictors), 0.22)
+    there = set(own["predictor"])
+    predictors = [name for name in summary.runs.predictors if name in there]
+    shifts = offsets(len(predictors), min(0.22, 0.8 / len(predictors)))
     for axes, name in zip(grid, data, strict=True):
         axes.axvline(0, color="#999999", linewidth=1)
-        for place, (predictor, shift) in enumerate(zip(summary.runs.predictors, shifts, strict=True)):
+        for place, (predictor, shift) in enumerate(zip(predictors, shifts, strict=True)):
             part = own[(own["data"] == name) & (own["predictor"] == predictor)].set_index("strategy").reindex(names)
             color, marker = _PREDICTOR_LOOKS[place % len(_PREDICTOR_LOOKS)]
             axes.errorbar(
@@ -67,7 +69,8 @@ def draw_areas(figure: Figure, summary: Summary, metric: str) -> None:
         axes.set_axisbelow(True)
     grid[0].set_yticks(range(len(names)), names)
     grid[0].set_ylim(len(names) - 0.5, -0.5)
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
+    columns = max(1, int(figure.get_figwidth() / 2.0))
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def draw_times(figure: Figure, summary: Summary, predictor: str) -> None:

@@ -122,9 +122,12 @@ def about(runs: Runs) -> str:
             f"{strategy} ({data}, {predictor}): {', '.join(map(str, own['seed']))}"
             for (data, predictor, strategy), own in runs.incomplete.groupby([*PLACE, "strategy"], sort=False)
         ]
-        parts.append(f"Seeds without all cycles are left out: {_some(told)}.")
+        what = (
+            "Seeds without all cycles are left out" if len(told) <= _NAMED else "Curves that lack seeds with all cycles"
+        )
+        parts.append(f"{what}: {_some(told)}.")
     if runs.absent:
-        parts.append(f"No run of {_some([' x '.join(place) for place in runs.absent])}.")
+        parts.append(f"No run of: {_some([' x '.join(place) for place in runs.absent])}.")
     return " ".join(parts)
 
 
@@ -155,7 +158,7 @@ def _means(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def _is_simulated(record: Mapping[str, Any], data: str) -> bool:
     """Whether a data set is, which a record says of each or of all."""
-    return bool(record.get("simulated data", {}).get(data, record.get("simulated", False)))
+    return bool(record.get("screens", {}).get(data, record).get("simulated", False))
 
 
 def _planned_seeds(planned: object, seen: set[int]) -> set[int]:
@@ -194,5 +197,4 @@ def _positions(column: "pd.Series[Any]", orders: Mapping[str, Sequence[str]]) ->
 
 
 def _some(items: Sequence[str]) -> str:
-    more = len(items) - _NAMED
-    return "; ".join(items[:_NAMED]) + (f"; and {more} more (see incomplete.csv)" if more > 0 else "")
+    return "; ".join(items) if len(items) <= _NAMED else f"{len(items)} (see incomplete.csv)"

@@ -81,7 +81,7 @@ def test_what_is_simulated_is_called_so(simulated: bool, word: str) -> None:
 
 def test_of_several_data_sets_the_simulated_ones_are_named() -> None:
     results = made_results(data=("made", "screen"), seeds=2, simulated=False)
-    results.record["simulated data"] = {"made": True, "screen": False}
+    results.record["screens"] = {"made": {"simulated": True}, "screen": {"simulated": False}}
     runs = complete_runs(results)
     assert about(runs) == "Simulated outcomes of made, measured ones of others, 2 seeds."
     table = pd.read_csv(io.BytesIO(table_files(summarise(results), {})["table.csv"]))
