@@ -41,8 +41,8 @@ def values_of(table: pd.DataFrame) -> pd.Series:
     values = per_seed(table, "rounds", MEASURE)
     curves = values.unstack("budget")
     at = curves.columns.to_numpy(float)
-    area = np.trapezoid(curves, at, axis=1) / (at[-1] - at[0]) if len(at) > 1 else curves.to_numpy()[:, 0]
-    return curves.assign(**{"area": area}).rename(columns={"area": AREA}).stack().reorder_levels(values.index.names)
+    curves[AREA] = np.trapezoid(curves.to_numpy(), at, axis=1) / (at[-1] - at[0])
+    return curves.stack(future_stack=True).dropna().reorder_levels(values.index.names).sort_index()
 
 
 def places_of(table: pd.DataFrame) -> dict[str, int]:
