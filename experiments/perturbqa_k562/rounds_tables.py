@@ -28,11 +28,11 @@ LOOKS: dict[str, dict[str, Any]] = {
     "graphdesign, then uncertainty": {"color": "#56B4E9", "marker": "P", "linestyle": "--"},
     "graphreach, then typiclust": {"color": "#B07AA1", "marker": "X", "linestyle": "--"},
     "typiclust, embedding": {"color": "#009E73", "marker": "s", "linestyle": "--"},
-    "typiclust, effect": {"color": "#009E73", "marker": "s", "linestyle": ":"},
+    "typiclust, effect": {"color": "#009E73", "marker": "s", "linestyle": ":", "markerfacecolor": "white"},
     "acs-fw, features": {"color": "#E69F00", "marker": "D", "linestyle": "--"},
-    "acs-fw, effect": {"color": "#E69F00", "marker": "D", "linestyle": ":"},
+    "acs-fw, effect": {"color": "#E69F00", "marker": "D", "linestyle": ":", "markerfacecolor": "white"},
     "uncertainty, variance": {"color": "#CC79A7", "marker": "v", "linestyle": "--"},
-    "uncertainty, entropy": {"color": "#CC79A7", "marker": "v", "linestyle": ":"},
+    "uncertainty, entropy": {"color": "#CC79A7", "marker": "v", "linestyle": ":", "markerfacecolor": "white"},
 }
 
 
