@@ -101,7 +101,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 def existing_file(name: str) -> Path:
     """An argument that has to be the name of a file."""
-    if not Path(name).isexisting_file():
+    if not Path(name).is_file():
         raise argparse.ArgumentTypeError(f"found no file {name!r}")
     return Path(name)
 
