@@ -29,11 +29,11 @@ def compute(problem: Problem, split: Split, confirm: bool, parts: Path) -> None:
     """Write the files of one seed that are not there yet."""
     if not (parts / f"main-{split.seed:02d}.csv.gz").exists():
         rows, far = main_study(problem, split)
-        _write(far, parts / f"distance-{split.seed:02d}.csv.gz")
-        _write(pd.DataFrame(rows), parts / f"main-{split.seed:02d}.csv.gz")
+        write(far, parts / f"distance-{split.seed:02d}.csv.gz")
+        write(pd.DataFrame(rows), parts / f"main-{split.seed:02d}.csv.gz")
     name, study = ("confirmation", confirmation_study) if confirm else ("sensitivity", sensitivity_study)
     if not (parts / f"{name}-{split.seed:02d}.csv.gz").exists():
-        _write(pd.DataFrame(study(problem, split)), parts / f"{name}-{split.seed:02d}.csv.gz")
+        write(pd.DataFrame(study(problem, split)), parts / f"{name}-{split.seed:02d}.csv.gz")
 
 
 def join(parts: Path, seeds: int, *names: str) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def join(parts: Path, seeds: int, *names: str) -> pd.DataFrame:
     return pd.concat([pd.read_csv(path) for path in paths if path.exists()])
 
 
-def record(options: argparse.Namespace, problem: Problem, seconds: float) -> dict[str, Any]:
+def provenance(options: argparse.Namespace, problem: Problem, seconds: float) -> dict[str, Any]:
     """What makes the numbers traceable; no paths and no host name."""
     outcomes = problem.outcomes
     inputs = {name: getattr(options, name) for name in ("outcomes", "library", "features")}
@@ -54,10 +54,6 @@ def record(options: argparse.Namespace, problem: Problem, seconds: float) -> dic
         "positive_share": round(float(outcomes.labels.mean()), 5),
         "dropped_perturbations": outcomes.dropped,
         "graph": {"nodes": problem.graph.num_nodes, "edges": problem.graph.num_edges},
-        "seeds": options.seeds,
-        "sensitivity_seeds": options.sensitivity_seeds,
-        "random_draws": DRAWS,
-        "budgets": list(problem.budgets),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
@@ -68,9 +64,9 @@ def record(options: argparse.Namespace, problem: Problem, seconds: float) -> dic
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outcomes", type=_file, required=True, help="CSV with pert, gene, label")
-    parser.add_argument("--library", type=_file, required=True, help="genes of the graph, one a line")
-    parser.add_argument("--features", type=_file, help="what fetch_features.py wrote; without it GO predictors alone")
+    parser.add_argument("--outcomes", type=existing_file, required=True, help="CSV with pert, gene, label")
+    parser.add_argument("--library", type=existing_file, required=True, help="genes of the graph, one a line")
+    parser.add_argument("--features", type=existing_file, help="what fetch_features.py wrote; else GO predictors alone")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--sensitivity-seeds", type=int, default=10, help="the other seeds confirm")
@@ -86,19 +82,25 @@ def main() -> None:
     for split in splits(outcomes, options.seeds):
         compute(problem, split, split.seed >= options.sensitivity_seeds, parts)
         print(f"seed {split.seed}: {time.perf_counter() - start:.0f} s so far", flush=True)
-    _write(join(parts, options.seeds, "main", "sensitivity", "confirmation"), options.out / "skill.csv.gz")
-    _write(join(parts, options.seeds, "distance"), options.out / "distance.csv.gz")
-    text = json.dumps(record(options, problem, time.perf_counter() - start), indent=2)
+    write(join(parts, options.seeds, "main", "sensitivity", "confirmation"), options.out / "skill.csv.gz")
+    write(join(parts, options.seeds, "distance"), options.out / "distance.csv.gz")
+    settings = {
+        "seeds": options.seeds, "sensitivity_seeds": options.sensitivity_seeds, "random_draws": DRAWS,
+        "budgets": list(problem.budgets),
+    }  # fmt: skip
+    text = json.dumps(provenance(options, problem, time.perf_counter() - start) | settings, indent=2)
     (options.out / "record.json").write_text(text + "\n")
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def write(table: pd.DataFrame, path: Path) -> None:
+    """A table as CSV, whole or not at all, the same bytes for the same rows."""
     partial = path.with_name(f"partial-{path.name}")
     table.to_csv(partial, index=False, compression={"method": "gzip", "mtime": 0})
     partial.replace(path)
 
 
-def _file(name: str) -> Path:
+def existing_file(name: str) -> Path:
+    """An argument that has to be the name of a file."""
     if not Path(name).is_file():
         raise argparse.ArgumentTypeError(f"found no file {name!r}")
     return Path(name)
