@@ -11,6 +11,7 @@ from perturb_jax.graph.go import load_go_graph
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.graph.variants import GraphBatch, edge_dropout, graph_batch
 from perturb_jax.scoring.score import Scores, score
+from perturb_jax.scoring.stability import PickCounts, pick_counts
 from perturb_jax.screen.noise import relative_noise
 from perturb_jax.screen.screen import Screen
 from perturb_jax.selection.graphdesign import graphdesign
@@ -59,6 +60,7 @@ __all__ = [
     "GraphBatch",
     "InputError",
     "KnowledgeGraph",
+    "PickCounts",
     "Scores",
     "Screen",
     "Selection",
@@ -76,6 +78,7 @@ __all__ = [
     "load_go_graph",
     "load_screen",
     "maxspec",
+    "pick_counts",
     "reach",
     "read_annotation",
     "read_pseudobulk",

@@ -18,7 +18,7 @@ from perturb_jax import data_commands, printing
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.graph_report import describe_graph, graph_picture
 from perturb_jax.evaluation.plan_report import plan_curves, plan_file_names, plan_files, plan_record
-from perturb_jax.inputs import annotation_of, candidate_names, graph_of, optional_names, target_worths
+from perturb_jax.inputs import annotation_of, candidate_names, graph_of, noise_of, optional_names, target_worths
 from perturb_jax.options import (
     ALL_TARGETS,
     OUTPUT,
@@ -33,6 +33,8 @@ from perturb_jax.options import (
     Cycles,
     Direction,
     DropEvidence,
+    Dropout,
+    DropoutSeed,
     Evidence,
     Exclude,
     Force,
@@ -46,6 +48,7 @@ from perturb_jax.options import (
     Normalization,
     Out,
     Quiet,
+    Robust,
     Seed,
     Sense,
     Strategy,
@@ -108,6 +111,9 @@ def select(
     cycles: Cycles = None,
     seed: Seed = None,
     ties: Ties = None,
+    robust: Robust = None,
+    dropout: Dropout = None,
+    dropout_seed: DropoutSeed = None,
     normalization: Normalization = None,
     sense: Sense = None,
     symmetric: Symmetric = False,
@@ -133,7 +139,7 @@ def select(
 
     Writes picks.csv (the order for the lab), picks.json (all settings, versions and checksums) and picks.png (coverage
     against random and most connected genes, and what no selection can exceed; for graphdesign what stays unknown, and
-    targets.csv with each target's share of it).
+    targets.csv with each target's share of it; with --robust how often noise in the graph leaves each pick in place).
     """
     files = OutputDirectory(output, plan_file_names(strategy), force)
     with _step("Reading the names", quiet):
@@ -156,6 +162,7 @@ def select(
             seed=seed,
             options={name: value for name, value in given.items() if value is not None},
             unknown=unknown,  # type: ignore[arg-type]
+            robust=noise_of(robust, dropout, dropout_seed),
         )
     with _step("Building the graph", quiet):
         graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
