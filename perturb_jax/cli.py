@@ -15,6 +15,7 @@ from rich.console import Console
 
 import perturb_jax as pj
 from perturb_jax import data_commands, printing
+from perturb_jax.compilation_cache import keep_compiled
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.graph_report import describe_graph, graph_picture
 from perturb_jax.evaluation.plan_report import plan_curves, plan_file_names, plan_files, plan_record
@@ -265,6 +266,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without a name's letters is no reason to fail
+    keep_compiled()
     try:
         code = typer.main.get_command(app).main(prog_name="perturb-jax", standalone_mode=False)
     except (InputError, typer.TyperException) as error:
