@@ -9,6 +9,9 @@ from perturb_jax.graph.annotation_files import read_annotation
 from perturb_jax.graph.edge_list import edge_table, graph_from_edges
 from perturb_jax.graph.go import load_go_graph
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.variants import GraphBatch, edge_dropout, graph_batch
+from perturb_jax.scoring.score import Scores, score
+from perturb_jax.scoring.stability import PickCounts, pick_counts
 from perturb_jax.screen.noise import relative_noise
 from perturb_jax.screen.screen import Screen
 from perturb_jax.selection.graphdesign import graphdesign
@@ -54,14 +57,19 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Annotation",
+    "GraphBatch",
     "InputError",
     "KnowledgeGraph",
+    "PickCounts",
+    "Scores",
     "Screen",
     "Selection",
     "SimulationModel",
+    "edge_dropout",
     "edge_table",
     "gears_flax",
     "gears_reference",
+    "graph_batch",
     "graph_from_edges",
     "graph_gp",
     "graphdesign",
@@ -70,6 +78,7 @@ __all__ = [
     "load_go_graph",
     "load_screen",
     "maxspec",
+    "pick_counts",
     "reach",
     "read_annotation",
     "read_pseudobulk",
@@ -77,6 +86,7 @@ __all__ = [
     "relative_noise",
     "ridge",
     "save_screen",
+    "score",
     "simulate_screen",
     "spectral_norm",
 ]

@@ -15,10 +15,11 @@ from rich.console import Console
 
 import perturb_jax as pj
 from perturb_jax import data_commands, printing
+from perturb_jax.compilation_cache import keep_compiled
 from perturb_jax.errors import InputError
 from perturb_jax.evaluation.graph_report import describe_graph, graph_picture
 from perturb_jax.evaluation.plan_report import plan_curves, plan_file_names, plan_files, plan_record
-from perturb_jax.inputs import annotation_of, candidate_names, graph_of, optional_names, target_worths
+from perturb_jax.inputs import annotation_of, candidate_names, graph_of, noise_of, optional_names, target_worths
 from perturb_jax.options import (
     ALL_TARGETS,
     OUTPUT,
@@ -33,6 +34,8 @@ from perturb_jax.options import (
     Cycles,
     Direction,
     DropEvidence,
+    Dropout,
+    DropoutSeed,
     Evidence,
     Exclude,
     Force,
@@ -46,6 +49,7 @@ from perturb_jax.options import (
     Normalization,
     Out,
     Quiet,
+    Robust,
     Seed,
     Sense,
     Strategy,
@@ -108,6 +112,9 @@ def select(
     cycles: Cycles = None,
     seed: Seed = None,
     ties: Ties = None,
+    robust: Robust = None,
+    dropout: Dropout = None,
+    dropout_seed: DropoutSeed = None,
     normalization: Normalization = None,
     sense: Sense = None,
     symmetric: Symmetric = False,
@@ -133,7 +140,7 @@ def select(
 
     Writes picks.csv (the order for the lab), picks.json (all settings, versions and checksums) and picks.png (coverage
     against random and most connected genes, and what no selection can exceed; for graphdesign what stays unknown, and
-    targets.csv with each target's share of it).
+    targets.csv with each target's share of it; with --robust how often noise in the graph leaves each pick in place).
     """
     files = OutputDirectory(output, plan_file_names(strategy), force)
     with _step("Reading the names", quiet):
@@ -156,6 +163,7 @@ def select(
             seed=seed,
             options={name: value for name, value in given.items() if value is not None},
             unknown=unknown,  # type: ignore[arg-type]
+            robust=noise_of(robust, dropout, dropout_seed),
         )
     with _step("Building the graph", quiet):
         graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
@@ -258,6 +266,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without a name's letters is no reason to fail
+    keep_compiled()
     try:
         code = typer.main.get_command(app).main(prog_name="perturb-jax", standalone_mode=False)
     except (InputError, typer.TyperException) as error:

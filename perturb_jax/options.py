@@ -10,6 +10,7 @@ from perturb_jax.graph.knowledge_graph import DIRECTIONS
 from perturb_jax.selection.graphdesign import CRITERIA
 from perturb_jax.strategies import STRATEGIES
 from perturb_jax.strategies.plan import DEFAULT_CYCLES
+from perturb_jax.strategies.robust_plan import DROPOUT
 
 GRAPH, RULES, OUTPUT = "Knowledge graph", "Rules of the choice", "Output"
 ALL_TARGETS = "graph"
@@ -129,6 +130,26 @@ Ties = Annotated[
         autocompletion=complete("rare", "first"),
         rich_help_panel=RULES,
     ),
+]
+Robust = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="graphreach: choose for the mean over this many noisy copies of the graph, each without some edges.",
+        rich_help_panel=RULES,
+    ),
+]
+Dropout = Annotated[
+    float | None,
+    typer.Option(
+        help="--robust: probability that an edge is missing from a copy.",
+        show_default=str(DROPOUT),
+        rich_help_panel=RULES,
+    ),
+]
+DropoutSeed = Annotated[
+    int | None,
+    typer.Option(min=0, help="--robust: seed of the noise.", show_default="0", rich_help_panel=RULES),
 ]
 Normalization = Annotated[
     str | None,

@@ -37,6 +37,8 @@ def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any],
     picks = len(table)
     if "teaches" in table:
         table = _narrow(table, console.width)
+    if "frequency" in table:
+        table = table.drop(columns=["covered_fraction", "layer", "bound"])
     for column in table.columns:
         shown.add_column(column, justify="left" if column in ("gene", "teaches") else "right", no_wrap=True)
     for row in table.head(ROWS_SHOWN).itertuples(index=False):
@@ -129,6 +131,8 @@ def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
             f"Spectral norm of what is reached: {sigma['picks']:.4f}; random picks {min(sigma['random']):.4f} to "
             f"{max(sigma['random']):.4f}, the most connected genes {sigma['top-degree']:.4f} ({result['computed']})."
         )
+    if "robust" in result:
+        lines.append(_robust_line(result["robust"], record["settings"]["robust"]))
     if "design" in result:
         lines = _design_lines(result["design"], picks) + lines
     if result["bound"] is not None:
@@ -137,6 +141,15 @@ def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
             f"at least {1000 * result['covered'] // result['bound'] / 10} % of the best possible."
         )
     return lines
+
+
+def _robust_line(robust: Mapping[str, Any], noise: Mapping[str, Any]) -> str:
+    bound = f"; no selection reaches more than {robust['bound']:,.1f}" if "bound" in robust else ""
+    return (
+        f"On {noise['copies']:,} copies of the graph, each without {noise['dropout']:.0%} of the edges, these "
+        f"picks reach {robust['mean covered']:,.1f} genes on average{bound}. GraphReach's picks for the graph "
+        f"itself reach {robust['picks of the graph itself']:,.1f}."
+    )
 
 
 def _design_lines(design: Mapping[str, Any], picks: int) -> list[str]:

@@ -29,6 +29,7 @@ BENCHMARKS = (
     Benchmark("command_line.py", needs_lists=True),
     Benchmark("maxspec.py", needs_lists=True),
     Benchmark("graphdesign.py", needs_lists=True),
+    Benchmark("score.py"),
     Benchmark("read_screen.py", ("scanpy",)),
     Benchmark("gears_flax.py", ("gears", "torch_geometric")),
     Benchmark("gears_flax_training.py", ("gears", "torch_geometric")),

@@ -87,6 +87,10 @@ def _settings(request: Request, plan: Plan) -> dict[str, Any]:
     names = ("candidates", "must_include", "already_tested", "exclude")
     settings = {key: value for key, value in asdict(request).items() if key not in names}
     options = {key: value for key, value in request.options.items() if key not in ("targets", "costs")}
+    if request.robust is None:
+        del settings["robust"]
+    else:
+        settings["robust"] = request.robust._asdict()
     return settings | {"options": options, "cycles": int(plan.table["cycle"].max())}
 
 
@@ -98,6 +102,11 @@ def _strategy_result(plan: Plan, curves: Curves) -> dict[str, Any]:
             "top-degree": float(curves.norms.top_degree[-1]),
         }
         return {"sigma": sigma}
+    if plan.robustness is not None:
+        robust = plan.robustness
+        mean, bound = float(robust.mean_covered[-1]), float(robust.bound[-1])
+        bounded = {"bound": bound} if np.isfinite(bound) else {}
+        return {"robust": {"mean covered": mean, "picks of the graph itself": robust.plain, **bounded}}
     if curves.remaining is None or plan.design is None or plan.targets is None:
         return {}
     problem, remaining = plan.design.problem, curves.remaining

@@ -1,22 +1,27 @@
 """GraphReach: pick the genes that together reach most of the knowledge graph."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.kernels import group_by
+from perturb_jax.scoring.sharded import sharded_cover
 from perturb_jax.selection import coverage_host
 from perturb_jax.selection.candidates import Candidates, as_names, parse_candidates, without
 from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point, rarity
 from perturb_jax.selection.greedy import greedy, upper_bounds
-from perturb_jax.selection.reach import ReachSets, reach_mask, reach_sets
+from perturb_jax.selection.reach import ReachSets
 from perturb_jax.selection.selection import Selection
+from perturb_jax.selection.variant_reach import mask_on, sets_on
 
 Ties = Literal["rare", "first"]
 Method = Literal["auto", "host", "naive", "lazy"]
@@ -26,7 +31,7 @@ METHODS = ("auto", "host", "naive", "lazy")
 
 
 def graphreach(
-    graph: KnowledgeGraph,
+    graph: KnowledgeGraph | GraphBatch,
     candidates: Iterable[str] | None,
     budget: int,
     hops: int = 1,
@@ -37,6 +42,7 @@ def graphreach(
     weights: Float[np.ndarray, " nodes"] | None = None,
     ties: Ties = "rare",
     method: Method = "auto",
+    mesh: Mesh | None = None,
 ) -> Selection:
     """Pick `budget` candidates that together reach the most nodes of the knowledge graph within `hops` steps.
 
@@ -45,8 +51,12 @@ def graphreach(
     the result has at least (1 - 1/e) of the best possible value, and `Selection.bounds` says how much at least in
     this very case. Once everything reachable is covered, a new cover layer begins (see `Selection.layers`).
 
+    On a batch of graphs f is the mean of their coverages: robust against noise in the graph. A mean of monotone
+    submodular functions is monotone and submodular (it is coverage of the graphs laid side by side, divided by their
+    number), so guarantee and bounds hold for it too.
+
     Args:
-        graph: the knowledge graph.
+        graph: the knowledge graph, or a batch of them (`edge_dropout`, `graph_batch`).
         candidates: genes or combinations "A+B" that may be picked; None: every gene of the graph.
         budget: picks to make.
         hops: the number k of graph-convolution layers of the model that will be trained.
@@ -59,6 +69,8 @@ def graphreach(
         method: "host": compiled lazy greedy over sparse reach sets; "naive", "lazy": in JAX, on the default device,
             over a dense mask. "auto": "naive" on an accelerator where the mask has at most 4 GB, else "host".
             All make the same picks.
+        mesh: devices (`jax.make_mesh`) to split the candidates among instead, with the same picks; with
+            `jax.distributed` every process makes the same call. Without `weights`.
 
     Raises:
         InputError: unknown, repeated or malformed names; a budget below 1 or above the number of candidates; hops
@@ -66,6 +78,7 @@ def graphreach(
 
     Complexity: reach sets O(edges visited); host greedy O(entries + evaluations x reach), certificate O(entries +
         budget x (budget + largest gain)); JAX O(budget x candidates x nodes) and as many bytes as the mask has entries.
+        All of it times the number of graphs in a batch.
 
     Example:
         >>> import pandas as pd
@@ -81,29 +94,37 @@ def graphreach(
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     check_seed(seed)
     selected = as_names(selected)
-    pool = without(graph, candidates, selected)
+    nodes = graph.graph if isinstance(graph, GraphBatch) else graph
+    graphs = len(graph) if isinstance(graph, GraphBatch) else 1
+    pool = without(nodes, candidates, selected)
     check_budget(budget, len(pool))
-    before = parse_candidates(graph, selected)
-    numbers, unit = (None, 1.0) if weights is None else fixed_point(_per_node(weights, graph))
-    if method == "auto":
-        on_host = jax.default_backend() == "cpu" or len(pool) * graph.num_nodes > _LARGEST_MASK
+    before = parse_candidates(nodes, selected)
+    numbers, unit = (None, 1.0) if weights is None else fixed_point(np.tile(_per_node(weights, nodes), graphs))
+    unit /= graphs
+    if mesh is not None and (weights is not None or method != "auto"):
+        raise InputError("mesh: expected neither weights nor a method beside it; leave them away")
+    if method == "auto" and mesh is None:
+        on_host = jax.default_backend() == "cpu" or len(pool) * graphs * nodes.num_nodes > _LARGEST_MASK
         method = "host" if on_host else "naive"
-    if method == "host":
-        sets = reach_sets(graph, pool.members, hops, direction)
-        counts = cover_counts(reach_sets(graph, before.members, hops, direction))
+    if method == "host" or mesh is not None:
+        sets = sets_on(graph, pool.members, hops, direction)
+        counts = cover_counts(sets_on(graph, before.members, hops, direction))
         rarities = None if ties == "first" else coverage_host.rarity(sets.indptr, sets.indices, sets.num_nodes)
-        return cover_host(pool, sets, budget, numbers, unit, counts, tie_order(len(pool), rarities, seed))
-    covers = reach_mask(graph, pool.members, hops, direction)
-    covered = reach_mask(graph, before.members, hops, direction).sum(0, dtype=jnp.int32)
+        picks = cover_host(pool, sets, budget, numbers, unit, counts, tie_order(len(pool), rarities, seed), mesh)
+        return replace(picks, objective="coverage" if graphs == 1 else "mean coverage")
+    covers = mask_on(graph, pool.members, hops, direction)
+    covered = mask_on(graph, before.members, hops, direction).sum(0, dtype=jnp.int32)
     order = tie_order(len(pool), None if ties == "first" else np.asarray(rarity(covers)), seed)
     objective = coverage(covers[order], None if numbers is None else jnp.asarray(numbers), covered)
     run = greedy(objective, budget, jnp.ones(len(pool), bool), method)
     bounds = upper_bounds(objective, run.picks, budget)
-    picks, gains, values, layers, evaluations = (np.asarray(part) for part in run)
+    numbers_of, gains, values, layers, evaluations = (np.asarray(part) for part in run)
     reachable = objective.value(CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0)))
-    return _as_selection(
-        pool, order[picks], gains, values, layers, np.asarray(bounds), int(reachable), unit, method, int(evaluations)
-    )
+    picks = _as_selection(
+        pool, order[numbers_of], gains, values, layers, np.asarray(bounds), int(reachable), unit, method,
+        int(evaluations),
+    )  # fmt: skip
+    return replace(picks, objective="coverage" if graphs == 1 else "mean coverage")
 
 
 def tie_order(
@@ -144,16 +165,23 @@ def cover_host(
     unit: float,
     counts: Int[np.ndarray, " nodes"],
     order: Int[np.ndarray, " candidates"],
+    mesh: Mesh | None = None,
 ) -> Selection:
-    """Greedy coverage and its certificate on the host."""
-    picks, gains, layers, evaluations = coverage_host.lazy_greedy(
-        sets.indptr, sets.indices, weights, counts.copy(), order, budget
-    )
+    """Greedy coverage on the host, or on the devices of a mesh, and its certificate on the host."""
+    if mesh is None:
+        method = "host"
+        picks, gains, layers, evaluations = coverage_host.lazy_greedy(
+            sets.indptr, sets.indices, weights, counts.copy(), order, budget
+        )
+    else:
+        method = f"mesh of {mesh.devices.size}"
+        picks, gains, layers = sharded_cover(sets, budget, counts, order, mesh)
+        evaluations = len(order) * budget
     values = coverage_host.covered_after(sets.indptr, sets.indices, weights, counts, picks)
     bounds = host_bounds(sets, weights, counts, picks)
     within_reach = (counts + cover_counts(sets)) > 0
     reachable = int(within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64))
-    return _as_selection(pool, picks, gains, values, layers, bounds, reachable, unit, "host", evaluations)
+    return _as_selection(pool, picks, gains, values, layers, bounds, reachable, unit, method, evaluations)
 
 
 def host_bounds(

@@ -80,7 +80,7 @@ def reach_mask(
     """`reach`, for candidates given as node numbers."""
     check_hops(hops)
     here, there = walk_edges(graph, direction)
-    return _reach(
+    return mask_by_steps(
         jnp.asarray(members), jnp.asarray(here), jnp.asarray(there), min(hops, graph.num_nodes), graph.num_nodes
     )
 
@@ -105,13 +105,15 @@ def check_hops(hops: int) -> None:
 
 
 @partial(jax.jit, static_argnames="num_nodes")
-def _reach(
+def mask_by_steps(
     members: Int[Array, "candidates arity"],
     here: Int[Array, " steps"],
     there: Int[Array, " steps"],
     hops: int | Int[Array, ""],
     num_nodes: int,
 ) -> Bool[Array, "candidates nodes"]:
+    """`reach`, for candidates given as node numbers and edges given as steps ``here -> there``."""
+
     def one_hop(_: Int[Array, ""], reached: Bool[Array, " nodes"]) -> Bool[Array, " nodes"]:
         arrived = jax.ops.segment_max(reached[here].astype(jnp.int8), there, num_segments=num_nodes)
         return reached | (arrived > 0)

@@ -13,9 +13,9 @@ class Selection:
     """Perturbations in the order picked.
 
     Attributes:
-        objective: what `values` are: "coverage", "spectral norm", or one of GraphDesign's: "explained variance" (share
-            of the targets' prior variance), "information" (nats), "facility location" (mean similarity of a target to
-            its nearest pick), "soft coverage" (nodes).
+        objective: what `values` are: "coverage", "mean coverage" (over the graphs of a batch), "spectral norm", or one
+            of GraphDesign's: "explained variance" (share of the targets' prior variance), "information" (nats),
+            "facility location" (mean similarity of a target to its nearest pick), "soft coverage" (nodes).
         genes: current gene names, or "A+B".
         indices: node numbers of the picks in the graph; a row per pick, filled with -1, where there are combinations.
         gains: what each pick added to the objective (coverage: nodes of its layer, or their weight).
@@ -30,7 +30,13 @@ class Selection:
     """
 
     objective: Literal[
-        "coverage", "spectral norm", "explained variance", "information", "facility location", "soft coverage"
+        "coverage",
+        "mean coverage",
+        "spectral norm",
+        "explained variance",
+        "information",
+        "facility location",
+        "soft coverage",
     ]
     genes: tuple[str, ...]
     indices: Int[np.ndarray, " picks"] | Int[np.ndarray, "picks arity"]

@@ -51,7 +51,7 @@ def spectral(
     """
     edges = (senders, receivers, weights)
     sign = jnp.float32(-1 if sense == "min" else 1)
-    norm = Partial(_renormalized_norm if renormalize else _norm, *edges)
+    norm = Partial(_renormalized_norm if renormalize else norm_within, *edges)
     exact = sense == "min" and not renormalize
     return Objective(
         init=Partial(_init, norm, before),
@@ -65,9 +65,10 @@ def spectral(
     )
 
 
-def _norm(
+def norm_within(
     senders: Array, receivers: Array, weights: Array, mask: Bool[Array, " nodes"], start: Float[Array, " nodes"]
 ) -> tuple[Array, Array]:
+    """The norm of an operator's rows and columns within a mask, and its right singular vector; `start` may be zero."""
     nodes = len(mask)
 
     def matvec(x: Array) -> Array:
@@ -89,7 +90,7 @@ def _renormalized_norm(
     inside = jnp.where(mask[senders] & mask[receivers], weights, 0.0)
     degrees = jax.ops.segment_sum(inside, receivers, len(mask))
     scale = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.where(degrees > 0, degrees, 1.0)), 0.0)
-    return _norm(senders, receivers, inside * scale[receivers] * scale[senders], mask, start)
+    return norm_within(senders, receivers, inside * scale[receivers] * scale[senders], mask, start)
 
 
 def _init(norm: Partial, before: Array) -> SpectralState:

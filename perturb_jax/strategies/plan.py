@@ -9,12 +9,14 @@ import pandas as pd
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.names import Unknown
+from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.selection.candidates import Candidates, parse_candidates
 from perturb_jax.selection.reach import check_hops
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies import OPTIONS, STRATEGIES
 from perturb_jax.strategies.design_plan import Design, check_money, design_columns, state_design
 from perturb_jax.strategies.order import as_selection
+from perturb_jax.strategies.robust_plan import Noise, Robustness, robustness
 
 DEFAULT_CYCLES = 5
 
@@ -37,6 +39,7 @@ class Request:
         seed: for ties, and for random strategies.
         options: further arguments of the strategy (see `OPTIONS`).
         unknown: "error", or "drop" to leave out and report names that are not in the graph.
+        robust: choose for the mean over noisy copies of the graph; GraphReach only.
     """
 
     candidates: Sequence[str]
@@ -51,6 +54,7 @@ class Request:
     seed: int | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     unknown: Unknown = "error"
+    robust: Noise | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +65,8 @@ class Plan:
         table: one row per pick: rank, gene, cycle, gain (genes newly reached, in its layer), covered,
             covered_fraction, layer, bound; with MaxSpec also sigma, the spectral norm after the pick; with
             GraphDesign also cost, explained and teaches (see `design_columns`), and where another criterion than the
-            explained variance decides, criterion and criterion_bound.
+            explained variance decides, criterion and criterion_bound; with noisy copies of the graph also
+            mean_covered, mean_bound and frequency (see `Robustness`).
         must: the must-haves, in the order picked.
         pool: the candidates that the rest was chosen from.
         tested: what counted as covered.
@@ -70,6 +75,7 @@ class Plan:
         dropped: names left out, with the reason.
         design: the design problem, where the plan is GraphDesign's.
         targets: one row per target of the design, least known first (see `design_columns`).
+        robustness: how the picks do on noisy copies of the graph, where the request asks for them.
         warnings: what a user should know before trusting the plan.
     """
 
@@ -82,6 +88,7 @@ class Plan:
     dropped: dict[str, str]
     design: Design | None
     targets: pd.DataFrame | None
+    robustness: Robustness | None
     warnings: tuple[str, ...]
 
 
@@ -99,6 +106,8 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     for option in request.options:
         if option not in OPTIONS.get(request.strategy, ()):
             raise InputError(f"{option}: not an option of the strategy {request.strategy}; leave it away")
+    if request.robust and request.strategy != "graphreach":
+        raise InputError(f"robust: only the strategy graphreach has it, got {request.strategy}; leave it away")
     check_hops(request.hops)
     given, must, tested, excluded = (
         _parse(graph, option, getattr(request, option), request.unknown)
@@ -116,7 +125,8 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
         _check_budget(request.budget, len(must), len(pool))
     else:
         check_money(design, must, request.budget)
-    selections = _select(graph, request, must, pool, tested, design)
+    copies = None if request.robust is None else request.robust.graphs(graph)
+    selections = _select(copies or graph, request, must, pool, tested, design)
     if len(must):
         must = must.take(np.array([must.labels.index(gene) for gene in selections[0].genes]))
     table = _table(graph, request, selections, tested, must_haves=len(must))
@@ -124,6 +134,11 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     if design is not None:
         more, targets = design_columns(design, tested, parse_candidates(graph, table["gene"]))
         table = pd.concat([table, more], axis=1)
+    robust = None
+    if copies is not None:
+        conditions = (must, pool, tested, request.hops, request.direction, request.seed)
+        robust = robustness(graph, copies, selections, *conditions, **request.options)  # type: ignore[arg-type]
+        table = pd.concat([table, robust.columns()], axis=1)
     named = (given, must, tested, excluded) if design is None else (given, must, tested, excluded, design)
     return Plan(
         table=table,
@@ -135,6 +150,7 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
         dropped={name: reason for names in named for name, reason in names.dropped.items()},
         design=design,
         targets=targets,
+        robustness=robust,
         warnings=_warnings(graph, must, pool),
     )
 
@@ -147,7 +163,7 @@ def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Un
 
 
 def _select(
-    graph: KnowledgeGraph, request: Request, must: Candidates, pool: Candidates, tested: Candidates,
+    graph: KnowledgeGraph | GraphBatch, request: Request, must: Candidates, pool: Candidates, tested: Candidates,
     design: Design | None,
 ) -> tuple[Selection, ...]:  # fmt: skip
     options = dict(request.options if design is None else design.options)
@@ -166,11 +182,11 @@ def _select(
 
 
 def _ask(
-    graph: KnowledgeGraph, request: Request, candidates: Candidates, budget: int | float,
+    graph: KnowledgeGraph | GraphBatch, request: Request, candidates: Candidates, budget: int | float,
     covered: tuple[str, ...], options: Mapping[str, object],
 ) -> Selection:  # fmt: skip
     return STRATEGIES[request.strategy](
-        graph,
+        graph,  # type: ignore[arg-type]  # a batch goes to GraphReach only
         candidates.labels,
         budget,
         hops=request.hops,
