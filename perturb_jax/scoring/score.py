@@ -129,9 +129,9 @@ def _words_at_once(walk: Walk, rows: np.ndarray, selections: np.ndarray, memory:
 class _Operators(NamedTuple):
     """P of every graph as edges, filled up with edges of weight 0."""
 
-    senders: Int[np.ndarray | Array, "graphs edges"]
-    receivers: Int[np.ndarray | Array, "graphs edges"]
-    weights: Float[np.ndarray | Array, "graphs edges"]
+    senders: Int[Array, "graphs edges"]
+    receivers: Int[Array, "graphs edges"]
+    weights: Float[Array, "graphs edges"]
 
 
 def _operators(batch: GraphBatch, weighted: bool) -> _Operators:
@@ -142,7 +142,7 @@ def _operators(batch: GraphBatch, weighted: bool) -> _Operators:
     for i, operator in enumerate(each):
         size = len(operator.senders)
         senders[i, :size], receivers[i, :size], weights[i, :size] = operator[:3]
-    return _Operators(senders, receivers, weights)
+    return _Operators(jnp.asarray(senders), jnp.asarray(receivers), jnp.asarray(weights))
 
 
 def _norms_at_once(operators: _Operators, walk: Walk, memory: int) -> int:

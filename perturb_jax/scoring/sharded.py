@@ -1,7 +1,7 @@
 """Greedy coverage over a mesh of devices: candidates split among them, what is covered known to all."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from perturb_jax.scoring.bits import WORD, count, num_words, padded, unpack
 from perturb_jax.selection.reach import ReachSets
 
 _NOWHERE = np.int32(2**31 - 1)
+_State = tuple[Array, Any, Array]
 
 
 class ShardedRun(NamedTuple):
@@ -88,11 +89,11 @@ def sharded_cover(
     total = layout.per_device * devices
     candidates = NamedSharding(mesh, P(mesh.axis_names))
 
-    def rows(index: tuple[slice, ...]) -> np.ndarray:
+    def rows(index: Any) -> np.ndarray:
         start, stop, _ = index[0].indices(total)
         return _rows(sets.take(order[start:stop]), stop - start, layout)
 
-    def left(index: tuple[slice, ...]) -> np.ndarray:
+    def left(index: Any) -> np.ndarray:
         return (np.arange(total) < len(order))[index]
 
     picks, gains, layers = _greedy(
@@ -155,7 +156,7 @@ def _on_each_device(
             lowest = jnp.where(left[:, None], here, _NOWHERE).min()
         return jax.lax.pmin(lowest, axes)
 
-    def step(state: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    def step(state: _State, _: None) -> tuple[_State, _State]:
         counts, level, left = state
         mine, key = best(counts, level, left)
 

@@ -116,7 +116,7 @@ def graphreach(
     covered = mask_on(graph, before.members, hops, direction).sum(0, dtype=jnp.int32)
     order = tie_order(len(pool), None if ties == "first" else np.asarray(rarity(covers)), seed)
     objective = coverage(covers[order], None if numbers is None else jnp.asarray(numbers), covered)
-    run = greedy(objective, budget, jnp.ones(len(pool), bool), method)
+    run = greedy(objective, budget, jnp.ones(len(pool), bool), "lazy" if method == "lazy" else "naive")
     bounds = upper_bounds(objective, run.picks, budget)
     numbers_of, gains, values, layers, evaluations = (np.asarray(part) for part in run)
     reachable = objective.value(CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0)))

@@ -136,8 +136,8 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
         table = pd.concat([table, more], axis=1)
     robust = None
     if copies is not None:
-        conditions = (must, pool, tested, request.hops, request.direction, request.seed)
-        robust = robustness(graph, copies, selections, *conditions, **request.options)  # type: ignore[arg-type]
+        asked = (must, pool, tested, request.hops, request.direction, request.seed)
+        robust = robustness(graph, copies, selections, *asked, **request.options)  # type: ignore[arg-type]
         table = pd.concat([table, robust.columns()], axis=1)
     named = (given, must, tested, excluded) if design is None else (given, must, tested, excluded, design)
     return Plan(

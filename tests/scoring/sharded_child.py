@@ -23,8 +23,8 @@ NODES, BUDGET = 400, 60
 
 
 def random_graph(edges: int) -> pj.KnowledgeGraph:
-    ends = np.random.default_rng(0).integers(0, NODES, (2, edges))
-    return make_graph(*ends, np.ones(edges), [f"G{i}" for i in range(NODES)])
+    senders, receivers = np.random.default_rng(0).integers(0, NODES, (2, edges))
+    return make_graph(senders, receivers, np.ones(edges), [f"G{i}" for i in range(NODES)])
 
 
 def main() -> None:

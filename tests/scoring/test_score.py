@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import perturb_jax as pj
 from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.scoring import score as module
-from perturb_jax.scoring.bits import num_words, padded
+from perturb_jax.scoring.bits import num_words, padded, walk_of
 from tests.graphs import NUM_NODES, compilations, graph_of, random_graphs
 from tests.oracles import dense_operator, reach_by_bfs
 
@@ -47,7 +47,7 @@ def test_less_memory_gives_the_same_gains_on_a_graph_of_many_words() -> None:
     selections = [["G5", "G90"], ["G7"]]
     whole = pj.score(batch, None, selections, 2, "both")
     small = pj.score(batch, None, selections, 2, "both", memory=100_000)
-    least = module._bytes_per_word(module.walk_of(batch, "both"), np.zeros((padded(300), 1)), np.zeros((2, 2)))
+    least = module._bytes_per_word(walk_of(batch, "both"), np.zeros((padded(300), 1)), np.zeros((2, 2)))
     assert least * num_words(300) > 100_000 > least
     np.testing.assert_array_equal(whole.gains, small.gains)
     masks = [np.asarray(pj.reach(batch.variant(i), None, 2, "both")) for i in range(2)]

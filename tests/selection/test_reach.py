@@ -71,13 +71,13 @@ def test_mask_and_sets_agree_on_the_library_graph(library_graph: pj.KnowledgeGra
 
 
 def test_more_hops_do_not_recompile() -> None:
-    from perturb_jax.selection.reach import _reach
+    from perturb_jax.selection.reach import mask_by_steps
 
     graph = graph_of(6, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])
     pj.reach(graph, None, hops=1)
-    compiled = compilations(_reach)
+    compiled = compilations(mask_by_steps)
     pj.reach(graph, None, hops=4)
-    assert compilations(_reach) == compiled
+    assert compilations(mask_by_steps) == compiled
 
 
 @pytest.mark.parametrize("hops", [0, -1, True])
