@@ -81,7 +81,7 @@ def draw(
     spots = (drawn.positions - low) * scale
     centres, radii = (drawn.centres - low) * scale, drawn.radii * scale
     parts = [
-        f'<svg viewBox="-8 -8 {width + 16:.0f} {height + 16:.0f}" role="img" aria-label="The covered genes by community">'
+        f'<svg viewBox="-8 -8 {width + 16:.0f} {height + 16:.0f}" role="img" aria-label="Covered genes by community">'
     ]
     parts += _ribbons(drawn.between, centres, radii)
     for label, (centre, radius) in enumerate(zip(centres, radii, strict=True)):
@@ -92,7 +92,7 @@ def draw(
         )
         path = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in spots[drawn.labels == label])
         parts.append(f'<path d="{path}" stroke="{color}" stroke-width="{dot:.2f}" stroke-linecap="round"/>')
-    position = {node: spot for node, spot in zip(drawn.nodes.tolist(), spots, strict=True)}
+    position = dict(zip(drawn.nodes.tolist(), spots, strict=True))
     for node in tested.tolist():
         x, y = position[node] - mark
         parts.append(

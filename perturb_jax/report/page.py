@@ -74,7 +74,7 @@ def report_page(
         "title": f"{len(picks)} perturbations to test",
         "subtitle": f"{request.strategy}, {request.hops} hop{'s' * (request.hops > 1)}, direction {request.direction}; "
         f"{graph.provenance.source}, {graph.num_nodes:,} genes",
-        "facts": _facts(len(picks), result, graph.num_nodes),
+        "facts": _facts(len(picks), result, len(plan.must)),
         "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in plan.warnings),
         "picks": _picks_table(plan, picks, picked, label, shared),
         "picture": base64.b64encode(picture).decode(),
@@ -91,14 +91,15 @@ def report_page(
     return template.substitute(escaped).encode()
 
 
-def _facts(picks: int, result: Mapping[str, Any], nodes: int) -> str:
+def _facts(picks: int, result: Mapping[str, Any], must_haves: int) -> str:
     facts = [
         (f"{result['covered']:,}", f"genes covered, {100 * result['covered_fraction']:.1f} % of the graph"),
         (f"{result['covered before']:,}", "of them before the first pick"),
         (f"{result['random']['mean']:,.0f}", f"with {picks} random picks, on average"),
     ]
     if result["bound"] is not None:
-        facts.append((f"{result['bound']:,}", "no selection of this size covers more"))
+        bounded = "no selection of this size covers more" + " with the must-haves" * (must_haves > 0)
+        facts.append((f"{result['bound']:,}", bounded))
     return "".join(f"<div><b>{number}</b>{escape(words)}</div>" for number, words in facts)
 
 
@@ -190,5 +191,6 @@ def _group(label: int) -> str:
 
 
 def _members(candidates: Candidates) -> np.ndarray:
-    nodes = np.unique(candidates.members)
-    return nodes[nodes != NO_MEMBER]
+    """Node numbers in the order given, each once."""
+    nodes = candidates.members.ravel()
+    return np.array(list(dict.fromkeys(nodes[nodes != NO_MEMBER].tolist())), np.int64)
