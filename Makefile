@@ -1,18 +1,22 @@
 # make demo   choose 100 of 440 transcription factors on the human GO graph
 # make test   run every test
+# make browser   install Chromium (Debian), in which a test opens the page of select --report; else it is skipped
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 export PIP_NO_INPUT := 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test browser lint bench clean
 
 demo: $(VENV)/base.done
 	$(BIN)/perturb-jax select --candidates-go GO:0003700 --budget 100 --out demo --force
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -n auto
+
+browser:
+	command -v chromium-headless-shell || (apt-get -qq update && apt-get -qq install -y chromium-headless-shell fonts-dejavu-core)
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

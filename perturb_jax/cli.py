@@ -49,6 +49,7 @@ from perturb_jax.options import (
     Normalization,
     Out,
     Quiet,
+    Report,
     Robust,
     Seed,
     Sense,
@@ -62,6 +63,7 @@ from perturb_jax.options import (
     Unweighted,
 )
 from perturb_jax.output import OutputDirectory
+from perturb_jax.report.page import report_file, report_page
 from perturb_jax.results_commands import plot, table
 from perturb_jax.run_command import run as run_experiment
 from perturb_jax.selection.candidates import parse_candidates
@@ -133,6 +135,7 @@ def select(
     evidence: Evidence = None,
     drop_evidence: DropEvidence = None,
     force: Force = False,
+    report: Report = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -143,6 +146,7 @@ def select(
     targets.csv with each target's share of it; with --robust how often noise in the graph leaves each pick in place).
     """
     files = OutputDirectory(output, plan_file_names(strategy), force)
+    page = None if report is None else report_file(report, force)
     with _step("Reading the names", quiet):
         known = annotation_of(graph_file, annotation, evidence, drop_evidence)
         names = candidate_names(candidates, candidates_go, column, known)
@@ -181,7 +185,12 @@ def select(
         }  # fmt: skip
         record = plan_record(graph, request, plan, inputs, curves)
         record["settings"] |= {"candidates-go": candidates_go, "column": column}
-        paths = files.write(plan_files(graph, request, plan, record, curves))
+        contents = plan_files(graph, request, plan, record, curves)
+        if page is not None:
+            html = report_page(graph, known, request, plan, record, contents["picks.png"])
+        paths = files.write(contents)
+        if page is not None:
+            paths += page.write({page.names[0]: html})
     for warning in plan.warnings:
         err.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     if as_json:

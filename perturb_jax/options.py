@@ -83,6 +83,10 @@ Out = Annotated[  # as text: a path would make the current directory of an empty
     str | None, typer.Option("--out", metavar="<path>", help="Directory for the files.", rich_help_panel=OUTPUT)
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.", rich_help_panel=OUTPUT)]
+Report = Annotated[
+    str | None,
+    typer.Option(metavar="<path>", help="Also a page for the browser: this .html file.", rich_help_panel=OUTPUT),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print no report, only warnings and errors.", rich_help_panel=OUTPUT)
 ]
