@@ -26,7 +26,8 @@ def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
     frames = {
         "table.csv": summary.final, "differences.csv": summary.differences, "curves.csv": summary.curves,
         "difference_curves.csv": summary.difference_curves, "areas.csv": summary.areas, "times.csv": summary.times,
-        "costs.csv": summary.costs, "predictors.csv": summary.predictors, "stability.csv": summary.stability, "incomplete.csv": summary.runs.incomplete,
+        "costs.csv": summary.costs, "predictors.csv": summary.predictors, "stability.csv": summary.stability,
+        "incomplete.csv": summary.runs.incomplete,
     }  # fmt: skip
     tables = text_tables(summary)
     texts = {

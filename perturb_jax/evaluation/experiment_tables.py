@@ -32,7 +32,7 @@ class Summary(NamedTuple):
             difference, low_difference, high_difference, verdict, then the columns of `setbacks`.
         times: see `selection_times`.
         costs: where the time went: see `Results`.
-        predictors: each predictor less the first at the same strategy, cycle and seed, the mean of a seed's pairs: data,
+        predictors: each predictor less the first at the same strategy, cycle and seed, mean of a seed's pairs: data,
             predictor, metric, pairs, `ESTIMATE`, verdict.
         stability: see `stability`; empty where `notes` says why.
         notes: what the numbers cannot say, in sentences; the first is `about`.
