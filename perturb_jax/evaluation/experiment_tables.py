@@ -1,6 +1,6 @@
 """The numbers of an experiment's tables: at the last cycle, over the cycles, in seconds."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 
@@ -111,7 +111,7 @@ def _predictors(runs: Runs) -> pd.DataFrame:
     by_predictor = runs.values().unstack("predictor")
     first = runs.predictors[0]
     less = by_predictor.sub(by_predictor[first], axis=0).drop(columns=first).rename_axis(columns="predictor")
-    pairs = less.stack(future_stack=True).dropna().groupby([*PLACE, "metric", "seed"])
+    pairs = cast("pd.Series[float]", less.stack(future_stack=True)).dropna().groupby([*PLACE, "metric", "seed"])
     found = estimates(pairs.mean())
     counts = pairs.size().groupby([*PLACE, "metric"]).sum().rename("pairs")
     return runs.in_order(found.join(counts).assign(verdict=verdicts(found)).reset_index())

@@ -176,8 +176,8 @@ def _predictor_difference_table(summary: Summary) -> TextTable:
     )
     caption = (
         f"{_subject(summary)} Predictors: difference to {first} after the same cycle of the same strategy with the "
-        "same seed, mean over a seed's cycles and strategies [95 % t interval over seeds], and how many pairs of trainings. "
-        f"Bold is better and italic is worse than {first}, where the interval excludes 0."
+        "same seed, mean over a seed's cycles and strategies [95 % t interval over seeds], and how many pairs of "
+        f"trainings. Bold is better and italic is worse than {first}, where the interval excludes 0."
     )
     header = ("data", "predictor", *(f"{SHOWN[metric]}, less {first}" for metric in metrics), "pairs")
     return TextTable("predictor-differences", caption, header, 2, (block,) if block else ())
