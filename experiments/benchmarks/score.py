@@ -4,12 +4,10 @@
     python experiments/benchmarks/score.py --quick    a smoke run
 
 The devices are virtual ones on the CPU's cores, so more of them cannot be faster here: what this shows is that picks
-agree, what is sent, and what a device computes. The table for GPUs and TPUs is arithmetic from those sizes and from
-published bandwidths, not a measurement.
+agree, what is sent, and what a device computes. `score_on_paper.py` says what those sizes imply for GPUs and TPUs.
 """
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -23,11 +21,6 @@ ABOUT = (
 )
 CHILD = Path(__file__).with_name("score_child.py")
 DEVICES = (1, 2, 4, 8)
-PAPER = (
-    ("8 H100 (NVLink)", 8, 3.35e12, 450e9, 10e-6),
-    ("TPU v5e-16 slice (ICI)", 16, 0.82e12, 50e9, 5e-6),
-)
-"""Name, devices, bytes/s of a device's memory, bytes/s of its links one way, assumed seconds of a small all-reduce."""
 
 
 def score_many(report: Report, quick: bool) -> None:
@@ -59,9 +52,8 @@ equal where both have an answer: {"yes" if same else "NO"}."""
     report.target("score", "gains equal those of reach", "equal" if same else "different", same)
 
 
-def meshes(report: Report, quick: bool) -> list[tuple[str, dict[str, Any]]]:
+def meshes(report: Report, quick: bool) -> None:
     """Greedy on 1, 2, 4 and 8 virtual devices."""
-    answers = []
     rows = []
     for case in CASES:
         for devices in DEVICES:
@@ -81,31 +73,8 @@ def meshes(report: Report, quick: bool) -> list[tuple[str, dict[str, Any]]]:
                     "rows": "bits" if answer["bits"] else "node numbers",
                 }
             )  # fmt: skip
-        answers.append((case, answer))
     note = "Virtual devices share the cores of one CPU: their number cannot make this faster. Includes moving the rows."
     report.tables.append(Table("Greedy over a mesh", note, rows))
-    return answers
-
-
-def on_paper(report: Report, answers: list[tuple[str, dict[str, Any]]]) -> None:
-    """Seconds per pick that the sizes imply elsewhere: reading all rows once, and two all-reduces."""
-    rows = []
-    for case, answer in answers:
-        for name, devices, memory, link, latency in PAPER:
-            read = 4 * answer["width"] * answer["nodes"] / devices / memory
-            send = 2 * latency + 2 * answer["bytes per pick"] / link
-            rows.append(
-                {
-                    "case": case, "devices": name, "rows per device": f"{answer['nodes'] // devices:,}",
-                    "reading them": show_seconds(read), "two all-reduces": show_seconds(send),
-                    "1,000 picks": show_seconds(1000 * (read + send)),
-                }
-            )  # fmt: skip
-    note = """Not measured. Per pick = 4 bytes x row width x candidates / devices / memory bandwidth + 2 latencies +
-2 x bytes / link bandwidth. Bandwidths are the vendors' figures (3.35 TB/s and 450 GB/s one way for an H100 SXM;
-0.82 TB/s and about 50 GB/s for a link of a TPU v5e), latencies of 10 and 5 microseconds are assumed. Rows of node
-numbers also look every entry up in a table of the nodes, which costs more than this where it does not fit a cache."""
-    report.tables.append(Table("On paper: 8 GPUs, a TPU slice", note, rows))
 
 
 def main() -> None:
@@ -113,7 +82,7 @@ def main() -> None:
     options = arguments(__doc__).parse_args()
     report = Report("score", ABOUT, {"quick": options.quick})
     score_many(report, options.quick)
-    on_paper(report, meshes(report, options.quick))
+    meshes(report, options.quick)
     report.write(options.out)
 
 
