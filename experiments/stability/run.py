@@ -4,7 +4,7 @@
 
 Chooses 100 of the 440 human transcription factors on the graph, on each noisy copy, and for the mean coverage over all
 copies ("robust"). Both selections are judged on 100 other copies, drawn with another seed. Writes results/picked.csv
-(on what share of the copies each gene is picked) and results/stability.md; --quick prints a small run and writes nothing.
+(on what share of the copies each gene is picked) and results/stability.md; --quick prints a small run, writes nothing.
 """
 
 import argparse
@@ -35,8 +35,8 @@ the probability `dropout`. Greedy coverage on the graph ("plain") and of the mea
 - `kept`: share of the plain picks that GraphReach, asked alone on a copy, picks too; mean over the copies. Random
   selections of this size would share {random:.0%}.
 - `always`: candidates picked on at least 95 % of the copies; `ever`: on at least one.
-- `plain`, `robust`: genes covered on {copies} other copies (another seed), mean. `gain`: robust - plain, in per cent, from
-  the differences on the same copies; the interval is 1.96 standard errors.
+- `plain`, `robust`: genes covered on {copies} other copies (another seed), mean. `gain`: robust - plain, in per cent,
+  from the differences on the same copies; the interval is 1.96 standard errors.
 - `seconds`: all {copies} selections, and the robust one; on two cores shared with other work (load {load:.0f}).
 
 {table}
@@ -88,7 +88,8 @@ def main() -> None:
     graph = pj.load_go_graph()
     factors = tuple(pj.human_annotation().genes_with(TERM))
     cases = [(rate, hops) for hops in HOPS for rate in RATES]
-    rows, picked = zip(*(study(graph, factors, budget, copies, *case) for case in cases[: 1 if quick else None]))
+    studies = [study(graph, factors, budget, copies, *case) for case in cases[: 1 if quick else None]]
+    rows = [row for row, _ in studies]
     names = list(rows[0])
     lines = [" | ".join(names), " | ".join("---" for _ in names), *(" | ".join(map(str, row.values())) for row in rows)]
     text = ABOUT.format(
@@ -99,7 +100,7 @@ def main() -> None:
     if not quick:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "stability.md").write_text(text, encoding="utf-8")
-        pd.concat(picked).to_csv(RESULTS / "picked.csv", index=False)
+        pd.concat([picked for _, picked in studies]).to_csv(RESULTS / "picked.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ BATCH = 64
 """Stale candidates that the jitted path evaluates at once."""
 
 CANNOT_CHOOSE = (
-    "normalization: 'subgraph' on a symmetric graph has norm 1 for every selection, so it cannot choose; use 'graph', or "
-    "a directed graph with symmetric=False"
+    "normalization: 'subgraph' on a symmetric graph has norm 1 for every selection, so it cannot choose; use 'graph', "
+    "or a directed graph with symmetric=False"
 )
 """Why that combination is refused."""
 
