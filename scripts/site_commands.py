@@ -11,8 +11,8 @@ from perturb_jax.cli import app
 PAGE = "commands.md"
 _START = """# Commands
 
-What `perturb-jax COMMAND --help` prints, made from the same source. `perturb-jax --version` prints versions and the dates
-of the annotation. Bad input ends with one line on standard error and exit code 2.
+What `perturb-jax COMMAND --help` prints, made from the same source. `perturb-jax --version` prints versions and the
+dates of the annotation. Bad input ends with one line on standard error and exit code 2.
 """
 _PANELS = ("Arguments", "Options")  # where typer puts what has no panel
 

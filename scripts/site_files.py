@@ -1,7 +1,7 @@
 """Hook of mkdocs: files of the repository outside of docs/ that pages link to become part of the site.
 
-So a page can link to ``../experiments/README.md``: on the site it is a page too, with what it links to in turn. A link to
-a file that does not exist stays as it is, and the strict build refuses it.
+So a page can link to ``../experiments/README.md``: on the site it is a page too, with what it links to in turn. A
+link to a file that does not exist stays as it is, and the strict build refuses it.
 """
 
 import os
@@ -35,7 +35,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
-    """Called by mkdocs with a page's text: links between docs/ and the rest of the repository, as they are on the site."""
+    """Called by mkdocs with a page's text: links between docs/ and the rest of the repository, as on the site."""
     source = page.file.src_uri
     own = source if page.file.generated_by else _DOCS + source
 

@@ -71,8 +71,8 @@ def mesh(report: Report, case: str, quick: bool) -> None:
                 "bytes per pick": f"{answer['bytes per pick']:,}", "rows": "bits" if answer["bits"] else "node numbers",
             }
         )  # fmt: skip
-    note = f"""{answer["nodes"]:,} nodes, all of them candidates. Virtual devices share the cores of one CPU: their number
-cannot make this faster. Includes moving the rows."""
+    note = f"""{answer["nodes"]:,} nodes, all of them candidates. Virtual devices share the cores of one CPU: their
+number cannot make this faster. Includes moving the rows."""
     report.tables.append(Table(f"Greedy over a mesh: {case}", note, rows))
 
 
