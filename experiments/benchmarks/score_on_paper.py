@@ -44,10 +44,11 @@ Bandwidths: H100 SXM 3.35 TB/s of memory, NVLink 900 GB/s both ways, so 450 one 
 assumed. Bytes per pick do not depend on the number of devices: they are counted from the program's arrays
 ([score.md](score.md)).
 
-What bounds a pick is the largest of the three parts, here: {bounds}. "One device alone" reads all rows by itself and sends
-nothing; where that is no slower, a mesh only helps when the rows do not fit into one device. Not counted: launching the
-loop's kernels, and that rows of node numbers look each entry up in a table of 4 bytes a node, which costs more than
-reading the row wherever the table leaves the cache (4 MB for a million nodes). All of this makes the numbers lower limits.
+What bounds a pick is the largest of the three parts, here: {bounds}. "One device alone" reads all rows by itself and
+sends nothing; where that is no slower, a mesh only helps when the rows do not fit into one device. Not counted:
+launching the loop's kernels, and that rows of node numbers look each entry up in a table of 4 bytes a node, which costs
+more than reading the row wherever the table leaves the cache (4 MB for a million nodes). All of this makes the numbers
+lower limits.
 """
 
 
