@@ -5,6 +5,7 @@ python experiments/hop_depth/figures.py
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def saturation(results: Path) -> Figure:
             axes.set(xscale="log", ylim=(0, 1.05), title=f"{name}, {direction}")
         row[0].set_ylabel("share of the graph covered")
     for axes in panels[-1]:
-        axes.set_xlabel("picks of GraphReach (dot: second layer begins)")
+        axes.set_xlabel("picks (dot: second layer begins)")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -65,14 +66,16 @@ def real(results: Path) -> Figure:
     return _against_k(rows, f"AUROC less random's ({seeds} seeds)", "higher is better")
 
 
-def simulated(results: Path) -> Figure:
-    """Error on simulated outcomes, less random choice's, against k."""
+def simulated(results: Path, gears: bool = False) -> Figure:
+    """Error on simulated outcomes, less random choice's, against k: with the cheap predictors or with GEARS."""
     values = simulated_values(results)
+    values = values[values.index.get_level_values("predictor").str.startswith("gears") == gears]
     largest = values[values.index.get_level_values("size") == max(values.index.unique("size"))].droplevel("size")
     rows = []
     for (data, predictor), own in largest.groupby(level=[0, 1]):
         rows.append((f"{predictor}; {data}", own.droplevel([0, 1])))
-    return _against_k(rows, "top-20 MSE less random's", "SIMULATED; lower is better")
+    note = f"SIMULATED, {values.index.get_level_values('seed').nunique()} seeds; lower is better"
+    return _against_k(rows, "top-20 MSE less random's", note)
 
 
 def overlap(results: Path, name: str) -> Figure:
@@ -126,9 +129,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     mpl.rcParams.update(STYLE)
-    makers = {"saturation": saturation, "real": real, "simulated": simulated}
-    sources = {"saturation": "coverage.csv", "real": "skill.csv.gz", "simulated": "simulated.csv.gz"}
-    figures = {name: make(options.results) for name, make in makers.items() if (options.results / sources[name]).exists()}
+    makers = {
+        "saturation": ("coverage.csv", saturation),
+        "real": ("skill.csv.gz", real),
+        "simulated": ("simulated.csv.gz", simulated),
+        "simulated_gears": ("simulated.csv.gz", partial(simulated, gears=True)),
+    }
+    figures = {
+        name: make(options.results) for name, (source, make) in makers.items() if (options.results / source).exists()
+    }
     if (options.results / "overlap.csv").exists():
         pools = pd.read_csv(options.results / "overlap.csv")["list"].unique()
         names = ["overlap", *(f"overlap_{i}" for i in range(2, len(pools) + 1))]

@@ -47,14 +47,17 @@ class Pool(NamedTuple):
     targets: tuple[str, ...] | None = None
 
 
-def pools(outcomes: Path | None, library: Path | None) -> Iterator[Pool]:
-    """The lists; those of K562 only where its files are given."""
+def pools(outcomes: Path | None, library: Path | None, whole_genome: bool) -> Iterator[Pool]:
+    """The lists; that of K562 only where its files are given."""
     if outcomes is not None and library is not None:
         graph = read_graph(library)
         names = read_outcomes(outcomes, graph).perturbations
         yield Pool("K562 knock-downs", graph, names, 50, names)
+    if not whole_genome:
+        return
     genome = pj.load_go_graph()
-    adamson = genome.names.resolve(ADAMSON.read_text().split(), unknown="drop").genes
+    lines = (line.split("#")[0].strip() for line in ADAMSON.read_text().splitlines())
+    adamson = genome.names.resolve([line for line in lines if line], unknown="drop").genes
     yield Pool("Adamson's genes", genome, tuple(sorted(adamson)), 20)
     factors = genome.names.resolve(pj.human_annotation().genes_with(TRANSCRIPTION_FACTORS), unknown="drop").genes
     yield Pool("transcription factors", genome, tuple(sorted(factors)), 0)
@@ -96,11 +99,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--outcomes", type=existing_file, help="CSV with pert, gene, label")
     parser.add_argument("--library", type=existing_file, help="genes of the graph, one a line")
+    parser.add_argument("--genome", action=argparse.BooleanOptionalAction, default=True, help="lists on its graph too")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     reaches, curves, overlaps = [], [], []
-    for pool in pools(options.outcomes, options.library):
+    for pool in pools(options.outcomes, options.library, options.genome):
         rows, curve = reach_rows(pool)
         reaches += rows
         curves.append(curve)
