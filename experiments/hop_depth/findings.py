@@ -1,4 +1,4 @@
-"""Tables for people, from what outcomes.py, simulated.py and reached.py stored; also into the marked places of README.md.
+"""Tables for people, from what the other scripts stored; with --readme also into the marked places of a text.
 
     python experiments/hop_depth/findings.py
 
@@ -17,9 +17,9 @@ import pandas as pd
 
 sys.path.append(str(Path(__file__).parents[1] / "perturbqa_k562"))
 
-from grid import DIRECTIONS, HOPS, STRATEGIES  # noqa: E402
-from layout import cell, markdown  # noqa: E402
-from summary import Estimate, cautious, estimate  # noqa: E402
+from grid import DIRECTIONS, HOPS, STRATEGIES
+from layout import cell, markdown
+from summary import Estimate, cautious, estimate
 
 HERE = Path(__file__).parent
 MEASURE, MOST = "gene_auroc", 100
@@ -46,14 +46,12 @@ def difference(values: pd.DataFrame, one: str, other: str) -> Estimate:
     return estimate((values[one] - values[other]).dropna().to_numpy())
 
 
-def grid_table(values: pd.DataFrame, other: str | None = "random") -> str:
-    """A row per strategy and direction, a column per k: the difference to another arm, or (None) to the row's k=1, in."""
+def grid_table(values: pd.DataFrame, other: str = "random") -> str:
+    """A row per strategy and direction, a column per k: the difference to another arm."""
     rows = []
     for strategy, direction in product(STRATEGIES, DIRECTIONS):
         name = f"{strategy} {direction}"
-        against = f"{strategy} in k=1" if other is None else other
-        arms = [f"{name} k={k}" for k in HOPS]
-        rows.append([name, *("" if arm == against else cell(difference(values, arm, against)) for arm in arms)])
+        rows.append([name, *(cell(difference(values, f"{name} k={k}", other)) for k in HOPS)])
     return markdown(["strategy, direction", *(f"k = {k}" for k in HOPS)], rows)
 
 

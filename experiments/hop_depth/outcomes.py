@@ -17,11 +17,11 @@ import pandas as pd
 
 sys.path.append(str(Path(__file__).parents[1] / "perturbqa_k562"))
 
-from arms import DRAWS, random_arm  # noqa: E402
-from data import Split, read_graph, read_outcomes, splits  # noqa: E402
-from grid import SETTINGS, Setting  # noqa: E402
-from run import existing_file, join, provenance, write  # noqa: E402
-from studies import SENSITIVITY_PREDICTORS, Problem, Seed, predictors  # noqa: E402
+from arms import DRAWS, random_arm
+from data import Split, read_graph, read_outcomes, splits
+from grid import SETTINGS, Setting
+from run import existing_file, join, provenance, write
+from studies import SENSITIVITY_PREDICTORS, Problem, Seed, predictors
 
 RESULTS = Path(__file__).parent / "results"
 BUDGETS = (50, 100)

@@ -18,12 +18,12 @@ import pandas as pd
 
 sys.path.append(str(Path(__file__).parents[1] / "perturbqa_k562"))
 
-from data import read_graph, read_outcomes  # noqa: E402
-from grid import DIRECTIONS, HOPS, SETTINGS, Setting  # noqa: E402
-from outcomes import LEFT_OUT, RESULTS  # noqa: E402
-from run import existing_file  # noqa: E402
+from data import read_graph, read_outcomes
+from grid import DIRECTIONS, HOPS, SETTINGS, Setting
+from outcomes import LEFT_OUT, RESULTS
+from run import existing_file
 
-import perturb_jax as pj  # noqa: E402
+import perturb_jax as pj
 
 ADAMSON = Path(__file__).parents[1] / "adamson_targets.txt"
 TRANSCRIPTION_FACTORS = "GO:0003700"
