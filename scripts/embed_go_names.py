@@ -11,6 +11,7 @@ result is bit-identical for the same database.
 """
 
 import argparse
+import hashlib
 import lzma
 import sqlite3
 import subprocess
@@ -45,7 +46,8 @@ def main() -> None:
         names = read_names(arguments.sqlite or download_sqlite(Path(directory)))
     lines = "".join(f"{term}\t{name}\n" for term, name in names.items())
     EMBEDDED_NAMES.write_bytes(lzma.compress(lines.encode(), preset=9 | lzma.PRESET_EXTREME))
-    print(f"{EMBEDDED_NAMES}: {len(names):,} names, {EMBEDDED_NAMES.stat().st_size / 1e6:.2f} MB")
+    size, digest = EMBEDDED_NAMES.stat().st_size / 1e6, hashlib.sha256(lines.encode()).hexdigest()
+    print(f"{EMBEDDED_NAMES}: {len(names):,} names, {size:.2f} MB, SHA-256 of the text {digest}")
 
 
 if __name__ == "__main__":

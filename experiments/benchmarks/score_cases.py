@@ -12,4 +12,4 @@ def graph_case(case: str, quick: bool) -> tuple[pj.KnowledgeGraph, int, int]:
     if case == CASES[0]:
         graph = pj.load_go_graph(pj.human_annotation().genes[:1500] if quick else None)
         return graph, 2, 20 if quick else 200
-    return synthetic_graph(5_000 if quick else 1_000_000, 0), 1, 20 if quick else 200
+    return synthetic_graph(5_000 if quick else 1_000_000, 0), 1, 20 if quick else 50

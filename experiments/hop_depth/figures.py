@@ -74,8 +74,9 @@ def simulated(results: Path, gears: bool = False) -> Figure:
     rows = []
     for (data, predictor), own in largest.groupby(level=[0, 1]):
         rows.append((f"{predictor}; {data}", own.droplevel([0, 1])))
-    note = f"SIMULATED, {values.index.get_level_values('seed').nunique()} seeds; lower is better"
-    return _against_k(rows, "top-20 MSE less random's", note)
+    counts = largest.groupby(level=[0, 1]).count().to_numpy()
+    seeds = f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else f"{counts.max()}"
+    return _against_k(rows, "top-20 MSE less random's", f"SIMULATED, {seeds} seeds; lower is better")
 
 
 def overlap(results: Path, name: str) -> Figure:

@@ -26,6 +26,12 @@ TIE = 1e-4
 BATCH = 64
 """Stale candidates that the jitted path evaluates at once."""
 
+CANNOT_CHOOSE = (
+    "normalization: 'subgraph' on a symmetric graph has norm 1 for every selection, so it cannot choose; use 'graph', "
+    "or a directed graph with symmetric=False"
+)
+"""Why that combination is refused."""
+
 _CHOICES = {
     "normalization": ("graph", "subgraph"),
     "sense": ("min", "max"),
@@ -116,10 +122,7 @@ def maxspec(
     if normalization == "graph":
         operator = gcn_norm(operator)
     elif is_symmetric(operator):
-        raise InputError(
-            "normalization: 'subgraph' on a symmetric graph has norm 1 for every selection, so it cannot choose; use "
-            "'graph', or a directed graph with symmetric=False"
-        )
+        raise InputError(CANNOT_CHOOSE)
     pool = pool.take(tie_order(len(pool), None, seed))
     if backend == "jax" or (backend == "auto" and jax.default_backend() != "cpu"):
         return _on_device(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from perturb_jax.errors import InputError
+from perturb_jax.selection.maxspec import CANNOT_CHOOSE
 from perturb_jax.strategies import OPTIONS, STRATEGIES
 from perturb_jax.strategies.acs_fw import ACSFW
 from perturb_jax.strategies.asked import check_count
@@ -55,6 +56,8 @@ def _one_shot(name: str, options: Mapping[str, object]) -> OneShot:
     hints = get_type_hints(STRATEGIES[name])
     for option, value in options.items():
         _check_value(option, value, hints[option])
+    if name == "maxspec" and options.get("normalization") == "subgraph" and options.get("symmetric"):
+        raise InputError(CANNOT_CHOOSE)  # of a graph that is symmetric itself, only the first selection can tell
     return OneShot(name, tuple((option, _frozen(value)) for option, value in options.items()))
 
 

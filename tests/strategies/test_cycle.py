@@ -172,6 +172,7 @@ def test_a_registry_gives_values_that_are_equal_when_their_options_are() -> None
         ("graphreach", {"hops": True}, "hops: expected a whole number of at least 1, got True"),
         ("graphreach", {"direction": "up"}, "direction: expected one of in, out, both, got 'up'"),
         ("maxspec", {"normalization": "none"}, "normalization: expected one of graph, subgraph, got 'none'"),
+        ("maxspec", {"normalization": "subgraph", "symmetric": True}, "normalization: 'subgraph' on a symmetric graph"),
         ("maxspec", {"weighted": "yes"}, "weighted: expected true or false, got 'yes'"),
         ("graphdesign", {"criterion": "v"}, "criterion: expected one of variance, .*, got 'v'"),
         ("graphdesign", {"noise": -1}, "noise: expected a finite number above 0, got -1"),
