@@ -67,12 +67,12 @@ def mesh(report: Report, case: str, quick: bool) -> None:
                 "devices": devices, "picks": answer["picks"], "as the host's": same,
                 "with compilation": show_seconds(answer["first"]), "without": show_seconds(answer["second"]),
                 "a pick": show_seconds(answer["second"] / answer["picks"]),
-                "host, lazy": show_seconds(answer["host"]), "x host": show_ratio(answer["second"] / answer["host"]),
+                "host, lazy": show_seconds(answer["host"]), "host = 1": show_ratio(answer["second"] / answer["host"]),
                 "bytes per pick": f"{answer['bytes per pick']:,}", "rows": "bits" if answer["bits"] else "node numbers",
             }
         )  # fmt: skip
-    note = f"""{answer["nodes"]:,} nodes, all of them candidates. Virtual devices share the cores of one CPU: their number
-cannot make this faster. Includes moving the rows."""
+    note = f"""{answer["nodes"]:,} nodes, all of them candidates. Virtual devices share the cores of one CPU:
+their number cannot make this faster. Includes moving the rows."""
     report.tables.append(Table(f"Greedy over a mesh: {case}", note, rows))
 
 

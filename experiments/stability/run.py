@@ -73,7 +73,8 @@ def study(
         "dropout": rate, "hops": hops, "kept": f"{share[list(plain.genes)].mean():.0%}",
         "always": int((share >= 0.95).sum()), "ever": int((share > 0).sum()),
         "robust picks in plain": len(set(plain.genes) & set(robust.genes)),
-        "plain, random ties": f"{covered(others, random.genes, hops).mean():,.1f}", "plain": f"{there.mean():,.1f}", "robust": f"{there.mean() * (1 + difference.mean()):,.1f}",
+        "plain, random ties": f"{covered(others, random.genes, hops).mean():,.1f}",
+        "plain": f"{there.mean():,.1f}", "robust": f"{there.mean() * (1 + difference.mean()):,.1f}",
         "gain": f"{difference.mean():+.2%} ± {error:.2%}", "seconds": f"{middle - start:.1f}, {end - middle:.1f}",
     }  # fmt: skip
     picked = pd.DataFrame({"dropout": rate, "hops": hops, "gene": share.index, "share": share.to_numpy()})
