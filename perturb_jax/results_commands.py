@@ -45,8 +45,8 @@ def table(
     """Tabulate an experiment: errors at the last cycle, differences to Random with intervals, areas, seconds.
 
     Writes table.md and table.tex (for people), and with all metrics and digits table.csv, differences.csv, curves.csv,
-    difference_curves.csv, areas.csv, times.csv, costs.csv, stability.csv, incomplete.csv (what is left out) and
-    tables.json.
+    difference_curves.csv, areas.csv, times.csv, costs.csv, predictors.csv (each less the first), stability.csv,
+    incomplete.csv (what is left out) and tables.json.
     """
     from perturb_jax.evaluation.experiment_files import FILES, table_files, tables_record
     from perturb_jax.evaluation.experiment_tables import summarise

@@ -12,7 +12,7 @@ from perturb_jax.evaluation.text_tables import latex, markdown
 
 FILES = (
     "table.md", "table.tex", "table.csv", "differences.csv", "curves.csv", "difference_curves.csv", "areas.csv",
-    "times.csv", "costs.csv", "stability.csv", "incomplete.csv", "tables.json",
+    "times.csv", "costs.csv", "predictors.csv", "stability.csv", "incomplete.csv", "tables.json",
 )  # fmt: skip
 
 
@@ -26,7 +26,8 @@ def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
     frames = {
         "table.csv": summary.final, "differences.csv": summary.differences, "curves.csv": summary.curves,
         "difference_curves.csv": summary.difference_curves, "areas.csv": summary.areas, "times.csv": summary.times,
-        "costs.csv": summary.costs, "stability.csv": summary.stability, "incomplete.csv": summary.runs.incomplete,
+        "costs.csv": summary.costs, "predictors.csv": summary.predictors, "stability.csv": summary.stability,
+        "incomplete.csv": summary.runs.incomplete,
     }  # fmt: skip
     tables = text_tables(summary)
     texts = {

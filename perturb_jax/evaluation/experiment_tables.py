@@ -1,6 +1,6 @@
 """The numbers of an experiment's tables: at the last cycle, over the cycles, in seconds."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 
@@ -32,6 +32,8 @@ class Summary(NamedTuple):
             difference, low_difference, high_difference, verdict, then the columns of `setbacks`.
         times: see `selection_times`.
         costs: where the time went: see `Results`.
+        predictors: each predictor less the first at the same strategy, cycle and seed, mean of a seed's pairs: data,
+            predictor, metric, pairs, `ESTIMATE`, verdict.
         stability: see `stability`; empty where `notes` says why.
         notes: what the numbers cannot say, in sentences; the first is `about`.
     """
@@ -45,6 +47,7 @@ class Summary(NamedTuple):
     areas: pd.DataFrame
     times: pd.DataFrame
     costs: pd.DataFrame
+    predictors: pd.DataFrame
     stability: pd.DataFrame
     notes: tuple[str, ...]
 
@@ -79,6 +82,7 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
         areas=_areas(runs, baseline),
         times=selection_times(results, runs),
         costs=results.costs,
+        predictors=_predictors(runs),
         stability=pd.DataFrame(columns=STABILITY) if why else stability(results, runs),
         notes=(about(runs), *_cautions(runs, int(compared["low"].notna().sum())), *([why] if why else [])),
     )
@@ -101,6 +105,16 @@ def _areas(runs: Runs, baseline: str) -> pd.DataFrame:
     less = compared[["mean", "low", "high"]].set_axis(["difference", "low_difference", "high_difference"], axis=1)
     table = found.join(less.assign(verdict=verdicts(compared))).join(setbacks(runs)).reset_index()
     return runs.in_order(table.assign(verdict=table["verdict"].fillna("")))
+
+
+def _predictors(runs: Runs) -> pd.DataFrame:
+    by_predictor = runs.values().unstack("predictor")
+    first = runs.predictors[0]
+    less = by_predictor.sub(by_predictor[first], axis=0).drop(columns=first).rename_axis(columns="predictor")
+    pairs = cast("pd.Series[float]", less.stack(future_stack=True)).dropna().groupby([*PLACE, "metric", "seed"])
+    found = estimates(pairs.mean())
+    counts = pairs.size().groupby([*PLACE, "metric"]).sum().rename("pairs")
+    return runs.in_order(found.join(counts).assign(verdict=verdicts(found)).reset_index())
 
 
 def _cautions(runs: Runs, intervals: int) -> list[str]:

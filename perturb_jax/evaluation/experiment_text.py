@@ -27,6 +27,7 @@ def text_tables(summary: Summary) -> list[TextTable]:
         tables += [table._replace(name=f"{table.name}-{place}") for table in found]
     if len(summary.runs.predictors) > 1:
         tables += [_predictor_table(summary, metric) for metric in _shown(summary)]
+        tables.append(_predictor_difference_table(summary))
     return [table for table in tables if table.blocks]
 
 
@@ -157,6 +158,29 @@ def _predictor_table(summary: Summary, metric: str) -> TextTable:
     )
     header = ("data", "strategy", *summary.runs.predictors)
     return TextTable(f"predictors-{metric.replace('_', '-')}", caption, header, 2, blocks if names else ())
+
+
+def _predictor_difference_table(summary: Summary) -> TextTable:
+    metrics, (first, *others) = _shown(summary), summary.runs.predictors
+    shown = _intervals(summary.predictors.assign(strategy=""), "mean", "low", "high")
+    pairs = _rows(summary.predictors, [*PLACE, "metric"])
+    found = [
+        (data, name, [(data, name, metric) for metric in metrics])
+        for data in summary.runs.data
+        for name in others
+        if (data, name, metrics[0]) in pairs
+    ]
+    block = tuple(
+        (Cell(data), Cell(name), *(shown((*key, "")) for key in keys), Cell(f"{pairs[keys[0]]['pairs']:.0f}"))
+        for data, name, keys in found
+    )
+    caption = (
+        f"{_subject(summary)} Predictors: difference to {first} after the same cycle of the same strategy with the "
+        "same seed, mean over a seed's cycles and strategies [95 % t interval over seeds], and how many pairs of "
+        f"trainings. Bold is better and italic is worse than {first}, where the interval excludes 0."
+    )
+    header = ("data", "predictor", *(f"{SHOWN[metric]}, less {first}" for metric in metrics), "pairs")
+    return TextTable("predictor-differences", caption, header, 2, (block,) if block else ())
 
 
 def _blocks(summary: Summary, predictor: str, cells: _Cells) -> tuple[tuple[tuple[Cell, ...], ...], ...]:

@@ -83,6 +83,26 @@ def test_differences_for_people_are_those_of_the_csv(summary: Summary, files: di
             assert numbers(cell.text) == [round(gap[name], digits_of(cell.text)) for name in ("mean", "low", "high")]
 
 
+def test_predictors_are_compared_with_the_first_at_the_same_strategy_cycle_and_seed() -> None:
+    results = without(made_results(predictors=("p", "q"), seeds=3), predictor="q", strategy="uncertainty")
+    summary = summarise(results)
+    keys = ["strategy", "cycle", "seed"]
+    p, q = (
+        results.metrics[results.metrics["predictor"] == name].groupby(keys)["mse_de"].mean().rename(name)
+        for name in "pq"
+    )
+    less = (q - p).dropna()
+    found = row_of(summary.predictors, predictor="q", metric="mse_de")
+    assert found["pairs"] == len(less) == 2 * 3 * 3 and found["seeds"] == 3
+    by_seed = less.groupby("seed").mean()
+    half = 4.302653 * by_seed.std() / 3**0.5  # the t quantile with 2 degrees of freedom
+    wanted = (by_seed.mean(), by_seed.mean() - half, by_seed.mean() + half)
+    assert (found["mean"], found["low"], found["high"]) == pytest.approx(wanted)
+    table = next(table for table in text_tables(summary) if table.name == "predictor-differences")
+    (row,) = table.blocks[0]
+    assert numbers(row[2].text) == [round(value, digits_of(row[2].text)) for value in wanted]
+
+
 def test_every_caption_says_what_the_outcomes_are_and_what_is_left_out() -> None:
     results = without(made_results(seeds=3), strategy="graphreach", seed=0, cycle=2)
     summary = summarise(results)
@@ -107,7 +127,7 @@ def test_latex_escapes_names_and_is_balanced(files: dict[str, str]) -> None:
     body = re.sub(r"(?m)^%.*$", "", tex)
     bare = re.sub(r"\\[{}%&$#_]", "", body)
     assert bare.count("{") == bare.count("}") and bare.count("$") % 2 == 0
-    assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == tex.count(r"\toprule") == 12
+    assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == tex.count(r"\toprule") == 13
     labels = re.findall(r"\\label\{(.*?)\}", tex)
     assert len(set(labels)) == len(labels)
 

@@ -45,7 +45,7 @@ def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
 
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0"
         ) as cluster,
         existing_scheduler(cluster.scheduler_address) as client,
     ):  # fmt: skip
