@@ -68,7 +68,7 @@ from perturb_jax.results_commands import plot, table
 from perturb_jax.run_command import run as run_experiment
 from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.selection.gene_lists import read_numbers
-from perturb_jax.strategies.plan import Request, make_plan
+from perturb_jax.strategies.plan import DEFAULT_STRATEGY, Request, make_plan
 from perturb_jax.train_command import train
 
 GRAPH_FILES = ("graph.json", "graph.png")
@@ -105,7 +105,7 @@ def select(
     candidates_go: CandidatesGo = None,
     column: Column = None,
     unknown: Unknown = "error",
-    strategy: Strategy = "graphreach",
+    strategy: Strategy = DEFAULT_STRATEGY,
     hops: Hops = 1,
     direction: Direction = "in",
     already_tested: AlreadyTested = None,
@@ -141,9 +141,10 @@ def select(
 ) -> None:
     """Choose the genes of a screen: a ranked list with the evidence for each pick.
 
-    Writes picks.csv (the order for the lab), picks.json (all settings, versions and checksums) and picks.png (coverage
-    against random and most connected genes, and what no selection can exceed; for graphdesign what stays unknown, and
-    targets.csv with each target's share of it; with --robust how often noise in the graph leaves each pick in place).
+    Writes picks.csv (the order for the lab), picks.json (all settings, versions and checksums) and picks.png (for
+    graphdesign what stays unknown, against random picks, and targets.csv with each target's share of it; for others
+    coverage against random and most connected genes, and what no selection can exceed; with --robust how often noise in
+    the graph leaves each pick in place).
     """
     files = OutputDirectory(output, plan_file_names(strategy), force)
     page = None if report is None else report_file(report, force)

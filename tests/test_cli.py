@@ -85,7 +85,14 @@ BAD_INPUT = {
     "budget too large": (select("genes.txt", "6"), "6 picks asked for, but only 5 candidates"),
     "budget no number": (select("genes.txt", "x"), "Invalid value for '--budget'"),
     "hops 0": (select("genes.txt", "2", "--hops", "0"), "hops: expected a whole number of at least 1, got 0"),
-    "hops of a path that is too long for any graph": (select("genes.txt", "9", "--hops", str(2**70)), "9 picks asked"),
+    "hops of a path that is too long for a kernel": (
+        select("genes.txt", "2", "--hops", str(2**70)),
+        "expected at most 1,000 for a kernel",
+    ),
+    "hops of a path that is too long for any graph": (
+        select("genes.txt", "9", "--strategy", "graphreach", "--hops", str(2**70)),
+        "9 picks asked",
+    ),
     "seed": (select("genes.txt", "2", "--seed", "-1"), "seed: expected a whole number of at least 0, got -1"),
     "nothing left": (
         select("unknown.txt", "1", "--already-tested", "one.txt", "--unknown", "drop"),
@@ -165,19 +172,30 @@ def chosen(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def test_demo_writes_a_ranked_list_that_the_library_makes_too(chosen: tuple[Path, Result]) -> None:
     directory, result = chosen
     assert result.code == 0, result.err
-    assert {path.name for path in directory.iterdir()} == {"picks.csv", "picks.json", "picks.png"}
-    assert all(str(Path("demo") / name) in result.out for name in ("picks.csv", "picks.json", "picks.png"))
+    files = {"picks.csv", "picks.json", "picks.png", "targets.csv"}
+    assert {path.name for path in directory.iterdir()} == files
+    assert all(str(Path("demo") / name) in result.out for name in files)
     table = pd.read_csv(directory / "picks.csv")
     graph = pj.load_go_graph()
     factors = pj.human_annotation().genes_with("GO:0003700")
-    picks = pj.graphreach(graph, factors, 100)
+    picks = pj.graphdesign(graph, factors, 100)
     assert table["gene"].tolist() == list(picks.genes)
-    assert table["covered"].tolist() == picks.values.tolist()
-    assert table["bound"].tolist() == picks.bounds.tolist()
+    assert table["explained"].tolist() == pytest.approx(picks.values.tolist(), abs=1e-6)
     assert table["cycle"].value_counts().tolist() == [20] * 5
     covered = np.asarray(pj.reach(graph, table["gene"])).any(0).sum()
     assert table["covered"].iloc[-1] == covered
     assert f"100 picks reach {covered:,} of 20,728 genes" in result.out
+
+
+def test_graphreach_by_name_is_the_librarys_too(tmp_path: Path) -> None:
+    options = ["--candidates-go", "GO:0003700", "--budget", "100", "--strategy", "graphreach", "--out", "plan"]
+    [result] = run(tmp_path, ["select", *options])
+    assert result.code == 0, result.err
+    table = pd.read_csv(tmp_path / "plan" / "picks.csv")
+    picks = pj.graphreach(pj.load_go_graph(), pj.human_annotation().genes_with("GO:0003700"), 100)
+    assert table["gene"].tolist() == list(picks.genes)
+    assert table["covered"].tolist() == picks.values.tolist()
+    assert table["bound"].tolist() == picks.bounds.tolist()
 
 
 def test_record_makes_every_number_traceable(chosen: tuple[Path, Result]) -> None:

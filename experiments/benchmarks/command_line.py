@@ -20,8 +20,8 @@ from typing import NamedTuple
 from coverage_cases import screen_candidates, screen_graph
 from harness import Report, Table, arguments, digest, show_seconds
 
-ABOUT = """Wall time of `perturb-jax select --candidates FILE --universe FILE --unknown drop --budget 100 --out DIR
---force`, each run in a fresh process from its start to its end. Medians."""
+ABOUT = """Wall time of `perturb-jax select --strategy graphreach --candidates FILE --universe FILE --unknown drop
+--budget 100 --out DIR --force`, each run in a fresh process from its start to its end. Medians."""
 SECONDS = 6.0
 CASE = "select 100 of 1,087"
 SHOWN_PACKAGES = 12
@@ -31,7 +31,7 @@ CHILD = Path(__file__).with_name("command_line_child.py")
 def select_arguments(candidates: Path, library: Path, out: Path) -> list[str]:
     """What the user types after `perturb-jax`."""
     options = ["--candidates", str(candidates), "--universe", str(library), "--unknown", "drop", "--budget", "100"]
-    return ["select", *options, "--out", str(out), "--force"]
+    return ["select", "--strategy", "graphreach", *options, "--out", str(out), "--force"]
 
 
 class Finished(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 from perturb_jax.errors import InputError
 from perturb_jax.graph.annotation import Annotation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.term_names import term_names
 from perturb_jax.output import OutputDirectory
 from perturb_jax.report.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
 from perturb_jax.report.terms import SharedTerms
@@ -28,9 +29,11 @@ MAX_ROWS = 2000
 _TERMS = 4
 _COLUMNS = {
     "rank": "rank", "gene": "gene", "cycle": "cycle", "gain": "gain", "covered": "covered", "layer": "layer",
-    "sigma": "sigma", "cost": "cost", "explained": "explained",
+    "sigma": "sigma", "cost": "cost", "explained": "explained", "teaches": "teaches",
 }  # fmt: skip
 _TEXT = ("gene", "tested gene")
+_LISTS = ("teaches",)
+_TEACHES = " <i>Teaches</i>: the targets of which it explains most, given the picks before it."
 
 
 def report_file(path: str, force: bool) -> OutputDirectory:
@@ -77,6 +80,8 @@ def report_page(
         "facts": _facts(len(picks), result, len(plan.must)),
         "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in plan.warnings),
         "picks": _picks_table(plan, picks, picked, label, shared),
+        "curve": "Coverage" if plan.design is None else "What stays unknown",
+        "teaches": "" if plan.design is None else _TEACHES,
         "picture": base64.b64encode(picture).decode(),
         "tested": _tested(plan.tested, tested, tested_counts, cover_counts(picked), label),
         "map": draw(covered, graph, _members(picks), _members(plan.tested)),
@@ -97,6 +102,11 @@ def _facts(picks: int, result: Mapping[str, Any], must_haves: int) -> str:
         (f"{result['covered before']:,}", "of them before the first pick"),
         (f"{result['random']['mean']:,.0f}", f"with {picks} random picks, on average"),
     ]
+    design = result.get("design")
+    if design is not None:
+        drawn = f"{100 * np.mean(design['random']):.1f} %"
+        words = f"of the variance of {design['targets']:,} targets expected to remain; {drawn} with random picks"
+        facts.insert(0, (f"{100 * design['remaining variance']:.1f} %", words))
     if result["bound"] is not None:
         bounded = "no selection of this size covers more" + " with the must-haves" * (must_haves > 0)
         facts.append((f"{result['bound']:,}", bounded))
@@ -110,13 +120,19 @@ def _picks_table(plan: Plan, picks: Candidates, sets: ReachSets, label: np.ndarr
     for pick, values in enumerate(shown[columns].itertuples(index=False)):
         terms = shared.of(picks, sets, pick)
         size = int(sets.indptr[pick + 1] - sets.indptr[pick])
-        words = ", ".join(f"{escape(term)} ({count} of {size})" for term, count in terms[:_TERMS])
+        words = ", ".join(f"{_named(term)} ({count} of {size})" for term, count in terms[:_TERMS])
         more = f", {len(terms) - _TERMS} more" if len(terms) > _TERMS else ""
         cells = [_cell(name, value) for name, value in zip(columns, values, strict=True)]
         cells.append(_group(label[picks.members[pick][0]]))
         cells.append(f'<td class="terms" data-value="{len(terms)}">{words}{more}</td>')
         rows.append("".join(cells))
     return _table("picks", [*columns, "group", "GO terms"], rows, len(plan.table), "picks.csv")
+
+
+def _named(term: str) -> str:
+    """A term by its name, with its id where the pointer rests; by its id where the name is not known."""
+    name = term_names().get(term)
+    return escape(term) if name is None else f'<span title="{escape(term)}">{escape(name)}</span>'
 
 
 def _tested(tested: Candidates, sets: ReachSets, counts: np.ndarray, by_picks: np.ndarray, label: np.ndarray) -> str:
@@ -181,6 +197,8 @@ def _table(name: str, headers: Iterable[str], rows: list[str], total: int, where
 def _cell(name: str, value: Any) -> str:
     if name in _TEXT:
         return f'<td class="gene">{escape(str(value))}</td>'
+    if name in _LISTS:
+        return f'<td class="terms">{escape(str(value))}</td>'
     text = f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.3f}"
     return f'<td class="number" data-name="{name}" data-value="{value}">{text}</td>'
 

@@ -8,11 +8,15 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph, walk_edges
 from perturb_jax.selection.candidates import NO_MEMBER
 from perturb_jax.selection.gram_host import sum_of_outer_products
 from perturb_jax.selection.operator import gcn_norm, message_passing
 from perturb_jax.selection.reach import check_hops
+
+MAX_HOPS = 1_000
+"""Steps of a walk that a kernel is computed for; it hardly changes long before."""
 
 _CHUNK = 512  # rows of the kernel that are held at once
 _DENSE = 0.1  # share of non-zeros from which on a dense product is faster
@@ -125,9 +129,11 @@ def graph_kernel(
     """The kernel of a graph: P is gcn_norm of the graph ("in"), its transpose ("out"), or of the symmetrised ("both").
 
     Raises:
-        InputError: hops below 1, another direction.
+        InputError: hops below 1 or above `MAX_HOPS`, another direction.
     """
     check_hops(hops)
+    if hops > MAX_HOPS:
+        raise InputError(f"hops: expected at most {MAX_HOPS:,} for a kernel, got {hops:,}; models have 1 to 4 layers")
     walk_edges(graph, direction)  # refuses another direction
     edges = gcn_norm(message_passing(graph, weighted, symmetric=direction == "both"))
     shape = (edges.num_nodes, edges.num_nodes)

@@ -35,7 +35,7 @@ def test_curves_are_the_strategies_under_the_same_conditions() -> None:
 
 def test_a_plan_whose_first_pick_reaches_nearly_everything_is_drawn() -> None:
     graph = graph_of(300, [(node, 0) for node in range(1, 300)])
-    request = Request(list(graph.genes[:12]), 12)
+    request = Request(list(graph.genes[:12]), 12, "graphreach")
     plan = make_plan(graph, request)
     curves = plan_curves(graph, request, plan)
     record = plan_record(graph, request, plan, {}, curves)

@@ -66,6 +66,24 @@ def test_the_page_names_the_picks_escaped_and_no_address(plan: Path) -> None:
     assert page.count('class="tested"') == 1
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pd.DataFrame]:
+    """600 of the proteins that bind proteins: they reach more than 10,000 genes."""
+    directory = tmp_path_factory.mktemp("whole")
+    command = ["select", "--candidates-go", "GO:0005515", "--budget", "600", "--strategy", "graphreach"]
+    (result,) = run(directory, [*command, "--quiet", "--out", "plan", "--report", "page.html"])
+    assert result.code == 0, result.err
+    return (directory / "page.html").read_text(), pd.read_csv(directory / "plan" / "picks.csv")
+
+
+def test_terms_are_named_and_ten_thousand_genes_fit_into_three_megabytes(whole: tuple[str, pd.DataFrame]) -> None:
+    page, table = whole
+    assert table["covered"].iloc[-1] > 10_000
+    assert len(page.encode()) < 3e6
+    assert page.count('class="pick"') == len(table)
+    assert '<span title="GO:0005515">protein binding</span>' in page
+
+
 def test_an_existing_page_is_kept(plan: Path) -> None:
     command = ["select", "--candidates", "genes.txt", "--graph", "edges.csv", "--budget", "2", "--out", "new"]
     before = (plan / "page.html").read_bytes()

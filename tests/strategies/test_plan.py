@@ -17,7 +17,7 @@ def genes(table: pd.DataFrame) -> list[str]:
 
 
 def test_a_plan_is_the_strategy_where_nothing_else_is_asked() -> None:
-    plan = make_plan(GRAPH, Request(NAMES, 6))
+    plan = make_plan(GRAPH, Request(NAMES, 6, "graphreach"))
     picks = pj.graphreach(GRAPH, NAMES, 6)
     assert genes(plan.table) == list(picks.genes)
     assert plan.table["covered"].tolist() == picks.values.tolist()
@@ -30,7 +30,7 @@ def test_a_plan_is_the_strategy_where_nothing_else_is_asked() -> None:
 
 
 def test_must_haves_rank_first_use_budget_and_have_no_bound() -> None:
-    plan = make_plan(GRAPH, Request(NAMES[:8], 4, must_include=["G9", "G4"]))
+    plan = make_plan(GRAPH, Request(NAMES[:8], 4, "graphreach", must_include=["G9", "G4"]))
     assert genes(plan.table)[:2] == ["G4", "G9"]
     assert plan.must.labels == ("G4", "G9")
     assert plan.table["bound"].isna().tolist() == [True, True, False, False]
@@ -115,7 +115,8 @@ def test_a_must_have_that_reaches_nothing_new_begins_no_layer_while_the_rest_sti
 
 def test_the_seed_decides_ties_of_the_plan() -> None:
     graph = graph_of(8, [])
-    orders = {tuple(genes(make_plan(graph, Request(NAMES[:8], 8, seed=seed)).table)) for seed in range(10)}
+    requests = [Request(NAMES[:8], 8, "graphreach", seed=seed) for seed in range(10)]
+    orders = {tuple(genes(make_plan(graph, request).table)) for request in requests}
     assert len(orders) > 5
 
 
@@ -156,11 +157,11 @@ def test_a_maxspec_plan_has_the_norm_beside_the_coverage() -> None:
 
 def test_an_option_of_another_strategy_is_refused() -> None:
     with pytest.raises(pj.InputError, match="sense: not an option of the strategy graphreach"):
-        make_plan(GRAPH, Request(NAMES, 2, options={"sense": "max"}))
+        make_plan(GRAPH, Request(NAMES, 2, "graphreach", options={"sense": "max"}))
     with pytest.raises(pj.InputError, match="ties: not an option of the strategy random"):
         make_plan(GRAPH, Request(NAMES, 2, strategy="random", options={"ties": "rare"}))
 
 
 def test_ties_can_go_to_the_first() -> None:
-    plan = make_plan(GRAPH, Request(NAMES, 5, options={"ties": "first"}))
+    plan = make_plan(GRAPH, Request(NAMES, 5, "graphreach", options={"ties": "first"}))
     assert genes(plan.table) == list(pj.graphreach(GRAPH, NAMES, 5, ties="first").genes)

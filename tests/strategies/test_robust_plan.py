@@ -28,7 +28,7 @@ def graph() -> pj.KnowledgeGraph:
 def test_columns_are_those_of_the_definitions_and_the_record_says_what_made_them() -> None:
     known = graph()
     candidates = [f"G{i}" for i in range(30)]
-    request = Request(candidates, 8, must_include=["G3"], already_tested=["G7"], robust=NOISE)
+    request = Request(candidates, 8, "graphreach", must_include=["G3"], already_tested=["G7"], robust=NOISE)
     plan = make_plan(known, request)
     copies = NOISE.graphs(known)
     table = plan.table
@@ -54,7 +54,7 @@ def test_columns_are_those_of_the_definitions_and_the_record_says_what_made_them
 
 def test_without_noise_nothing_is_added() -> None:
     known = graph()
-    request = Request([f"G{i}" for i in range(30)], 5)
+    request = Request([f"G{i}" for i in range(30)], 5, "graphreach")
     plan = make_plan(known, request)
     assert "frequency" not in plan.table
     assert "robust" not in plan_record(known, request, plan, {}, plan_curves(known, request, plan))["settings"]
@@ -63,7 +63,7 @@ def test_without_noise_nothing_is_added() -> None:
 @pytest.mark.parametrize(
     ("strategy", "noise", "message"),
     [
-        ("maxspec", NOISE, "only the strategy graphreach"),
+        ("maxspec", NOISE, "choose strategy graphreach"),
         ("graphreach", Noise(0), "at least 1 noisy copy"),
         ("graphreach", Noise(2, 1.5), "probability in \\[0, 1\\), got 1.5"),
     ],
