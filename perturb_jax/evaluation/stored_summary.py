@@ -13,7 +13,7 @@ from perturb_jax.evaluation.run_means import LISTED, Runs, ordered
 _PARTS = {
     "final": "table.csv", "differences": "differences.csv", "curves": "curves.csv",
     "difference_curves": "difference_curves.csv", "areas": "areas.csv", "times": "times.csv", "costs": "costs.csv",
-    "stability": "stability.csv",
+    "predictors": "predictors.csv", "stability": "stability.csv",
 }  # fmt: skip
 _TEXTS = dict.fromkeys(["data", "predictor", "strategy", "metric", "missing"], str)  # "8" is a name, too
 
