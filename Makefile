@@ -1,6 +1,7 @@
 # make demo   choose 100 of 440 transcription factors on the human GO graph
 # make test   run every test
 # make docs   build the documentation, strictly, into site/
+# make notebooks   run the notebooks and keep what they show
 # make browser   install Chromium (Debian), in which a test opens the page of select --report; else it is skipped
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 export PIP_NO_INPUT := 1
 
-.PHONY: demo test docs browser lint bench clean
+.PHONY: demo test docs notebooks browser lint bench clean
 
 demo: $(VENV)/base.done
 	$(BIN)/perturb-jax select --candidates-go GO:0003700 --budget 100 --out demo --force
@@ -18,6 +19,9 @@ test: $(VENV)/dev.done
 
 docs: $(VENV)/dev.done
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+notebooks: $(VENV)/dev.done
+	$(BIN)/python notebooks/execute.py
 
 browser:
 	command -v chromium-headless-shell || (apt-get -qq update && apt-get -qq install -y chromium-headless-shell fonts-dejavu-core)
@@ -41,7 +45,7 @@ $(VENV)/base.done: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) '.[dev,gears,cluster,docs]'
+	$(INSTALL) '.[dev,gears,cluster,docs,notebooks]'
 	$(BIN)/python -c 'import dcor'  # compiles when first imported: alone, since inside of a test it has aborted
 	touch $@ $(VENV)/base.done
 

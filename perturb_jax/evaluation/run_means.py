@@ -14,7 +14,9 @@ PLACE = ["data", "predictor"]
 """Within a place strategies are compared."""
 
 RUN = [*PLACE, "strategy", "seed"]
-_LISTED = {"data": "data", "predictor": "predictors", "strategy": "strategies"}
+LISTED = {"data": "data", "predictor": "predictors", "strategy": "strategies"}
+"""Where a config lists the names that a column of the tables has."""
+
 _NAMED = 4
 
 
@@ -90,7 +92,7 @@ def complete_runs(results: Results) -> Runs:
     means = means[~keys.isin(pd.MultiIndex.from_frame(incomplete[RUN]))]
     if means.empty:
         raise InputError(f"no run has all of its cycles yet ({len(seen)} have some); continue with perturb-jax run")
-    names = {column: _ordered(config.get(listed), means[column]) for column, listed in _LISTED.items()}
+    names = {column: ordered(config.get(listed), means[column]) for column, listed in LISTED.items()}
     there = set(results.metrics[[*PLACE, "strategy"]].drop_duplicates().itertuples(index=False, name=None))
     times = results.times
     viewing = times.loc[(times["what"] == "selection") & (times["cycle"] > 1), "strategy"]
@@ -170,7 +172,7 @@ def _planned_seeds(planned: object, seen: set[int]) -> set[int]:
 
 def _planned_places(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
     """Every data set, predictor and strategy of a config: a strategy's table can name the predictors that it is for."""
-    labels = {column: tuple(config.get(listed) or names[column]) for column, listed in _LISTED.items()}
+    labels = {column: tuple(config.get(listed) or names[column]) for column, listed in LISTED.items()}
     return [
         (data, predictor, strategy)
         for data, predictor, strategy in product(*labels.values())
@@ -183,7 +185,7 @@ def _entry(config: Mapping[str, Any], strategy: str) -> Mapping[str, Any]:
     return tables.get(strategy, {}) if isinstance(tables, Mapping) else {}
 
 
-def _ordered(planned: Any, seen: pd.Series) -> tuple[str, ...]:
+def ordered(planned: Any, seen: pd.Series) -> tuple[str, ...]:
     """Labels in the order of the config; those that it does not have follow, sorted."""
     labels = dict.fromkeys(planned or ())
     present = set(seen)
