@@ -1,5 +1,6 @@
 # make demo   choose 100 of 440 transcription factors on the human GO graph
 # make test   run every test
+# make docs   build the documentation, strictly, into site/
 # make browser   install Chromium (Debian), in which a test opens the page of select --report; else it is skipped
 PYTHON ?= python3
 VENV := .venv
@@ -7,13 +8,16 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 export PIP_NO_INPUT := 1
 
-.PHONY: demo test browser lint bench clean
+.PHONY: demo test docs browser lint bench clean
 
 demo: $(VENV)/base.done
 	$(BIN)/perturb-jax select --candidates-go GO:0003700 --budget 100 --out demo --force
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -n auto
+
+docs: $(VENV)/dev.done
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 browser:
 	command -v chromium-headless-shell || (apt-get -qq update && apt-get -qq install -y chromium-headless-shell fonts-dejavu-core)
@@ -37,7 +41,7 @@ $(VENV)/base.done: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) '.[dev,gears,cluster]'
+	$(INSTALL) '.[dev,gears,cluster,docs]'
 	$(BIN)/python -c 'import dcor'  # compiles when first imported: alone, since inside of a test it has aborted
 	touch $@ $(VENV)/base.done
 

@@ -20,7 +20,7 @@ from perturb_jax.strategies.robust_plan import Noise, Robustness, robustness
 
 DEFAULT_CYCLES = 5
 DEFAULT_STRATEGY = "graphdesign"
-"""The only one that was better than random picks on real outcomes (`experiments/README.md`)."""
+"""What gained most over random picks on real outcomes (`experiments/README.md`)."""
 
 
 @dataclass(frozen=True)
