@@ -73,8 +73,11 @@ def simulated_tables(results: Path) -> str:
     parts = ["Simulated outcomes: top-20 MSE less random choice's; less is better."]
     for (data, predictor, size), own in values.groupby(level=[0, 1, 2]):
         runs, seeds = int(own.notna().sum().sum()), own.index.get_level_values("seed").nunique()
-        about = f"random: {own['random'].mean():.3f}; {runs} of {own.size} runs, {seeds} seeds"
-        parts += [f"### {data}, {predictor}, {size} picks ({about})", grid_table(own)]
+        title = f"### {data}, {predictor}, {size} picks"
+        parts += [
+            f"{title} (random: {own['random'].mean():.3f}; {runs} of {own.size} runs, {seeds} seeds)",
+            grid_table(own),
+        ]
     return "\n\n".join(parts)
 
 
