@@ -29,21 +29,23 @@ def printed(graph: pj.KnowledgeGraph, request: Request) -> str:
 
 
 def test_the_certificate_names_the_must_haves_that_it_holds_for() -> None:
-    assert "No 2 of these candidates can reach more than 7:" in printed(GRAPH, Request(NAMES, 2))
-    text = printed(GRAPH, Request(NAMES, 2, must_include=["G9"]))  # without G9, two genes reach 7
+    assert "No 2 of these candidates can reach more than 7:" in printed(GRAPH, Request(NAMES, 2, "graphreach"))
+    text = printed(GRAPH, Request(NAMES, 2, "graphreach", must_include=["G9"]))  # without G9, two genes reach 7
     assert "No 2 of these candidates, the 1 must-haves among them, can reach more than 5:" in text
     assert "NA" not in text
 
 
 def test_what_was_tested_before_is_named_as_part_of_what_is_reached() -> None:
-    assert "2 picks and the 1 already tested reach 9 of 10" in printed(GRAPH, Request(NAMES, 2, already_tested=["G6"]))
+    assert "2 picks and the 1 already tested reach 9 of 10" in printed(
+        GRAPH, Request(NAMES, 2, "graphreach", already_tested=["G6"])
+    )
 
 
 @pytest.mark.parametrize(
     ("covered", "bound", "share"), [(9999, 10000, "99.9 %"), (1999, 2000, "99.9 %"), (987, 1000, "98.7 %")]
 )
 def test_at_least_is_never_rounded_up(covered: int, bound: int, share: str) -> None:
-    request = Request(NAMES, 2)
+    request = Request(NAMES, 2, "graphreach")
     plan = make_plan(GRAPH, request)
     record = plan_record(GRAPH, request, plan, {}, plan_curves(GRAPH, request, plan))
     record["result"] |= {"covered": covered, "bound": bound}
@@ -56,7 +58,7 @@ def test_at_least_is_never_rounded_up(covered: int, bound: int, share: str) -> N
 def test_names_are_printed_as_they_are_and_never_read_as_markup() -> None:
     names = ["A[/b]", "B[red]x"]
     graph = make_graph(np.array([0]), np.array([1]), np.array([1.0]), names)
-    text = printed(graph, Request(names, 2))
+    text = printed(graph, Request(names, 2, "graphreach"))
     assert all(name in text for name in names)
 
 
