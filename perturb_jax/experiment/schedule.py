@@ -52,14 +52,20 @@ class Grid:
             self._look(chain)
 
     def wanted(self, chains: Iterable[Chain]) -> dict[Work, int]:
-        """Work that some chains need next, with its urgency: higher where more cycles have to wait for it."""
+        """Work that some chains need next, with its urgency.
+
+        Higher in an earlier repetition, so that an experiment that is stopped has whole ones; within a repetition
+        where more cycles have to wait for it.
+        """
+        table = self.experiment.table
         urgency: dict[Work, int] = {}
         for chain in chains:
             found = self.walks[chain]
-            left = self.experiment.table.cycles - len(found.cycles)
+            left = table.cycles - len(found.cycles)
+            own = left - (table.cycles + 1) * table.seeds.index(chain.seed)
             for work in found.wanted:
                 if work.digest not in self.failures:
-                    urgency[work] = max(left, urgency.get(work, 0))
+                    urgency[work] = max(own, urgency.get(work, own))
         return urgency
 
     def finished(self, work: Work) -> list[Chain]:

@@ -78,3 +78,11 @@ def test_what_only_experiments_need_is_asked_for(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(run_command, "find_spec", lambda name: None if name == "distributed" else name)
     with pytest.raises(InputError, match=r"experiments need distributed; pip install 'perturb-jax\[experiment\]'"):
         run_command.require_extra()
+
+
+def test_repetitions_become_whole_one_after_the_other(tmp_path: Path) -> None:
+    experiment = experiment_of(tables(seeds=[5, 2]))
+    grid = Grid(experiment, find_sources(experiment, tmp_path), Store(tmp_path / "runs"))
+    first, second = (set(grid.wanted([chain for chain in grid.walks if chain.seed == seed]).items()) for seed in (5, 2))
+    assert not first & second and first | second == set(grid.wanted(grid.walks).items())
+    assert min(urgency for _, urgency in first) > max(urgency for _, urgency in second)
