@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from perturb_jax.backend import Backend, on_host
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.variants import GraphBatch, as_batch
 from perturb_jax.scoring.bits import Walk, count, num_words, pad_members, padded, reach_words, union, unpack, walk_of
+from perturb_jax.scoring.score_host import coverage_on_host
 from perturb_jax.selection.candidates import NO_MEMBER, parse_candidates
 from perturb_jax.selection.operator import gcn_norm, message_passing
 from perturb_jax.selection.reach import check_hops
@@ -46,12 +48,14 @@ def score(
     *,
     norms: bool = False,
     weighted: bool = True,
+    backend: Backend = "auto",
     memory: int = 2**30,
 ) -> Scores:
-    r"""Score all candidates after each of many selections, on each of many graphs, on the default device.
+    r"""Score all candidates after each of many selections, on each of many graphs.
 
-    The gain of v after S is |R(v) \ R(S)|, R the nodes within `hops` steps: sets are 32 nodes to a word, differences
-    are counted by population count. The norm is sigma(P restricted to R(S + v)), P as for `maxspec`, to 5e-6.
+    The gain of v after S is |R(v) \ R(S)|, R the nodes within `hops` steps. On a device sets are 32 nodes to a word,
+    and differences are counted by population count; on the host a breadth-first search from each candidate counts. The
+    norm is sigma(P restricted to R(S + v)), P as for `maxspec`, to 5e-6.
 
     Args:
         graph: one graph, several, or a batch of `edge_dropout` or `graph_batch`.
@@ -61,13 +65,17 @@ def score(
         direction: as for `graphreach`.
         norms: also the spectral norms, which cost far more.
         weighted: norms use the edge weights; else every edge weighs 1.
-        memory: bytes that intermediate results may take: reach is computed for so many target nodes at a time, norms
-            for so many candidates. Inputs (graphs x edges) and results come on top.
+        backend: "host": compiled search; "jax": bits on the default device, always used with `norms`; "auto": "host"
+            where there is only a CPU. The numbers are equal.
+        memory: bytes that intermediate results on a device may take: reach is computed for so many target nodes at a
+            time, norms for so many candidates. Inputs (graphs x edges) and results come on top.
 
     Raises:
-        InputError: names, hops or a direction that cannot be used; memory too small for a single word of each set.
+        InputError: names, hops or a direction that cannot be used; another backend; memory too small for a single
+            word of each set.
 
-    Complexity: gains O(graphs x hops x log(largest degree) x edges x nodes / 32 + graphs x selections x candidates x
+    Complexity: gains on the host O(edges visited + selections x nodes visited) per graph and candidate; on a device
+        O(graphs x hops x log(largest degree) x edges x nodes / 32 + graphs x selections x candidates x
         nodes / 32) word operations; norms O(iterations x edges) each. Compiled once per padded number of candidates and
         selections (at most an eighth larger than given), not again for other hops or names.
 
@@ -83,13 +91,15 @@ def score(
     pool = parse_candidates(batch.graph, candidates)
     before = [parse_candidates(batch.graph, names).members.ravel() for names in _each(selected)]
     before = [members[members != NO_MEMBER] for members in before]
+    hops = min(hops, batch.graph.num_nodes)
+    if on_host(backend) and not norms:
+        return Scores(pool.labels, *coverage_on_host(batch, pool.members, before, hops, direction), None)
     largest = max(map(len, before), default=0)
     filled = [np.pad(members, (0, largest - len(members)), constant_values=NO_MEMBER) for members in before]
     rows, selections = pad_members(pool.members), pad_members(np.stack(filled))
     walk = walk_of(batch, direction)
     words = _words_at_once(walk, rows, selections, memory)
     graphs_at_once = max(1, min(len(batch), memory // (_bytes_per_word(walk, rows, selections) * words)))
-    hops = min(hops, batch.graph.num_nodes)
     gains, covered = _coverage(walk, hops, rows, selections, words, graphs_at_once)
     shape = np.s_[:, : len(before), : len(pool)]
     sigma = None

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.backend import Backend, on_host
 from perturb_jax.graph.knowledge_graph import Direction
 from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.selection import coverage_host
@@ -19,8 +19,6 @@ from perturb_jax.selection.graphreach import Ties, check_budget, check_seed, cov
 from perturb_jax.selection.greedy import greedy
 from perturb_jax.selection.reach import check_hops, mask_by_steps, reach_sets
 from perturb_jax.selection.variant_reach import batch_steps
-
-BACKENDS = ("auto", "host", "jax")
 
 
 class PickCounts(NamedTuple):
@@ -47,7 +45,7 @@ def pick_counts(
     seed: int | None = None,
     *,
     ties: Ties = "rare",
-    backend: Literal["auto", "host", "jax"] = "auto",
+    backend: Backend = "auto",
     memory: int = 2**30,
 ) -> PickCounts:
     """On how many graphs of a batch GraphReach picks each candidate; arguments are those of `graphreach`.
@@ -70,14 +68,13 @@ def pick_counts(
 
     Complexity: that of `graphreach`, times the number of graphs.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    host = on_host(backend)
     check_seed(seed)
     check_hops(hops)
     names = as_names(selected)
     pool, before = without(graphs.graph, candidates, names), parse_candidates(graphs.graph, names)
     check_budget(budget, len(pool))
-    if backend == "jax" or (backend == "auto" and jax.default_backend() != "cpu"):
+    if not host:
         here, there = batch_steps(graphs, direction)
         nodes = graphs.graph.num_nodes
         fixed = None if seed is None and ties == "rare" else jnp.asarray(tie_order(len(pool), None, seed))

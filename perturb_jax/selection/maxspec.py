@@ -4,11 +4,11 @@ import warnings
 from collections.abc import Iterable
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from perturb_jax.backend import Backend, on_host
 from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.selection.candidates import Candidates, as_names, parse_candidates, without
@@ -36,7 +36,6 @@ _CHOICES = {
     "normalization": ("graph", "subgraph"),
     "sense": ("min", "max"),
     "method": ("lazy", "naive"),
-    "backend": ("auto", "host", "jax"),
 }
 
 
@@ -54,7 +53,7 @@ def maxspec(
     selected: Iterable[str] = (),
     seed: int | None = None,
     *,
-    backend: Literal["auto", "host", "jax"] = "auto",
+    backend: Backend = "auto",
 ) -> Selection:
     """Pick candidates one by one so that the operator on everything reached keeps the smallest spectral norm.
 
@@ -108,11 +107,10 @@ def maxspec(
         >>> picks.genes, picks.values.round(3).tolist()
         (('D', 'B'), [0.913, 1.46])
     """
-    for name, value in {
-        "normalization": normalization, "sense": sense, "method": method, "backend": backend,
-    }.items():  # fmt: skip
+    for name, value in {"normalization": normalization, "sense": sense, "method": method}.items():
         if value not in _CHOICES[name]:
             raise InputError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
+    host = on_host(backend)
     check_seed(seed)
     selected = as_names(selected)
     pool = without(graph, candidates, selected)
@@ -124,7 +122,7 @@ def maxspec(
     elif is_symmetric(operator):
         raise InputError(CANNOT_CHOOSE)
     pool = pool.take(tie_order(len(pool), None, seed))
-    if backend == "jax" or (backend == "auto" and jax.default_backend() != "cpu"):
+    if not host:
         return _on_device(
             graph, operator, pool, before, budget, hops, direction, normalization == "subgraph", sense, method
         )

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import perturb_jax as pj
+from perturb_jax.backend import Backend, on_host
+from perturb_jax.graph.knowledge_graph import Direction
 from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.scoring import score as module
 from perturb_jax.scoring.bits import num_words, padded, walk_of
@@ -23,13 +25,14 @@ def noisy(graph: pj.KnowledgeGraph, seed: int, variants: int = 3) -> GraphBatch:
     return pj.edge_dropout(graph, 0.4, variants, jax.random.key(seed))
 
 
+@pytest.mark.parametrize("backend", ["host", "jax"])
 @settings(deadline=None, max_examples=40)
 @given(random_graphs(fixed_shape=True), st.integers(1, 3), st.sampled_from(["in", "out"]), st.integers(0, 99))
 def test_gains_are_those_of_breadth_first_search(
-    graph: pj.KnowledgeGraph, hops: int, direction: pj.graph.knowledge_graph.Direction, seed: int
+    backend: Backend, graph: pj.KnowledgeGraph, hops: int, direction: Direction, seed: int
 ) -> None:
     batch = noisy(graph, seed)
-    scores = pj.score(batch, CANDIDATES, SELECTIONS, hops, direction)
+    scores = pj.score(batch, CANDIDATES, SELECTIONS, hops, direction, backend=backend)
     for i in range(len(batch)):
         variant = batch.variant(i)
         for j, members in enumerate(MEMBERS):
@@ -46,7 +49,7 @@ def test_less_memory_gives_the_same_gains_on_a_graph_of_many_words() -> None:
     batch = noisy(graph, 1, 2)
     selections = [["G5", "G90"], ["G7"]]
     whole = pj.score(batch, None, selections, 2, "both")
-    small = pj.score(batch, None, selections, 2, "both", memory=100_000)
+    small = pj.score(batch, None, selections, 2, "both", backend="jax", memory=100_000)
     least = module._bytes_per_word(walk_of(batch, "both"), np.zeros((padded(300), 1)), np.zeros((2, 2)))
     assert least * num_words(300) > 100_000 > least
     np.testing.assert_array_equal(whole.gains, small.gains)
@@ -54,7 +57,7 @@ def test_less_memory_gives_the_same_gains_on_a_graph_of_many_words() -> None:
     for i, j, names in [(0, 0, [5, 90]), (1, 1, [7])]:
         np.testing.assert_array_equal(whole.gains[i, j], (masks[i] & ~masks[i][names].any(0)).sum(1))
     with pytest.raises(pj.InputError, match=f"at least {least:,} bytes"):
-        pj.score(batch, None, selections, 2, "both", memory=least - 1)
+        pj.score(batch, None, selections, 2, "both", backend="jax", memory=least - 1)
 
 
 def test_norms_are_those_of_dense_svd() -> None:
@@ -75,10 +78,10 @@ def test_norms_are_those_of_dense_svd() -> None:
 
 def test_other_candidates_hops_and_names_compile_nothing_new() -> None:
     graph = graph_of(50, [(i, (7 * i) % 50) for i in range(50)])
-    pj.score(graph, [f"G{i}" for i in range(33)], ["G1", "G2"])
+    pj.score(graph, [f"G{i}" for i in range(33)], ["G1", "G2"], backend="jax")
     before = compilations(module._coverage)
     for count, hops in ((34, 1), (36, 2), (35, 3)):
-        pj.score(graph, [f"G{i}" for i in range(count)], ["G3", f"G{count}"], hops)
+        pj.score(graph, [f"G{i}" for i in range(count)], ["G3", f"G{count}"], hops, backend="jax")
     assert compilations(module._coverage) == before
 
 
@@ -91,3 +94,8 @@ def test_padding_is_at_most_an_eighth_and_repeats(size: int) -> None:
 def test_one_list_of_names_and_names_is_refused() -> None:
     with pytest.raises(pj.InputError, match="list of lists of names"):
         pj.score(graph_of(3, []), None, ["G0", ["G1"]])
+
+
+def test_another_backend_is_refused() -> None:
+    with pytest.raises(pj.InputError, match="backend: expected one of auto, host, jax, got 'gpu'"):
+        on_host("gpu")
