@@ -8,7 +8,7 @@ from jaxtyping import Int
 from perturb_jax.graph.knowledge_graph import Direction, walk_edges
 from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.kernels import group_by, kernel
-from perturb_jax.selection.coverage_host import breadth_first
+from perturb_jax.selection.coverage_host import breadth_first, visit
 
 
 def coverage_on_host(
@@ -41,26 +41,9 @@ def _count_left(indptr, neighbors, members, hops, left, gains):  # type: ignore[
     """Add to ``gains[selection, candidate]`` what the nodes within `hops` steps of the candidate are worth."""
     num_nodes, num_selections = left.shape
     seen_by = np.full(num_nodes, -1, np.int32)
-    queue = np.empty(num_nodes, np.int32)
+    nodes = np.empty(num_nodes, np.int32)
     for candidate in range(len(members)):
-        end = 0
-        for gene in members[candidate]:
-            if gene >= 0 and seen_by[gene] != candidate:
-                seen_by[gene] = candidate
-                queue[end] = gene
-                end += 1
-        first = 0
-        for _ in range(hops):
-            last = end
-            for position in range(first, last):
-                node = queue[position]
-                for entry in range(indptr[node], indptr[node + 1]):
-                    neighbor = neighbors[entry]
-                    if seen_by[neighbor] != candidate:
-                        seen_by[neighbor] = candidate
-                        queue[end] = neighbor
-                        end += 1
-            first = last
+        end = visit(indptr, neighbors, members[candidate], hops, candidate, seen_by, nodes, 0)
         for position in range(end):
             for selection in range(num_selections):
-                gains[selection, candidate] += left[queue[position], selection]
+                gains[selection, candidate] += left[nodes[position], selection]

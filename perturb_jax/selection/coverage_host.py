@@ -13,6 +13,32 @@ RARITY_UNIT = 2**30  # of all nodes together, so that no sum leaves int32
 
 
 @kernel
+def visit(indptr, neighbors, genes, hops, mark, seen_by, nodes, first):  # type: ignore[no-untyped-def]
+    """Write the nodes within `hops` steps of `genes` to `nodes` from `first` on, by distance; returns the end.
+
+    ``seen_by[node]`` becomes `mark`, which no node may have before.
+    """
+    end = first
+    for gene in genes:
+        if gene >= 0 and seen_by[gene] != mark:
+            seen_by[gene] = mark
+            nodes[end] = gene
+            end += 1
+    for _ in range(hops):
+        last = end
+        for position in range(first, last):
+            node = nodes[position]
+            for entry in range(indptr[node], indptr[node + 1]):
+                neighbor = neighbors[entry]
+                if seen_by[neighbor] != mark:
+                    seen_by[neighbor] = mark
+                    nodes[end] = neighbor
+                    end += 1
+        first = last
+    return end
+
+
+@kernel
 def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-def]
     """Each candidate's nodes within `hops` steps, itself first, then by distance."""
     num_nodes = len(indptr) - 1
@@ -27,23 +53,7 @@ def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-
             for entry in range(end):  # a loop, because numba takes a second to compile a slice assignment
                 larger[entry] = out[entry]
             out = larger
-        first = end
-        for gene in members[candidate]:
-            if gene >= 0 and seen_by[gene] != candidate:
-                seen_by[gene] = candidate
-                out[end] = gene
-                end += 1
-        for _ in range(hops):
-            last = end
-            for position in range(first, last):
-                node = out[position]
-                for entry in range(indptr[node], indptr[node + 1]):
-                    neighbor = neighbors[entry]
-                    if seen_by[neighbor] != candidate:
-                        seen_by[neighbor] = candidate
-                        out[end] = neighbor
-                        end += 1
-            first = last
+        end = visit(indptr, neighbors, members[candidate], hops, candidate, seen_by, out, end)
         out_indptr[candidate + 1] = end
     return out_indptr, out[:end]
 
