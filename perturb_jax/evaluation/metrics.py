@@ -104,7 +104,7 @@ def evaluate(
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
     """Per metric: mean and median over the perturbations where it is defined, and how many these and the others are.
 
-    Example:
+    Examples:
         >>> summarize(pd.DataFrame({"mse": [1.0, 3.0, np.nan]})).loc["mse"].tolist()
         [2.0, 2.0, 2.0, 1.0]
     """
@@ -145,7 +145,7 @@ def duplicate_ceiling(
     Raises:
         InputError: screens that measure other genes; see also `evaluate`.
 
-    Example:
+    Examples:
         >>> import perturb_jax as pj
         >>> graph = pj.load_go_graph(["TP53", "MDM2", "GATA1", "MYC", "KLF1", "SPI1"])
         >>> halves = [pj.simulate_screen(graph, ["KLF1", "MYC", "TP53"], 6, 500, cell_seed=seed) for seed in (1, 2)]

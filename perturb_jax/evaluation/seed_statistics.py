@@ -20,7 +20,7 @@ def estimates(values: "pd.Series[float]") -> pd.DataFrame:
     Returns:
         A row for each of the others; sd and interval are NaN where there is one seed.
 
-    Example:
+    Examples:
         >>> index = pd.MultiIndex.from_product([["a"], [0, 1, 2]], names=["strategy", "seed"])
         >>> estimates(pd.Series([1.0, 2.0, 3.0], index)).loc["a"].round(3).tolist()
         [3.0, 2.0, 1.0, -0.484, 4.484]

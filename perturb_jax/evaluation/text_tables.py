@@ -75,7 +75,7 @@ def latex(table: TextTable) -> str:
 def latex_text(text: str) -> str:
     r"""A text with what LaTeX would read as a command escaped, and the minus of a number as one.
 
-    Example:
+    Examples:
         >>> print(latex_text("k_1 & -0.5"))
         k\_1 \& $-$0.5
     """
@@ -86,7 +86,7 @@ def latex_text(text: str) -> str:
 def decimals(spreads: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray) -> int:
     """Digits behind the point that show two digits of the median spread; without one, three of the median value.
 
-    Example:
+    Examples:
         >>> decimals([0.011, 0.02, 0.1], [0.5])
         3
     """

@@ -19,7 +19,7 @@ def seed_for(purpose: Purpose, repetition: int, cycle: int = 0) -> int:
         repetition: the seed that the experiment's file names, or 0 where the purpose is fixed.
         cycle: in which is selected.
 
-    Example:
+    Examples:
         >>> seed_for("data", 0), seed_for("training", 0)
         (534518157, 1851273174)
     """

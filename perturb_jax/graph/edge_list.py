@@ -29,7 +29,7 @@ def graph_from_edges(edges: pd.DataFrame | str | Path, genes: Sequence[str] | No
 
     Complexity: O(E log E).
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> edges = pd.DataFrame({"source": ["A", "B"], "target": ["B", "C"], "importance": [0.5, 1.0]})
         >>> graph_from_edges(edges).genes

@@ -46,7 +46,7 @@ def load_go_graph(
 
     Complexity: O(sum over terms of genes(term)^2), O(genes) memory per core: the whole human genome in about a second.
 
-    Example:
+    Examples:
         >>> graph = load_go_graph(["TP53", "MDM2", "MDM4", "GATA1"], neighbors=2)
         >>> graph.genes
         ('GATA1', 'MDM2', 'MDM4', 'TP53')

@@ -15,7 +15,7 @@ def term_names() -> Mapping[str, str]:
     From Bioconductor's GO.db 3.16.0 (GO of 2022-07-01, CC BY 4.0): the terms that were current then. Terms of other
     releases may be missing: `term_names().get(term, term)`.
 
-    Example:
+    Examples:
         >>> term_names()["GO:0003700"]
         'DNA-binding transcription factor activity'
     """

@@ -18,7 +18,7 @@ from perturb_jax.screen.screen import Screen
 def gears_name(perturbation: str) -> str:
     """A condition as cell-gears writes it.
 
-    Example:
+    Examples:
         >>> gears_name("KLF1"), gears_name("KLF1+MAP2K6"), gears_name("ctrl")
         ('KLF1+ctrl', 'KLF1+MAP2K6', 'ctrl')
     """

@@ -88,7 +88,7 @@ class GearsFlax:
     Raises:
         InputError: numbers out of range.
 
-    Example:
+    Examples:
         >>> GearsFlax(steps=100).name
         'GEARS Flax'
     """

@@ -92,7 +92,7 @@ class GearsReference:
     Raises:
         InputError: numbers out of range.
 
-    Example:
+    Examples:
         >>> GearsReference(epochs=2).name
         'GEARS reference'
     """

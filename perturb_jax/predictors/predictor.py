@@ -89,7 +89,7 @@ def seed_of(key: Key) -> int:
     Raises:
         InputError: a number outside that range, an array that is no single key.
 
-    Example:
+    Examples:
         >>> seed_of(7)
         7
     """
@@ -148,7 +148,7 @@ def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.n
 def unknown_to(graph: KnowledgeGraph, perturbations: Iterable[str]) -> dict[str, str]:
     """The perturbations with genes that the graph does not have, or knows by an ambiguous old symbol, and which.
 
-    Example:
+    Examples:
         >>> import pandas as pd, perturb_jax as pj
         >>> edges = pd.DataFrame({"source": ["A"], "target": ["B"], "importance": [1.0]})
         >>> unknown_to(pj.graph_from_edges(edges), ["A", "A+X"])

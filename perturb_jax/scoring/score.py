@@ -79,7 +79,7 @@ def score(
         nodes / 32) word operations; norms O(iterations x edges) each. Compiled once per padded number of candidates and
         selections (at most an eighth larger than given), not again for other hops or names.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> from perturb_jax import graph_from_edges
         >>> graph = graph_from_edges(pd.DataFrame({"source": ["A", "B"], "target": ["B", "C"], "importance": 1.0}))

@@ -15,7 +15,7 @@ def perturbed_genes(condition: str, controls: Collection[str] = CONTROL_NAMES) -
         condition: genes and controls, joined by "+".
         controls: what is called a control, in lower case.
 
-    Example:
+    Examples:
         >>> perturbed_genes("KLF1+ctrl"), perturbed_genes("ctrl"), perturbed_genes("KLF1+MAP2K6")
         (('KLF1',), (), ('KLF1', 'MAP2K6'))
     """
@@ -33,7 +33,7 @@ def condition_name(condition: str, controls: Collection[str] = CONTROL_NAMES) ->
     Raises:
         InputError: a blank part, as in "KLF1+".
 
-    Example:
+    Examples:
         >>> [condition_name(name) for name in ("ctrl+KLF1", "KLF1", "MAP2K6+KLF1", "ctrl+ctrl")]
         ['KLF1', 'KLF1', 'KLF1+MAP2K6', '']
     """

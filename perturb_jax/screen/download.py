@@ -159,7 +159,7 @@ def described(beginning: bytes) -> str:
 def shown(url: str) -> str:
     """An address without the passwords and tokens that may be in it.
 
-    Example:
+    Examples:
         >>> shown("https://me:secret@mirror.org/norman.zip?token=1")
         'https://mirror.org/norman.zip'
     """

@@ -30,7 +30,7 @@ def relative_noise(
         InputError: fewer than 2 perturbations; one with fewer than 2 cells; values that are not finite; means that
             differ no more than their errors.
 
-    Example:
+    Examples:
         >>> mean, variance = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0]]), np.full((3, 2), 0.4)
         >>> round(relative_noise(mean, variance, np.array([5, 5, 5])), 3)
         0.25

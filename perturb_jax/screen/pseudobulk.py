@@ -61,7 +61,7 @@ def read_pseudobulk(
         InputError: files that are no such table; values that are not finite and >= 0; raw counts without `normalize`,
             as far as they show; no control; no perturbation; genes that share a name; rows of several cell types.
 
-    Example:
+    Examples:
         >>> means = pd.DataFrame({"A": [1.0, 0.5], "B": [2.0, 2.5]}, index=["ctrl", "A+ctrl"])
         >>> screen = read_pseudobulk(means)
         >>> screen.perturbations, screen.change.tolist()

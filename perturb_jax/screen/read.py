@@ -71,7 +71,7 @@ def read_screen(
             cells; raw counts without `normalize` and the reverse; values that are negative, NaN or infinite, or all 0;
             genes that share a name; perturbations with fewer than 2 cells.
 
-    Example:
+    Examples:
         >>> import tempfile, perturb_jax as pj
         >>> graph = pj.load_go_graph(["TP53", "MDM2", "GATA1", "MYC", "KLF1", "SPI1"])
         >>> with tempfile.TemporaryDirectory() as directory:

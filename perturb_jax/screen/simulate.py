@@ -93,7 +93,7 @@ def simulate_screen(
     Raises:
         InputError: unknown or repeated names, numbers out of range, `path` without cells.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> import perturb_jax as pj
         >>> ring = pj.graph_from_edges(pd.DataFrame({

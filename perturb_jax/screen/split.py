@@ -20,7 +20,7 @@ def identity(perturbation: str) -> frozenset[str]:
     Raises:
         InputError: no gene in the name, as for control.
 
-    Example:
+    Examples:
         >>> identity("B+A") == identity("A+B+ctrl")
         True
     """
@@ -105,7 +105,7 @@ def choose_test(
 
     Complexity: O(P log P).
 
-    Example:
+    Examples:
         >>> choose_test(["A", "B", "C", "D"], 0.5, seed=0) == choose_test(["D", "C", "B", "A"], 2, seed=0)
         True
     """
@@ -153,7 +153,7 @@ def split_selected(
         InputError: fewer than two selected; a share that is not between 0 and 1; a perturbation that is also tested,
             given twice, or not in the screen.
 
-    Example:
+    Examples:
         >>> split_selected(["A", "B", "C"], ["D+E"], seed=0).validation
         ('C',)
     """

@@ -116,7 +116,7 @@ def graphdesign(
         targets, which at 2 hops are most. In float64 on a CPU. Elsewhere in float32: gains have errors of at most
         about 1e-6 (prior variance / noise), and gains within 1e-5 of the best are ties, so that picks can differ.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> from perturb_jax import graph_from_edges
         >>> edges = pd.DataFrame({"source": ["A", "A", "A"], "target": ["B", "C", "D"], "importance": 1.0})

@@ -80,7 +80,7 @@ def graphreach(
         budget x (budget + largest gain)); JAX O(budget x candidates x nodes) and as many bytes as the mask has entries.
         All of it times the number of graphs in a batch.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> from perturb_jax import graph_from_edges
         >>> edges = pd.DataFrame({"source": ["A", "B", "D"], "target": ["B", "C", "E"], "importance": 1.0})

@@ -99,7 +99,7 @@ def maxspec(
     Complexity: naive O(budget x candidates) norms; lazy as few as one per pick. A norm costs O(steps x edges within
         R(S + v)), a bound O(edges added).
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> from perturb_jax import graph_from_edges
         >>> edges = pd.DataFrame({"source": ["A", "A", "C"], "target": ["B", "C", "D"], "importance": [1.0, 1.0, 0.1]})

@@ -62,7 +62,7 @@ def reach(
 
     Complexity: O(hops x edges) per candidate; candidates in chunks, so candidates x nodes bytes and about 128 MB.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> from perturb_jax import graph_from_edges
         >>> graph = graph_from_edges(pd.DataFrame({"source": ["A", "B"], "target": ["B", "C"], "importance": 1.0}))

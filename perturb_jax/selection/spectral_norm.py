@@ -76,7 +76,7 @@ def spectral_norm(
 
     Complexity: two products per iteration, and 20 x columns numbers of memory.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> round(float(spectral_norm(jnp.array([[3.0, 0.0], [4.0, 0.0]]))), 4)
         5.0

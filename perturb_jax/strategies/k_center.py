@@ -43,7 +43,7 @@ def k_center(
 
     Complexity: O(budget x edges log nodes), one Dijkstra search per pick, cut at the largest distance that is left.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> from perturb_jax import graph_from_edges
         >>> edges = pd.DataFrame({"source": ["A", "B", "C"], "target": ["B", "C", "D"], "importance": 0.5})

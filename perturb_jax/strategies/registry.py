@@ -37,7 +37,7 @@ def cycle_strategy(name: str, options: Mapping[str, object] = {}) -> CycleStrate
     Raises:
         InputError: another name; an option that the strategy does not have, or a value that the option cannot take.
 
-    Example:
+    Examples:
         >>> cycle_strategy("hybrid", {"first": "graphreach", "cycles": 2, "then": "typiclust"}).parts(2)
         ('embedding',)
     """

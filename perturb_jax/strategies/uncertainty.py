@@ -22,7 +22,7 @@ class Uncertainty:
     Source: uncertainty sampling, Lewis and Gale 1994 (arXiv cmp-lg/9407020).
     Complexity: O(candidates log candidates).
 
-    Example:
+    Examples:
         >>> import pandas as pd, numpy as np, perturb_jax as pj
         >>> from perturb_jax.strategies.cycle import View
         >>> graph = pj.graph_from_edges(pd.DataFrame({"source": ["A"], "target": ["B"], "importance": [1.0]}))

@@ -34,7 +34,8 @@ def test_it_builds_strictly_with_formulas_commands_and_docstrings(site: Path) ->
     commands = (site / "commands.html").read_text()
     assert all(f"perturb-jax {name}" in commands for name in ("select", "train", "run", "data check"))
     assert "--candidates-go" in commands
-    assert "Raises" in (site / "api.html").read_text()
+    api = (site / "api.html").read_text()
+    assert "Raises" in api and "&gt;&gt;&gt; " in api and "<blockquote>" not in api, "examples are code"
 
 
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:

@@ -73,7 +73,7 @@ def expected_loss_weights(
 
     scaled to sum 1, by Gauss-Legendre quadrature. Conditions without cells weigh 0. Complexity: O(conditions x nodes).
 
-    Example:
+    Examples:
         >>> expected_loss_weights(np.array([10, 10, 10, 10]), 8).round(3).tolist()
         [0.25, 0.25, 0.25, 0.25]
     """

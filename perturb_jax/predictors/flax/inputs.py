@@ -41,7 +41,7 @@ def edges_of(convolution: GraphKernel) -> Edges:
 def rounded_up(count: int) -> int:
     """The next of 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ...: four sizes from one power of two to the next.
 
-    Example:
+    Examples:
         >>> [rounded_up(count) for count in (1, 8, 9, 17, 1_929, 17_966)]
         [8, 8, 10, 20, 2048, 20480]
     """
