@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
         assert [address for address in loaded if "canonical" not in address] == [], page
 
 
+def test_links_within_the_site_lead_somewhere(site: Path) -> None:
+    checked = 0
+    for page in site.rglob("*.html"):
+        for link in re.findall(r"(?:href|src)=\"?([^\"\s>#?]+)", page.read_text()):
+            if not re.match(r"[a-z]+:|//", link):
+                target = site / unquote(link).lstrip("/") if link.startswith("/") else page.parent / unquote(link)
+                assert (target / "index.html" if target.is_dir() else target).is_file(), f"{page}: {link}"
+                checked += 1
+    assert checked > 1_000
+
+
 @pytest.mark.parametrize("page", [page for page, block in BLOCKS.items() if block])
 def test_shell_blocks_run(page: str, tmp_path: Path) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -58,7 +70,7 @@ def test_shell_blocks_run(page: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [1280, 400])
 def test_no_page_is_wider_than_the_screen(site: Path, width: int) -> None:
     assert BROWSER is not None
-    for page in ("index", "method", "commands", "api", "other_tools"):
+    for page in ("index", "method", "commands", "api", "other_tools", "experiments/index"):
         place = site / f"{page}-measured.html"
         place.write_text((site / f"{page}.html").read_text().replace("</body>", MEASURE + "</body>"))
         command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom"]
