@@ -1,13 +1,12 @@
 """Where something is computed that has two ways: compiled loops on the host, or JAX on the default device."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 
 from perturb_jax.errors import InputError
 
 Backend = Literal["auto", "host", "jax"]
-BACKENDS = ("auto", "host", "jax")
 
 
 def on_host(backend: str) -> bool:
@@ -16,6 +15,6 @@ def on_host(backend: str) -> bool:
     Raises:
         InputError: another backend.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    if backend not in get_args(Backend):
+        raise InputError(f"backend: expected one of {', '.join(get_args(Backend))}, got {backend!r}")
     return backend == "host" or (backend == "auto" and jax.default_backend() == "cpu")

@@ -7,7 +7,6 @@ paired; bold where they exclude 0.
 """
 
 import argparse
-import re
 import sys
 from itertools import product
 from pathlib import Path
@@ -18,7 +17,7 @@ import pandas as pd
 sys.path.append(str(Path(__file__).parents[1] / "perturbqa_k562"))
 
 from grid import DIRECTIONS, HOPS, STRATEGIES
-from layout import cell, markdown
+from layout import cell, markdown, store
 from summary import Estimate, cautious, estimate
 
 HERE = Path(__file__).parent
@@ -130,14 +129,6 @@ def main_table(results: Path) -> str:
     return "\n\n".join(parts)
 
 
-def fill(text: str, tables: dict[str, str]) -> str:
-    """A text with its marked places filled."""
-    for name, table in tables.items():
-        place = rf"(<!-- table {name} -->\n).*?(<!-- end -->)"
-        text = re.sub(place, lambda found, own=table: f"{found[1]}\n{own}\n\n{found[2]}", text, flags=re.DOTALL)
-    return text
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=HERE / "results")
@@ -155,10 +146,7 @@ def main() -> None:
         if (options.results / source).exists()
         for name, make in own.items()
     }
-    for name, table in tables.items():
-        (options.results / f"{name}.md").write_text(table + "\n")
-    if options.readme:
-        options.readme.write_text(fill(options.readme.read_text(), tables))
+    store(tables, options.results, options.readme)
 
 
 if __name__ == "__main__":

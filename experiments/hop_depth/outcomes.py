@@ -4,10 +4,9 @@
 
 Data, splits, predictors and measures are those of ../perturbqa_k562. Writes a file per seed below --out/seeds, so that
 a run that was stopped continues, and then joins them: skill.csv.gz (a row per seed, arm, draw, budget and predictor)
-and record.json. Nothing is averaged here; see tables.py.
+and record.json. Nothing is averaged here; see findings.py.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -20,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "perturbqa_k562"))
 from arms import DRAWS, random_arm
 from data import Split, read_graph, read_outcomes, splits
 from grid import SETTINGS, Setting
-from run import existing_file, join, provenance, write
+from run import join, provenance, study_parser, write
 from studies import SENSITIVITY_PREDICTORS, Problem, Seed, predictors
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,11 +44,7 @@ def one_seed(problem: Problem, split: Split, settings: tuple[Setting, ...] = SET
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outcomes", type=existing_file, required=True, help="CSV with pert, gene, label")
-    parser.add_argument("--library", type=existing_file, required=True, help="genes of the graph, one a line")
-    parser.add_argument("--features", type=existing_file, help="what fetch_features.py wrote; else GO predictors alone")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser = study_parser(__doc__, RESULTS)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS)
     options = parser.parse_args()

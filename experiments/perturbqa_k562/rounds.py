@@ -7,18 +7,16 @@ Every strategy is asked through the product's contract (`perturb_jax.strategies.
 and predictor) and rounds.json. Nothing is averaged here; see rounds_tables.py.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from data import Split, read_graph, read_outcomes, splits
-from run import RESULTS, existing_file, join, provenance, write
+from run import RESULTS, join, provenance, study_parser, write
 from studies import Problem, Rows, Seed, predictors
 from summary import GO, OTHER, TERMS
 from views import Seen, Unsure, factor
@@ -137,11 +135,7 @@ def rounds_study(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outcomes", type=existing_file, required=True, help="CSV with pert, gene, label")
-    parser.add_argument("--library", type=existing_file, required=True, help="genes of the graph, one a line")
-    parser.add_argument("--features", type=existing_file, help="what fetch_features.py wrote; else GO predictors alone")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser = study_parser(__doc__, RESULTS)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--cycles", type=int, default=CYCLES)
     parser.add_argument("--batch", type=int, default=BATCH, help="perturbations per cycle")

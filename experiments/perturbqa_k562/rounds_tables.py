@@ -11,11 +11,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from layout import MEASURE, cell, markdown
+from layout import MEASURE, cell, markdown, store
 from matplotlib.figure import Figure
 from plots import GREY, STYLE, TITLES
 from summary import arms_of, budgets_of, cautious, difference, level, per_seed
-from tables import fill
 
 AREA = 0
 """Where the area under the learning curve stands among the budgets: the mean skill between first and last cycle."""
@@ -141,10 +140,7 @@ def main() -> None:
         "rounds": short_table(table), "rounds_all": full_table(table), "rounds_data": data_line(table, record),
         "rounds_seconds": seconds_table(table),
     }  # fmt: skip
-    for name, content in tables.items():
-        (options.results / f"{name}.md").write_text(content + "\n")
-    if options.readme:
-        options.readme.write_text(fill(options.readme.read_text(), tables))
+    store(tables, options.results, options.readme)
     with mpl.rc_context(STYLE):
         learning_curves(table).savefig(options.results / "rounds.png", metadata={"Software": None})
 

@@ -63,11 +63,7 @@ def provenance(options: argparse.Namespace, problem: Problem, seconds: float) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outcomes", type=existing_file, required=True, help="CSV with pert, gene, label")
-    parser.add_argument("--library", type=existing_file, required=True, help="genes of the graph, one a line")
-    parser.add_argument("--features", type=existing_file, help="what fetch_features.py wrote; else GO predictors alone")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser = study_parser(__doc__, RESULTS)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--sensitivity-seeds", type=int, default=10, help="the other seeds confirm")
     parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS)
@@ -97,6 +93,16 @@ def write(table: pd.DataFrame, path: Path) -> None:
     partial = path.with_name(f"partial-{path.name}")
     table.to_csv(partial, index=False, compression={"method": "gzip", "mtime": 0})
     partial.replace(path)
+
+
+def study_parser(about: str | None, results: Path) -> argparse.ArgumentParser:
+    """The arguments of every study of these outcomes: what it reads, and where its results go."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--outcomes", type=existing_file, required=True, help="CSV with pert, gene, label")
+    parser.add_argument("--library", type=existing_file, required=True, help="genes of the graph, one a line")
+    parser.add_argument("--features", type=existing_file, help="what fetch_features.py wrote; else GO predictors alone")
+    parser.add_argument("--out", type=Path, default=results)
+    return parser
 
 
 def existing_file(name: str) -> Path:

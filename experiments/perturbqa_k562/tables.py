@@ -7,13 +7,12 @@ A place is everything between `<!-- table NAME -->` and `<!-- end -->`.
 
 import argparse
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from distance_summary import by_fifth, correlations
-from layout import AT, MEASURE, cell, markdown, present
+from layout import AT, MEASURE, cell, markdown, present, store
 from option_tables import confirmation_table, options_table, sensitivity_table, shrinkage_table
 from summary import (
     GO,
@@ -152,14 +151,6 @@ def _first(places: Sequence[tuple[str, int]], arm: str) -> tuple[str, str, int]:
     return places[0][0], arm, places[0][1]
 
 
-def fill(text: str, tables: dict[str, str]) -> str:
-    """Put tables into their places in a text."""
-    for name, content in tables.items():
-        place = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = place.sub(lambda found, content=content: f"{found[1]}\n{content}\n\n{found[2]}", text)
-    return text
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
@@ -178,10 +169,7 @@ def main() -> None:
     far = pd.read_csv(options.results / "distance.csv.gz")
     tables |= {"distance": by_fifth(far, markdown), "correlations": correlations(far, markdown)}
     tables["data"] = genes_line(table, record)
-    for name, content in tables.items():
-        (options.results / f"{name}.md").write_text(content + "\n")
-    if options.readme:
-        options.readme.write_text(fill(options.readme.read_text(), tables))
+    store(tables, options.results, options.readme)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,14 @@ from perturb_jax.evaluation.experiment_text import text_tables
 from perturb_jax.evaluation.provenance import versions
 from perturb_jax.evaluation.text_tables import latex, markdown
 
-FILES = (
-    "table.md", "table.tex", "table.csv", "differences.csv", "curves.csv", "difference_curves.csv", "areas.csv",
-    "times.csv", "costs.csv", "predictors.csv", "stability.csv", "incomplete.csv", "tables.json",
-)  # fmt: skip
+PARTS = {
+    "final": "table.csv", "differences": "differences.csv", "curves": "curves.csv",
+    "difference_curves": "difference_curves.csv", "areas": "areas.csv", "times": "times.csv", "costs": "costs.csv",
+    "predictors": "predictors.csv", "stability": "stability.csv",
+}  # fmt: skip
+"""Where each frame of a summary is kept."""
+
+FILES = ("table.md", "table.tex", *PARTS.values(), "incomplete.csv", "tables.json")
 
 
 def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
@@ -23,12 +27,8 @@ def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
         summary: the numbers.
         record: of the experiment.
     """
-    frames = {
-        "table.csv": summary.final, "differences.csv": summary.differences, "curves.csv": summary.curves,
-        "difference_curves.csv": summary.difference_curves, "areas.csv": summary.areas, "times.csv": summary.times,
-        "costs.csv": summary.costs, "predictors.csv": summary.predictors, "stability.csv": summary.stability,
-        "incomplete.csv": summary.runs.incomplete,
-    }  # fmt: skip
+    frames = {name: getattr(summary, part) for part, name in PARTS.items()}
+    frames["incomplete.csv"] = summary.runs.incomplete
     tables = text_tables(summary)
     texts = {
         "table.md": "\n\n".join(summary.notes) + "\n\n" + "\n".join(map(markdown, tables)),

@@ -6,15 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from perturb_jax.errors import InputError
-from perturb_jax.evaluation.experiment_files import FILES
+from perturb_jax.evaluation.experiment_files import FILES, PARTS
 from perturb_jax.evaluation.experiment_tables import Summary
 from perturb_jax.evaluation.run_means import LISTED, Runs, ordered
 
-_PARTS = {
-    "final": "table.csv", "differences": "differences.csv", "curves": "curves.csv",
-    "difference_curves": "difference_curves.csv", "areas": "areas.csv", "times": "times.csv", "costs": "costs.csv",
-    "predictors": "predictors.csv", "stability": "stability.csv",
-}  # fmt: skip
 _TEXTS = dict.fromkeys(["data", "predictor", "strategy", "metric", "missing"], str)  # "8" is a name, too
 
 
@@ -35,7 +30,7 @@ def read_summary(directory: str | Path) -> Summary:
     if missing:
         raise InputError(f"{root}: expected the files of perturb-jax table, found no {', '.join(missing)}")
     record = json.loads((root / "tables.json").read_text(encoding="utf-8"))
-    frames = {part: _read(root / name) for part, name in _PARTS.items()}
+    frames = {part: _read(root / name) for part, name in PARTS.items()}
     config = record["experiment"].get("config", {})
     names = {column: ordered(config.get(listed), frames["final"][column]) for column, listed in LISTED.items()}
     times = frames["times"]
