@@ -77,13 +77,13 @@ def _part(table: pd.DataFrame, predictor: str, metric: str) -> pd.DataFrame:
 
 def _panels(figure: Figure, summary: Summary, own: pd.DataFrame) -> Iterator[tuple[Axes, pd.DataFrame, list[str]]]:
     """Axes, their data set's rows and their family; a legend follows at the right of each family's row."""
-    groups = families(summary.runs, summary.baseline) or {"": ()}
+    groups = families(summary.runs, summary.baseline, set(own["strategy"])) or {"": ()}
     data = list(own["data"].unique())
     grid = figure.subplots(len(groups), len(data), squeeze=False, sharex="col", sharey="col")
     for row, (family, names) in zip(grid, groups.items(), strict=True):
         for axes, name in zip(row, data, strict=True):
             axes.set_title(f"{name}, {family}" if family else name)
-            yield axes, own[own["data"] == name], [one for one in names if one in set(own["strategy"])]
+            yield axes, own[own["data"] == name], list(names)
         row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, handlelength=3.2)
     for axes, name in zip(grid[-1], data, strict=True):
         axes.set_xlabel(_SIZE)

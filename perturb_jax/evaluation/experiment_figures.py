@@ -59,7 +59,8 @@ def _pictures(summary: Summary) -> Iterator[Picture]:
 
 def _of_predictor(summary: Summary, predictor: str, slug: str) -> Iterator[Picture]:
     runs, baseline = summary.runs, summary.baseline
-    groups, across = families(runs, baseline), len(runs.data)
+    there = set(summary.curves.loc[summary.curves["predictor"] == predictor, "strategy"])
+    groups, across = families(runs, baseline, there), len(runs.data)
     size = (3.1 * across + 3.0, 2.5 * max(len(groups), 1) + 1.0)
     if summary.curves["cycle"].nunique() > 1:
         for metric in _metrics(summary):

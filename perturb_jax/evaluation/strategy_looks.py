@@ -1,6 +1,6 @@
 """How strategies look in every figure of an experiment, and which panels there are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from perturb_jax.evaluation.figures import RANDOM
@@ -10,9 +10,12 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
-def families(runs: Runs, baseline: str) -> dict[str, tuple[str, ...]]:
-    """One-shot and model-based strategies, each without the baseline; a family without strategies is left out."""
-    others = [name for name in runs.strategies if name != baseline]
+def families(runs: Runs, baseline: str, among: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """One-shot and model-based strategies, each without the baseline; a family without strategies is left out.
+
+    `among`: the only ones that count; None: all do.
+    """
+    others = [name for name in runs.strategies if name != baseline and (among is None or name in among)]
     found = {
         "one-shot": tuple(name for name in others if name not in runs.model_based),
         "model-based": tuple(name for name in others if name in runs.model_based),

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from perturb_jax.evaluation.curve_figures import draw_learning
 from perturb_jax.evaluation.experiment_figures import figure_files, figure_names
 from perturb_jax.evaluation.experiment_files import FILES, table_files
 from perturb_jax.evaluation.experiment_tables import Summary, summarise
@@ -211,3 +213,12 @@ def test_figures_of_little_are_drawn_without_what_it_cannot_show(options: dict[s
     assert names <= kinds(summary) and set(files) == set(figure_names(summary))
     assert ("stability_unique_gears-flax.png" in files) == ("stability" in " ".join(names))
     assert table_files(summary, {})["table.md"]
+
+
+def test_a_family_of_which_a_predictor_has_no_strategy_gets_no_panel() -> None:
+    results = made_results(predictors=("p", "q"), strategies=("random", "uncertainty", "graphreach"))
+    summary = summarise(without(results, predictor="q", strategy="graphreach"))
+    for predictor, titles in (("p", {"one-shot", "model-based"}), ("q", {"model-based"})):
+        figure = Figure()
+        draw_learning(figure, summary, predictor, "mse_de")
+        assert {axes.get_title().split(", ")[1] for axes in figure.axes} == titles
