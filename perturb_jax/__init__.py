@@ -3,27 +3,27 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from perturb_jax.errors import InputError
 from perturb_jax.graph.annotation import Annotation, human_annotation
 from perturb_jax.graph.annotation_files import read_annotation
 from perturb_jax.graph.edge_list import edge_table, graph_from_edges
 from perturb_jax.graph.go import load_go_graph
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.reach import reach
 from perturb_jax.graph.variants import GraphBatch, edge_dropout, graph_batch
-from perturb_jax.scoring.score import Scores, score
-from perturb_jax.scoring.stability import PickCounts, pick_counts
 from perturb_jax.screen.noise import relative_noise
 from perturb_jax.screen.screen import Screen
+from perturb_jax.selection.device.score import Scores, score
 from perturb_jax.selection.graphdesign import graphdesign
 from perturb_jax.selection.graphreach import graphreach
 from perturb_jax.selection.maxspec import maxspec
-from perturb_jax.selection.reach import reach
 from perturb_jax.selection.selection import Selection
 from perturb_jax.selection.spectral_norm import spectral_norm
+from perturb_jax.selection.stability import PickCounts, pick_counts
+from perturb_jax.support.errors import InputError
 
 if TYPE_CHECKING:
-    from perturb_jax.predictors.gears_flax import GearsFlax as gears_flax
-    from perturb_jax.predictors.gears_reference import GearsReference as gears_reference
+    from perturb_jax.predictors.gears_flax.predictor import GearsFlax as gears_flax
+    from perturb_jax.predictors.gears_reference.predictor import GearsReference as gears_reference
     from perturb_jax.predictors.graph_gp import GraphGP as graph_gp
     from perturb_jax.predictors.ridge import GraphRidge as ridge
     from perturb_jax.screen.pseudobulk import read_pseudobulk
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LOADED_WHEN_USED = {
-    "gears_flax": ("perturb_jax.predictors.gears_flax", "GearsFlax"),
-    "gears_reference": ("perturb_jax.predictors.gears_reference", "GearsReference"),
+    "gears_flax": ("perturb_jax.predictors.gears_flax.predictor", "GearsFlax"),
+    "gears_reference": ("perturb_jax.predictors.gears_reference.predictor", "GearsReference"),
     "graph_gp": ("perturb_jax.predictors.graph_gp", "GraphGP"),
     "load_screen": ("perturb_jax.screen.store", "load_screen"),
     "read_pseudobulk": ("perturb_jax.screen.pseudobulk", "read_pseudobulk"),

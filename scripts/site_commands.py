@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from mkdocs.structure.files import File, Files
 
-from perturb_jax.cli import app
+from perturb_jax.cli.app import app
 
 PAGE = "commands.md"
 _START = """# Commands

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import perturb_jax as pj
+from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.predictors import gears_private
-from perturb_jax.predictors.flax.inputs import convolution_of, edges_of, perturbed_rows
-from perturb_jax.predictors.flax.layers import Edges, Rows
-from perturb_jax.predictors.flax.model import Gears, Perturbed, Prediction
-from perturb_jax.predictors.gears_data import edge_tensors, gears_name
-from perturb_jax.predictors.moments_loss import PairMoments, moments_loss
-from perturb_jax.predictors.predictor import nodes_of
+from perturb_jax.predictors.gears_flax.inputs import convolution_of, edges_of, perturbed_rows
+from perturb_jax.predictors.gears_flax.layers import Edges, Rows
+from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction
+from perturb_jax.predictors.gears_flax.moments_loss import PairMoments, moments_loss
+from perturb_jax.predictors.gears_reference import private as gears_private
+from perturb_jax.predictors.gears_reference.data import edge_tensors, gears_name
 from perturb_jax.screen.screen import Screen
 from tests.screen_oracles import central_moments
 from tests.screens import small_screen
@@ -145,7 +145,7 @@ def gears_forward(network: Any, batch: CellBatch, graph: pj.KnowledgeGraph) -> t
 
     real = network.indv_b1.dtype
     perturbed = [name for name in batch.names if name != CONTROL]
-    members = iter(nodes_of(graph, perturbed).members)
+    members = iter(nodes_of(graph.names, perturbed).members)
     cells = [
         Data(
             x=torch.from_numpy(before)[:, None].to(real),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perturb_jax.experiment.results import Results
+from perturb_jax.analysis.results import Results
 
 MODEL_BASED = ("uncertainty", "acs-fw", "typiclust", "graphreach-2 then typiclust")
 

@@ -90,7 +90,7 @@ def best_cover(sets: Sequence[Set[int]], weights: Sequence[int], counts: Sequenc
 
 
 def rarest_first(candidates: Sequence[int], sets: Sequence[Set[int]], num_nodes: int) -> list[int]:
-    """Candidates by how few others cover their nodes, with the package's fixed point; stable."""
+    """Perturbations by how few others cover their nodes, with the package's fixed point; stable."""
     unit = 2**30 // num_nodes
     shared_by = Counter(node for covered in sets for node in covered)
     worth = {v: sum(unit // shared_by[node] for node in covered) for v, covered in zip(candidates, sets, strict=True)}

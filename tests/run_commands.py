@@ -8,7 +8,7 @@ import io
 import json
 import sys
 
-from perturb_jax import cli
+from perturb_jax.cli import app as cli
 
 
 def run(arguments: list[str]) -> dict[str, object]:

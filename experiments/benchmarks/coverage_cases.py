@@ -9,7 +9,7 @@ from harness import read_names
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import Direction, make_graph
-from perturb_jax.selection.reach import ReachSets, reach_sets
+from perturb_jax.graph.reach import ReachSets, reach_sets
 
 CANDIDATES = 1087
 IN_DEGREE = 21

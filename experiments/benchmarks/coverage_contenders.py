@@ -30,9 +30,9 @@ def ours(sets: Sets, budget: int, certificate: bool = True, rare_first: bool = T
 
     Stage "certificate": the upper bound of any selection's value. With `rare_first` off, the earliest is preferred.
     """
-    from perturb_jax.selection import coverage_host
+    from perturb_jax.graph.reach import ReachSets
     from perturb_jax.selection.graphreach import host_bounds, tie_order
-    from perturb_jax.selection.reach import ReachSets
+    from perturb_jax.selection.host import coverage as coverage_host
 
     indptr, indices, num_nodes = sets
     watch = Stopwatch()

@@ -36,9 +36,9 @@ from harness import (
 )
 
 import perturb_jax as pj
+from perturb_jax.graph.reach import reach_sets
 from perturb_jax.selection.coverage import coverage
 from perturb_jax.selection.greedy import greedy
-from perturb_jax.selection.reach import reach_sets
 
 ABOUT = """Greedy maximum coverage from the same sparse reach sets. Medians of rounds in which the contenders take turns
 in one process; "x submodlib" and "x apricot" say how many times longer the peer takes than the contender of the row."""

@@ -16,7 +16,7 @@ from gears_flax_steps import BATCH, screen_of
 from harness import RESULTS
 
 import perturb_jax as pj
-from perturb_jax.predictors.gears_flax import Task
+from perturb_jax.predictors.gears_flax.predictor import Task
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

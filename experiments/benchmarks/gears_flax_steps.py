@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import perturb_jax as pj
+from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors import gears_private
-from perturb_jax.predictors.flax.inputs import conditions_of, convolution_of, edges_of, member_of
-from perturb_jax.predictors.flax.model import Gears
-from perturb_jax.predictors.flax.training import Graphs, Plan, start, train_steps
-from perturb_jax.predictors.gears_data import edge_tensors, gears_name
-from perturb_jax.predictors.predictor import nodes_of
+from perturb_jax.predictors.gears_flax.inputs import conditions_of, convolution_of, edges_of, member_of
+from perturb_jax.predictors.gears_flax.model import Gears
+from perturb_jax.predictors.gears_flax.training import Graphs, Plan, start, train_steps
+from perturb_jax.predictors.gears_reference import private as gears_private
+from perturb_jax.predictors.gears_reference.data import edge_tensors, gears_name
 from perturb_jax.screen.screen import Screen
 
 BATCH = 32
@@ -82,7 +82,7 @@ def torch_steps(screen: Screen, graph: KnowledgeGraph, names: list[str], steps: 
             y=torch.tensor(screen.mean[row], dtype=torch.float32)[None],
             pert_idx=[int(node) for node in members if node >= 0],
         )
-        for row, members in zip(rows, nodes_of(graph, names).members, strict=True)
+        for row, members in zip(rows, nodes_of(graph.names, names).members, strict=True)
     ]
     batch = Batch.from_data_list(cells)
     labels = [gears_name(name) for name in names]

@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import svds
 
 import perturb_jax as pj
+from perturb_jax.graph.operator import gcn_norm, message_passing
+from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.selection.maxspec import TIE
-from perturb_jax.selection.operator import gcn_norm, message_passing
-from perturb_jax.selection.reach import ReachSets, reach_sets
 from perturb_jax.selection.spectral_search import RESIDUAL, earliest_best
 
 DENSE = 32

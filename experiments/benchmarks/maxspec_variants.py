@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from perturb_jax.graph.operator import MessagePassing
+from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.maxspec import BATCH, TIE
-from perturb_jax.selection.operator import MessagePassing
-from perturb_jax.selection.reach import ReachSets
 from perturb_jax.selection.spectral_norm import spectral_norm
 from perturb_jax.selection.spectral_search import InducedMatrix, earliest_best
 

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 from score_cases import graph_case
 
-from perturb_jax.scoring.sharded import layout_of, sharded_cover
-from perturb_jax.selection import coverage_host
-from perturb_jax.selection.reach import reach_sets
+from perturb_jax.graph.reach import reach_sets
+from perturb_jax.selection.device.sharded import layout_of, sharded_cover
+from perturb_jax.selection.host import coverage as coverage_host
 
 RUNS = 5
 

@@ -15,9 +15,9 @@ import pandas as pd
 from cases import SIZES, simulated_case
 
 from perturb_jax.evaluation.metrics import evaluate
-from perturb_jax.evaluation.provenance import versions
-from perturb_jax.experiment.trial import configured
+from perturb_jax.evaluation.trial import configured
 from perturb_jax.predictors.registry import predictor_of
+from perturb_jax.support.provenance import versions
 
 PACKAGES = ("flax", "optax", "torch", "cell-gears")
 RESULTS = Path(__file__).parent / "results"

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import perturb_jax as pj
+from perturb_jax.genes.perturbations import perturbed_genes, unknown_to
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.predictor import unknown_to
-from perturb_jax.screen.conditions import perturbed_genes
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import Split, choose_test, remaining, split_selected
@@ -56,7 +55,7 @@ def read_measured(cells: Path, where: str) -> Measured:
     screen = read_screen(cells, chosen(where), condition=CONDITION, progress=False)
     genes = dict.fromkeys([*screen.genes, *(gene for name in screen.perturbations for gene in perturbed_genes(name))])
     graph = pj.load_go_graph(list(genes), unknown="drop")
-    unknown = unknown_to(graph, screen.perturbations)
+    unknown = unknown_to(graph.names, screen.perturbations)
     return Measured(screen, graph, [name for name in screen.perturbations if name not in unknown], unknown)
 
 

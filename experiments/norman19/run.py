@@ -17,14 +17,14 @@ import pandas as pd
 from cells import TESTED, options_of, read_measured, split_of
 from duplicate import DUPLICATE, duplicate_metrics
 
-from perturb_jax.errors import InputError
-from perturb_jax.evaluation.provenance import checksums, versions
-from perturb_jax.experiment.trial import run_trial
-from perturb_jax.predictors.gears_flax import GearsFlax
-from perturb_jax.predictors.gears_reference import GearsReference
+from perturb_jax.evaluation.trial import run_trial
+from perturb_jax.predictors.gears_flax.predictor import GearsFlax
+from perturb_jax.predictors.gears_reference.predictor import GearsReference
 from perturb_jax.predictors.names import PREDICTOR_NAMES
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.provenance import checksums, versions
 
 OWN_COEXPRESSION, FIRST_ROW = "gears-reference, own co-expression", "gears-flax, first row only"
 LONGER = "gears-flax, 800 steps"

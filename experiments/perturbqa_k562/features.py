@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.sparse import csr_array, diags_array
 
 import perturb_jax as pj
-from perturb_jax.selection.operator import gcn_norm, message_passing
+from perturb_jax.graph.operator import gcn_norm, message_passing
 
 PATHWAYS = ("wikipathways", "kegg", "pfam", "prosite")
 LITERATURE = ("pubmed",)

@@ -8,9 +8,9 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import identity
 from perturb_jax.screen.screen import Screen
-from perturb_jax.screen.split import identity
+from perturb_jax.support.errors import InputError
 
 Nan = Literal["keep", "zero"]
 METRICS = (

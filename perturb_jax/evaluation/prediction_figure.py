@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from perturb_jax.evaluation.figures import DEGREE, SELECTION, canvas
+from perturb_jax.support.figures import DEGREE, SELECTION, canvas
 
 
 class Panel(NamedTuple):

@@ -15,17 +15,17 @@ import jax
 import numpy as np
 import pandas as pd
 
-from perturb_jax.errors import InputError
 from perturb_jax.evaluation.metrics import evaluate
-from perturb_jax.evaluation.provenance import versions
 from perturb_jax.experiment.prepare import prepare, ready, with_cells
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
+from perturb_jax.genes.perturbations import parse_perturbations
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.predictor import Fitted
 from perturb_jax.screen.split import remaining, split_selected
-from perturb_jax.selection.candidates import parse_candidates
 from perturb_jax.strategies.cycle import PARTS, Ask, View, view_of
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.provenance import versions
 
 RUN, METRICS, HISTORY, VIEW = "run.json", "metrics.parquet", "history.parquet", "view.npz"
 PICKS = "picks.json"
@@ -74,7 +74,7 @@ def _choose(work: Choice, store: Store) -> None:
 
 def _as_given(graph: KnowledgeGraph, candidates: Sequence[str], picks: Sequence[str]) -> tuple[str, ...]:
     """Picks by the names that the screen has: the graph's are the current ones."""
-    current = parse_candidates(graph, candidates)
+    current = parse_perturbations(graph.names, candidates)
     given = dict(zip(current.labels, candidates, strict=True)) | {name: name for name in candidates}
     return tuple(given.get(name, name) for name in picks)
 

@@ -14,7 +14,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, WorkerPlugin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from perturb_jax.errors import InputError
+from perturb_jax.support.errors import InputError
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 

@@ -10,16 +10,16 @@ from distributed import Client
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from perturb_jax.evaluation.provenance import versions
+from perturb_jax.analysis.results import EXPERIMENT
+from perturb_jax.cli.printing import print_line
 from perturb_jax.experiment.carry_out import RUN
 from perturb_jax.experiment.config import Experiment, read_experiment
 from perturb_jax.experiment.forecast import Forecast
-from perturb_jax.experiment.results import EXPERIMENT
 from perturb_jax.experiment.schedule import Failure, Grid, distinct_runs, trainings_done, work_off
 from perturb_jax.experiment.sources import Sources, find_sources
 from perturb_jax.experiment.store import Store, locked, write_json
 from perturb_jax.experiment.work import Training, Work
-from perturb_jax.printing import print_line
+from perturb_jax.support.provenance import versions
 
 _REFRESH_SECONDS = 0.5
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from perturb_jax.errors import InputError
+from perturb_jax.evaluation.trial import configured
 from perturb_jax.experiment.tables import ExperimentTable, PredictorTable, StrategyTable
-from perturb_jax.experiment.trial import configured
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
 from perturb_jax.strategies.cycle import CycleStrategy, Hybrid
 from perturb_jax.strategies.registry import cycle_strategy
+from perturb_jax.support.errors import InputError
 
 
 class NamedPredictor(NamedTuple):

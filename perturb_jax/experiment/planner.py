@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from perturb_jax.errors import InputError
 from perturb_jax.experiment.config import Experiment
 from perturb_jax.experiment.seeds import PURPOSES, Purpose, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.screen.split import choose_test, remaining
+from perturb_jax.support.errors import InputError
 
 
 class Chain(NamedTuple):

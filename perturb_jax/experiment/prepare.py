@@ -10,21 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import perturb_jax as pj
-from perturb_jax.errors import InputError
-from perturb_jax.evaluation.provenance import graph_record, versions
+from perturb_jax.cli.screen_options import Reading, open_screen
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.tables import Simulation
 from perturb_jax.experiment.work import Preparation
+from perturb_jax.genes.lists import read_names
+from perturb_jax.genes.perturbations import parse_perturbations, perturbed_genes, unknown_to
 from perturb_jax.graph.annotation import Annotation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.predictor import unknown_to
-from perturb_jax.screen.conditions import perturbed_genes
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.store import load_screen, save_screen
-from perturb_jax.screen_options import Reading, open_screen
-from perturb_jax.selection.candidates import parse_candidates
-from perturb_jax.selection.gene_lists import read_names
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.provenance import graph_record, versions
 
 SCREEN = "screen.h5ad"
 RECORD = "data.json"
@@ -51,7 +49,7 @@ def prepare(work: Preparation, store: Store) -> None:
     else:
         screen = _read(work)
         graph = _graph(work, _genes_of(screen))
-    missing = unknown_to(graph, screen.perturbations)
+    missing = unknown_to(graph.names, screen.perturbations)
     if missing and (work.data.unknown == "error" or len(missing) == len(screen)):
         shown = "; ".join(f"{name} ({why})" for name, why in list(missing.items())[:5])
         raise InputError(
@@ -59,7 +57,7 @@ def prepare(work: Preparation, store: Store) -> None:
             'unknown = "drop" leaves them out'
         )
     usable = [name for name in screen.perturbations if name not in missing]
-    parse_candidates(graph, usable)  # refuses two names of one perturbation
+    parse_perturbations(graph.names, usable)  # refuses two names of one perturbation
     record = {
         "work": work.identity(),
         "perturbations": usable,

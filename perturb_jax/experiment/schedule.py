@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from distributed import Client, Future, as_completed
 
-from perturb_jax.errors import InputError
-from perturb_jax.evaluation.provenance import versions
 from perturb_jax.experiment.carry_out import carry_out
 from perturb_jax.experiment.config import Experiment
 from perturb_jax.experiment.known import Stored
@@ -16,6 +14,8 @@ from perturb_jax.experiment.planner import Chain, Walk, chains_of, walk
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.work import Training, Work
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.provenance import versions
 
 _SHOWN = 200
 

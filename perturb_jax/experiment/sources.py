@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from perturb_jax.errors import InputError
 from perturb_jax.experiment.config import Experiment
 from perturb_jax.experiment.tables import Data, Graph
-from perturb_jax.output import sha256_of
 from perturb_jax.screen.datasets import CELLS, cache_directory, fetch, holding
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import sha256_of
 
 
 class Found(NamedTuple):

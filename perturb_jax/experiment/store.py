@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from perturb_jax.errors import InputError
 from perturb_jax.experiment.work import Work
-from perturb_jax.output import sha256_of
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import sha256_of
 
 CHECKSUMS = "SHA256SUMS"
 """In each directory: a line per file, as `sha256sum` writes and checks it."""

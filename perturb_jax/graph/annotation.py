@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Integer
 
-from perturb_jax.errors import InputError
-from perturb_jax.graph.names import GeneNames
+from perturb_jax.genes.symbols import GeneNames
+from perturb_jax.support.errors import InputError
 
 NAMESPACES = ("BP", "MF", "CC")
 """GO's three namespaces: biological process, molecular function, cellular component."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from perturb_jax.errors import InputError
 from perturb_jax.graph.annotation import NAMESPACES, Annotation, annotation_from_pairs, human_annotation
+from perturb_jax.support.errors import InputError
 
 _ASPECTS = {"P": "BP", "F": "MF", "C": "CC"}
 _CATEGORIES = {"Process": "BP", "Function": "MF", "Component": "CC"}

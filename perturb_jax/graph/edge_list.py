@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.graph.names import GeneNames
+from perturb_jax.support.errors import InputError
 
 COLUMNS = ("source", "target", "importance")
 

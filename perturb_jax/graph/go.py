@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.symbols import Resolution, Unknown
 from perturb_jax.graph.annotation import NAMESPACES, Annotation, human_annotation
 from perturb_jax.graph.annotation_files import read_annotation
 from perturb_jax.graph.jaccard import most_similar
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.graph.names import Resolution, Unknown
+from perturb_jax.support.errors import InputError
 
 
 def load_go_graph(

@@ -6,7 +6,7 @@ from os import cpu_count
 import numpy as np
 
 from perturb_jax.graph.annotation import Annotation
-from perturb_jax.kernels import group_by, kernel
+from perturb_jax.support.loops import group_by, kernel
 
 _BLOCKS_PER_CORE = 8
 _GENES_PER_CORE = 4000  # with fewer, a second thread costs more than it does

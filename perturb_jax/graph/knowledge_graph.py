@@ -9,8 +9,8 @@ import jraph
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from perturb_jax.errors import InputError
-from perturb_jax.graph.names import GeneNames
+from perturb_jax.genes.symbols import GeneNames
+from perturb_jax.support.errors import InputError
 
 Direction = Literal["in", "out", "both"]
 DIRECTIONS: tuple[Direction, ...] = ("in", "out", "both")

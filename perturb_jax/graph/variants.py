@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
+from perturb_jax.support.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

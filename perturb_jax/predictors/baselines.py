@@ -7,11 +7,12 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.predictors.predictor import Answers, Key, finite_changes, nodes_of, training_rows
+from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.screen.screen import Screen
-from perturb_jax.selection.graph_kernel import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.support.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class NearestNeighbours:
         rows, _ = training_rows(screen, train, validation)
         changes = finite_changes(screen, rows)
         kernel = graph_kernel(graph, self.hops, self.direction, self.weighted, normalize=True)
-        trained = kernel.rows(nodes_of(graph, train).members)
+        trained = kernel.rows(nodes_of(graph.names, train).members)
         predict = partial(_nearest, graph, kernel, trained, changes, self.neighbors)
         return Answers(self.name, predict, partial(embedded, graph, kernel))
 
@@ -106,7 +107,7 @@ def embedded(
     graph: KnowledgeGraph, kernel: GraphKernel, perturbations: Sequence[str]
 ) -> Float[np.ndarray, "perturbations nodes"]:
     """Rows of P^hops, summed over a combination's genes and scaled as the kernel is; dense."""
-    rows = kernel.rows(nodes_of(graph, perturbations).members)
+    rows = kernel.rows(nodes_of(graph.names, perturbations).members)
     blocks = [as_dense(block) for _, block in kernel.features(rows.members)]
     return np.concatenate([np.zeros((0, kernel.num_nodes)), *blocks]) * rows.scale[:, None]
 
@@ -120,7 +121,7 @@ def _nearest(
     perturbations: Sequence[str],
 ) -> Float[np.ndarray, "perturbations genes"]:
     effects = np.tile(changes.mean(0), (len(perturbations), 1))
-    asked = kernel.rows(nodes_of(graph, perturbations).members)
+    asked = kernel.rows(nodes_of(graph.names, perturbations).members)
     for part, block in kernel.between(asked, trained):
         for row, alike in enumerate(as_dense(block), part.start):
             nearest = np.argsort(-alike, kind="stable")[:neighbors]

@@ -10,13 +10,14 @@ import scipy.linalg
 import scipy.optimize
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError, TooFewPerturbationsError
+from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
 from perturb_jax.predictors.baselines import embedded
-from perturb_jax.predictors.predictor import Answers, Key, finite_changes, nodes_of, training_rows
+from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.predictors.ridge import hop_choices, inverse_of
 from perturb_jax.screen.screen import Screen
-from perturb_jax.selection.graph_kernel import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 
 _RANGE = 1e-6, 1e3
 """Where scales are searched, relative to the mean variance of effects."""
@@ -98,7 +99,7 @@ class GraphGP:
         residuals = changes - changes.mean(0)
         outer = residuals @ residuals.T
         noise = measurement_noise(screen, rows)
-        known = nodes_of(graph, train)
+        known = nodes_of(graph.names, train)
         candidates = []
         for hops in hop_choices(self.hops):
             kernel = graph_kernel(graph, hops, self.direction, self.weighted, self.normalize)
@@ -253,7 +254,7 @@ def _gene_scales(
 
 def _between(posterior: Posterior, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Each perturbation's covariances s, [perturbations, train], and S_pp."""
-    named = nodes_of(posterior.graph, perturbations)
+    named = nodes_of(posterior.graph.names, perturbations)
     asked = posterior.kernel.rows(named.members)
     blocks = [as_dense(block) for _, block in posterior.kernel.between(asked, posterior.trained)]
     alike = posterior.signal * np.concatenate([np.zeros((0, len(posterior.factor))), *blocks])

@@ -4,7 +4,7 @@ A predictor is a frozen dataclass of plain values, its configuration. ``fit`` re
 tune or to stop, of the validation perturbations, and of no others, though the screen holds all.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.errors import InputError, TooFewPerturbationsError
+from perturb_jax.genes.perturbations import identity
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.screen import Screen
-from perturb_jax.screen.split import identity as identity
-from perturb_jax.selection.candidates import NO_MEMBER, Candidates
+from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 
 Key = int | jax.Array
 """A seed, or a JAX random key. Deterministic predictors ignore it."""
@@ -143,47 +142,6 @@ def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.n
         bad = [screen.perturbations[row] for row in rows[~finite]]
         raise InputError(f"train: effects of {', '.join(bad[:_SHOWN])} are not finite; leave these perturbations out")
     return changes
-
-
-def unknown_to(graph: KnowledgeGraph, perturbations: Iterable[str]) -> dict[str, str]:
-    """The perturbations with genes that the graph does not have, or knows by an ambiguous old symbol, and which.
-
-    Examples:
-        >>> import pandas as pd, perturb_jax as pj
-        >>> edges = pd.DataFrame({"source": ["A"], "target": ["B"], "importance": [1.0]})
-        >>> unknown_to(pj.graph_from_edges(edges), ["A", "A+X"])
-        {'A+X': 'X not in the graph'}
-    """
-    genes_of = {name: sorted(identity(name)) for name in perturbations}
-    every_gene = dict.fromkeys(gene for genes in genes_of.values() for gene in genes)
-    lost = graph.names.resolve(every_gene, "drop", distinct=False).dropped
-    return {
-        name: ", ".join(f"{gene} {lost[gene]}" for gene in genes if gene in lost)
-        for name, genes in genes_of.items()
-        if any(gene in lost for gene in genes)
-    }
-
-
-def nodes_of(graph: KnowledgeGraph, perturbations: Sequence[str]) -> Candidates:
-    """Perturbations as node numbers of the graph, old symbols resolved; the same one may come more than once.
-
-    Raises:
-        InputError: genes that are not in the graph, with the perturbations that they belong to.
-    """
-    unknown = unknown_to(graph, perturbations)
-    if unknown:
-        shown = "; ".join(f"{name!r} ({reason})" for name, reason in list(unknown.items())[:_SHOWN])
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        raise InputError(f"perturbations with genes that the graph does not have: {shown}{more}; leave them out")
-    sets = [sorted(identity(name)) for name in perturbations]
-    resolved = graph.names.resolve(dict.fromkeys(gene for genes in sets for gene in genes), distinct=False)
-    gene_of = dict(zip(resolved.given, resolved.genes, strict=True))
-    position = graph.names.position
-    rows = [sorted({position[gene_of[gene]] for gene in genes}) for genes in sets]
-    members = np.full((len(rows), max(map(len, rows), default=1)), NO_MEMBER, np.int32)
-    for row, nodes in zip(members, rows, strict=True):
-        row[: len(nodes)] = nodes
-    return Candidates(tuple(perturbations), members, resolved.renamed, {})
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from perturb_jax.errors import InputError
 from perturb_jax.predictors.baselines import ControlMean, NearestNeighbours, TrainMean
-from perturb_jax.predictors.gears_flax import GearsFlax
-from perturb_jax.predictors.gears_reference import GearsReference
+from perturb_jax.predictors.gears_flax.predictor import GearsFlax
+from perturb_jax.predictors.gears_reference.predictor import GearsReference
 from perturb_jax.predictors.graph_gp import GraphGP
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.ridge import BilinearRidge, GraphRidge
+from perturb_jax.support.errors import InputError
 
 PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "control-mean": ControlMean,

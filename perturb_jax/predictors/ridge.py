@@ -8,12 +8,13 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError, TooFewPerturbationsError
+from perturb_jax.genes.perturbations import identity, nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
 from perturb_jax.predictors.baselines import embedded
-from perturb_jax.predictors.predictor import Answers, Key, finite_changes, identity, nodes_of, training_rows
+from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.screen.screen import Screen
-from perturb_jax.selection.graph_kernel import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -138,7 +139,7 @@ class GraphRidge:
         rows, _ = training_rows(screen, train, validation)
         changes = finite_changes(screen, rows)
         center = changes.mean(0)
-        members = nodes_of(graph, train).members
+        members = nodes_of(graph.names, train).members
         choices = [(hops, penalty) for hops in hop_choices(self.hops) for penalty in self.penalties]
         if len(choices) > 1 and len(train) < 2:
             raise TooFewPerturbationsError(
@@ -234,7 +235,7 @@ def _dual(
     center: Float[np.ndarray, " genes"],
     perturbations: Sequence[str],
 ) -> Float[np.ndarray, "perturbations genes"]:
-    asked = kernel.rows(nodes_of(graph, perturbations).members)
+    asked = kernel.rows(nodes_of(graph.names, perturbations).members)
     blocks = [as_dense(block) @ weights for _, block in kernel.between(asked, trained)]
     return center + np.concatenate([np.zeros((0, len(center))), *blocks])
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturb_jax.errors import InputError
+from perturb_jax.support.errors import InputError
 
 CHUNK = 1 << 22
 """Values in memory at a time."""

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from perturb_jax.errors import InputError
-from perturb_jax.screen.conditions import CONTROL_NAMES, condition_name
+from perturb_jax.genes.perturbations import CONTROL_NAMES, condition_name
+from perturb_jax.support.errors import InputError
 
 TooFew = Literal["error", "drop"]
 """What to do with a perturbation of fewer than 2 cells: raise, or leave it out and report it."""

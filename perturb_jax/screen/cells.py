@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from perturb_jax.errors import InputError
 from perturb_jax.screen.cell_file import open_cells, open_matrix, read_table
 from perturb_jax.screen.cell_labels import label_cells, label_genes
 from perturb_jax.screen.gather import COUNTS_PER_CELL
 from perturb_jax.screen.screen import Screen
+from perturb_jax.support.errors import InputError
 
 CONTROL = "ctrl"
 """What the condition of control cells is called."""

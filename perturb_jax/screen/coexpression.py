@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.kernels import kernel
+from perturb_jax.support.loops import kernel
 
 BLOCK = 1024
 """Genes, and cells, that are dense in memory at a time."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from perturb_jax.errors import InputError
-from perturb_jax.output import sha256_of
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import sha256_of
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there, and how many there will be, as far as the server says."""

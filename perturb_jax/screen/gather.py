@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy import sparse
 
-from perturb_jax.errors import InputError
 from perturb_jax.screen import moments
 from perturb_jax.screen.cell_file import Chunk, Matrix, canonical
 from perturb_jax.screen.cell_labels import Cells
 from perturb_jax.screen.moments import Moments
+from perturb_jax.support.errors import InputError
 
 COUNTS_PER_CELL = 1e4
 """What counts are scaled to before log1p."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perturb_jax.kernels import kernel
+from perturb_jax.support.loops import kernel
 
 FINE, NOT_FINITE, NEGATIVE, OUTSIDE, UNSORTED = range(5)
 """What `inspect` finds."""

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.support.errors import InputError
 
 
 def relative_noise(

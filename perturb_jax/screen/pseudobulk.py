@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import CONTROL_NAMES, condition_name
 from perturb_jax.graph.edge_list import read_csv
 from perturb_jax.screen.cell_labels import plain_where
 from perturb_jax.screen.coexpression import no_coexpression
-from perturb_jax.screen.conditions import CONTROL_NAMES, condition_name
 from perturb_jax.screen.differential import top_genes
 from perturb_jax.screen.gather import COUNTS_PER_CELL
 from perturb_jax.screen.pseudobulk_rows import Rows, rows_of_file, rows_of_table
 from perturb_jax.screen.screen import Screen
+from perturb_jax.support.errors import InputError
 
 LARGEST = np.log1p(1e6)
 """What no log1p of counts that were scaled to a million or less per cell exceeds."""

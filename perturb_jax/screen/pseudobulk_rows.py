@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturb_jax.errors import InputError
 from perturb_jax.screen.cell_file import Matrix, open_cells, open_matrix, read_table
 from perturb_jax.screen.cell_labels import (
     CELL_TYPE_COLUMNS,
@@ -22,6 +21,7 @@ from perturb_jax.screen.cell_labels import (
     text_column,
 )
 from perturb_jax.screen.store import KEY
+from perturb_jax.support.errors import InputError
 
 COUNT_COLUMNS = (
     "cells", "n_cells", "num_cells", "cell_counts", "cell_count", "ncells", "num_cells_filtered", "psbulk_cells",

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from perturb_jax.errors import InputError
 from perturb_jax.screen.cell_file import open_cells, open_matrix, read_table
 from perturb_jax.screen.cell_labels import Cells, TooFew, label_cells, label_genes
 from perturb_jax.screen.coexpression import coexpression_graph
@@ -16,6 +15,7 @@ from perturb_jax.screen.gather import Gathered, gather, moments_of
 from perturb_jax.screen.moments import MOMENTS, merged, select
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.store import KEY
+from perturb_jax.support.errors import InputError
 
 
 def read_screen(

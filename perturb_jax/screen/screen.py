@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import perturbed_genes
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.screen.conditions import perturbed_genes
+from perturb_jax.support.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

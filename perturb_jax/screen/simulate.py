@@ -10,11 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations, as_names, parse_perturbations, perturbed_genes
+from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.graph.names import Unknown
 from perturb_jax.screen.coexpression import coexpression_graph
-from perturb_jax.screen.conditions import perturbed_genes
 from perturb_jax.screen.differential import top_genes, welch_t
 from perturb_jax.screen.moments import Moments, accumulate, empty_sums, with_zeros
 from perturb_jax.screen.screen import Screen
@@ -22,7 +21,7 @@ from perturb_jax.screen.simulation_cells import CellFile, draw_cells
 from perturb_jax.screen.simulation_effects import Genes, draw_changes, draw_genes
 from perturb_jax.screen.simulation_model import SimulationModel
 from perturb_jax.screen.simulation_moments import MomentTable
-from perturb_jax.selection.candidates import NO_MEMBER, Candidates, as_names, parse_candidates
+from perturb_jax.support.errors import InputError
 
 _DE_GENES = 20
 _GENES, _EFFECTS, _CELLS = range(3)  # streams of random numbers, one for each purpose
@@ -179,7 +178,7 @@ def simulate_truth(
             raise InputError(f"perturbations: expected 1 to {graph.num_nodes}, the graph's genes, got {perturbations}")
         order = [graph.genes[node] for node in chance.permutation(graph.num_nodes)]
         perturbations = [gene for gene in order if perturbed_genes(gene)][:perturbations]  # one gene is called CTRL
-    given = parse_candidates(graph, perturbations, unknown)
+    given = parse_perturbations(graph.names, perturbations, unknown)
     candidates = _sorted(graph, given)
     if not len(candidates):
         raise InputError("perturbations: expected at least one, got none")
@@ -192,11 +191,11 @@ def simulate_truth(
     return Truth(candidates.labels, drawn, changes, given.dropped)
 
 
-def _sorted(graph: KnowledgeGraph, candidates: Candidates) -> Candidates:
+def _sorted(graph: KnowledgeGraph, candidates: Perturbations) -> Perturbations:
     """The candidates in the order of their names, genes within a combination too."""
     labels = ["+".join(sorted(label.split("+"))) for label in candidates.labels]
     order = np.argsort(np.array(labels, object), kind="stable")
-    return parse_candidates(graph, [labels[row] for row in order])
+    return parse_perturbations(graph.names, [labels[row] for row in order])
 
 
 def _measured(

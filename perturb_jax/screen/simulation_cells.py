@@ -13,9 +13,9 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import sparse
 
-from perturb_jax.kernels import kernel
 from perturb_jax.screen.simulation_effects import Genes
 from perturb_jax.screen.simulation_model import SCALE, SimulationModel
+from perturb_jax.support.loops import kernel
 
 CHUNK = 256
 """Cells that are drawn at a time."""

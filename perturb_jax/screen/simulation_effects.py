@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.kernel.graph import as_dense, graph_kernel
 from perturb_jax.screen.simulation_model import LARGEST_CHANGE, SCALE, FittedCells, SimulationModel
-from perturb_jax.selection.candidates import NO_MEMBER, Candidates
-from perturb_jax.selection.graph_kernel import as_dense, graph_kernel
+from perturb_jax.support.errors import InputError
 
 _JITTER = 0.2  # of log rate, log dispersion and log response, so that genes drawn alike are not twins
 
@@ -103,7 +103,7 @@ def draw_strengths(
 
 def draw_changes(
     graph: KnowledgeGraph,
-    candidates: Candidates,
+    candidates: Perturbations,
     genes: Genes,
     model: SimulationModel,
     homophily: float,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError
+from perturb_jax.support.errors import InputError
 
 FITTED = Path(__file__).parent / "data" / "simulation.json"
 """The fitted numbers; `scripts/fit_simulation.py` makes the file."""

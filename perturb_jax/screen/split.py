@@ -7,27 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from perturb_jax.errors import InputError
-from perturb_jax.screen.conditions import perturbed_genes
+from perturb_jax.genes.perturbations import identity
+from perturb_jax.support.errors import InputError
 
 _SHOWN = 5
 _ROLES = ("train", "validation", "test")
-
-
-def identity(perturbation: str) -> frozenset[str]:
-    """What makes a perturbation that one: the set of its genes, so "A+B" and "B+A" are the same.
-
-    Raises:
-        InputError: no gene in the name, as for control.
-
-    Examples:
-        >>> identity("B+A") == identity("A+B+ctrl")
-        True
-    """
-    genes = frozenset(perturbed_genes(perturbation))
-    if not genes or "" in genes:
-        raise InputError(f"{perturbation!r} names no gene; expected 'A', or 'A+B' for a combination")
-    return genes
 
 
 @dataclass(frozen=True)

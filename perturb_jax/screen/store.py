@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
 from perturb_jax.screen.cell_file import open_cells
 from perturb_jax.screen.moments import MOMENTS
 from perturb_jax.screen.screen import Screen
+from perturb_jax.support.errors import InputError
 
 KEY = "perturb_jax_screen"
 """Where in `uns` the rest stands, as JSON."""

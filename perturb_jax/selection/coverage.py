@@ -8,9 +8,9 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.errors import InputError
-from perturb_jax.selection.coverage_host import RARITY_UNIT
+from perturb_jax.selection.host.coverage import RARITY_UNIT
 from perturb_jax.selection.objective import Objective, Properties
+from perturb_jax.support.errors import InputError
 
 _TOTAL_WEIGHT = 2**30
 _UNCOVERABLE = 2**31 - 1

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
+from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.names import Unknown
-from perturb_jax.selection.candidates import Candidates, parse_candidates
-from perturb_jax.selection.graph_kernel import GraphKernel, Rows, graph_kernel
+from perturb_jax.kernel.graph import GraphKernel, Rows, graph_kernel
+from perturb_jax.support.errors import InputError
 
 Real = int | float | np.integer | np.floating
 Numbers = Mapping[str, Real] | pd.Series
@@ -32,7 +32,7 @@ class DesignProblem:
     """
 
     kernel: GraphKernel
-    targets: Candidates
+    targets: Perturbations
     rows: Rows
     weights: Float[np.ndarray, " targets"]
     noise: float
@@ -45,7 +45,7 @@ class DesignProblem:
 
 def design_problem(
     graph: KnowledgeGraph,
-    targets: Candidates,
+    targets: Perturbations,
     weights: Float[np.ndarray, " targets"],
     hops: int,
     direction: Direction,
@@ -71,7 +71,7 @@ def design_problem(
 
 def parse_targets(
     graph: KnowledgeGraph, targets: Targets, unknown: Unknown = "error"
-) -> tuple[Candidates, Float[np.ndarray, " targets"]]:
+) -> tuple[Perturbations, Float[np.ndarray, " targets"]]:
     """Targets and what each is worth: names count 1 each, a mapping gives a number per name.
 
     Raises:
@@ -79,7 +79,7 @@ def parse_targets(
     """
     if isinstance(targets, pd.Series) and pd.api.types.is_numeric_dtype(targets):
         targets = _by_name(targets)
-    parsed = parse_candidates(graph, targets, unknown)
+    parsed = parse_perturbations(graph.names, targets, unknown)
     if not isinstance(targets, Mapping):
         return parsed, np.ones(len(parsed))
     weights = _numbers_of("targets", targets, "of at least 0")
@@ -90,7 +90,7 @@ def parse_targets(
 
 
 def parse_costs(
-    graph: KnowledgeGraph, costs: Numbers, pool: Candidates, unknown: Unknown = "error"
+    graph: KnowledgeGraph, costs: Numbers, pool: Perturbations, unknown: Unknown = "error"
 ) -> Float[np.ndarray, " candidates"]:
     """What each candidate costs: 1 where nothing is given; genes that are no candidates are passed over.
 
@@ -98,7 +98,7 @@ def parse_costs(
         InputError: names as for candidates; costs that are not finite numbers above 0.
     """
     numbers = _numbers_of("costs", _by_name(costs), "above 0")
-    priced = parse_candidates(graph, numbers, unknown)
+    priced = parse_perturbations(graph.names, numbers, unknown)
     kept = [cost for name, cost in numbers.items() if name not in priced.dropped]
     cost_of = dict(zip(priced.gene_sets(), kept, strict=True))
     return np.array([cost_of.get(genes, 1.0) for genes in pool.gene_sets()])

@@ -10,10 +10,10 @@ import scipy.sparse as sp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import Candidates, as_names, parse_candidates, without
-from perturb_jax.selection.columns import block_columns, edges_of, members_of, operator_columns
+from perturb_jax.kernel.columns import block_columns, edges_of, members_of, operator_columns
+from perturb_jax.kernel.graph import Block, Rows
 from perturb_jax.selection.design import (
     DesignProblem,
     Numbers,
@@ -23,14 +23,15 @@ from perturb_jax.selection.design import (
     parse_costs,
     parse_targets,
 )
-from perturb_jax.selection.graph_kernel import Block, Rows
-from perturb_jax.selection.graphreach import check_budget, check_seed, tie_order
+from perturb_jax.selection.graphreach import tie_order
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.knapsack import NO_PICK, knapsack
 from perturb_jax.selection.objective import Objective
 from perturb_jax.selection.posterior import information, variance_reduction
 from perturb_jax.selection.representation import Similarities, facility_location, soft_coverage
 from perturb_jax.selection.selection import Selection
+from perturb_jax.support.checks import check_budget, check_seed
+from perturb_jax.support.errors import InputError
 
 Criterion = Literal["variance", "information", "facility", "soft"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
@@ -129,13 +130,13 @@ def graphdesign(
     check_seed(seed)
     candidates = None if candidates is None else as_names(candidates)
     selected = as_names(selected)
-    pool = without(graph, candidates, selected)
+    pool = without(graph.names, candidates, selected)
     pool = pool.take(tie_order(len(pool), None, seed))
     prices = None if costs is None else parse_costs(graph, costs, pool)
     most = _most_picks(budget, prices, len(pool))
     aims, weights = parse_targets(graph, candidates if targets is None else targets)
     problem = design_problem(graph, aims, weights, hops, direction, weighted, normalize, noise)
-    before = parse_candidates(graph, selected)
+    before = parse_perturbations(graph.names, selected)
     with jax.enable_x64(jax.config.read("jax_enable_x64") or jax.default_backend() == "cpu"):
         objective = _objective(problem, pool.joined(before), len(before), most, criterion)
         available = jnp.arange(len(pool) + len(before)) < len(pool)
@@ -214,7 +215,9 @@ def _most_picks(budget: Real, prices: Float[np.ndarray, " candidates"] | None, a
     return int(affordable)
 
 
-def _objective(problem: DesignProblem, rows: Candidates, measured: int, most: int, criterion: Criterion) -> Objective:
+def _objective(
+    problem: DesignProblem, rows: Perturbations, measured: int, most: int, criterion: Criterion
+) -> Objective:
     """The criterion over all candidates and, after them, the `measured` ones that count as picked."""
     kernel = problem.kernel
     everyone = kernel.rows(rows.members)

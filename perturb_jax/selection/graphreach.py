@@ -10,18 +10,19 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.graph.reach import ReachSets
+from perturb_jax.graph.variant_reach import mask_on, sets_on
 from perturb_jax.graph.variants import GraphBatch
-from perturb_jax.kernels import group_by
-from perturb_jax.scoring.sharded import sharded_cover
-from perturb_jax.selection import coverage_host
-from perturb_jax.selection.candidates import Candidates, as_names, parse_candidates, without
 from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point, rarity
+from perturb_jax.selection.device.sharded import sharded_cover
 from perturb_jax.selection.greedy import greedy, upper_bounds
-from perturb_jax.selection.reach import ReachSets
+from perturb_jax.selection.host import coverage as coverage_host
 from perturb_jax.selection.selection import Selection
-from perturb_jax.selection.variant_reach import mask_on, sets_on
+from perturb_jax.support.checks import check_budget, check_seed
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import group_by
 
 Ties = Literal["rare", "first"]
 Method = Literal["auto", "host", "naive", "lazy"]
@@ -96,9 +97,9 @@ def graphreach(
     selected = as_names(selected)
     nodes = graph.graph if isinstance(graph, GraphBatch) else graph
     graphs = len(graph) if isinstance(graph, GraphBatch) else 1
-    pool = without(nodes, candidates, selected)
+    pool = without(nodes.names, candidates, selected)
     check_budget(budget, len(pool))
-    before = parse_candidates(nodes, selected)
+    before = parse_perturbations(nodes.names, selected)
     numbers, unit = (None, 1.0) if weights is None else fixed_point(np.tile(_per_node(weights, nodes), graphs))
     unit /= graphs
     if mesh is not None and (weights is not None or method != "auto"):
@@ -130,7 +131,7 @@ def graphreach(
 def tie_order(
     num_candidates: int, rarities: Int[np.ndarray, " candidates"] | None, seed: int | None
 ) -> Int[np.ndarray, " candidates"]:
-    """Candidates by precedence among equal gains: seeded random, or rarest first, or as given."""
+    """Perturbations by precedence among equal gains: seeded random, or rarest first, or as given."""
     if seed is not None:
         return np.random.default_rng(seed).permutation(num_candidates)
     if rarities is None:
@@ -143,22 +144,8 @@ def cover_counts(sets: ReachSets) -> Int[np.ndarray, " nodes"]:
     return np.bincount(sets.indices, minlength=sets.num_nodes).astype(np.int32)
 
 
-def check_seed(seed: int | None) -> None:
-    """Refuse a seed that is neither None nor a whole number of at least 0."""
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
-
-
-def check_budget(budget: object, available: int) -> None:
-    """Refuse a budget that is not a whole number from 1 to the number of candidates that may be picked."""
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:
-        raise InputError(f"budget: expected a whole number of at least 1, got {budget!r}")
-    if budget > available:
-        raise InputError(f"budget: {budget} picks asked for, but only {available} candidates can be picked")
-
-
 def cover_host(
-    pool: Candidates,
+    pool: Perturbations,
     sets: ReachSets,
     budget: int,
     weights: Int[np.ndarray, " nodes"] | None,
@@ -205,7 +192,7 @@ def _per_node(weights: Float[np.ndarray, " nodes"], graph: KnowledgeGraph) -> Fl
 
 
 def _as_selection(
-    pool: Candidates,
+    pool: Perturbations,
     picks: np.ndarray,
     gains: np.ndarray,
     values: np.ndarray,

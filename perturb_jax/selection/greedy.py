@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.errors import InputError
 from perturb_jax.selection.objective import Objective, State, first_best, never
+from perturb_jax.support.errors import InputError
 
 
 class GreedyRun(NamedTuple):

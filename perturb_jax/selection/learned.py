@@ -4,12 +4,12 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from perturb_jax.selection.candidates import Candidates
+from perturb_jax.genes.perturbations import Perturbations
+from perturb_jax.kernel.graph import Rows, as_dense
 from perturb_jax.selection.design import DesignProblem
-from perturb_jax.selection.graph_kernel import Rows, as_dense
 
 
-def explained_shares(problem: DesignProblem, measured: Candidates) -> Float[np.ndarray, " points"]:
+def explained_shares(problem: DesignProblem, measured: Perturbations) -> Float[np.ndarray, " points"]:
     """The share of the targets' prior variance that the first 0, 1, ... of some experiments explain.
 
     With R the Cholesky factor of K_SS + noise I and B = K_ST W K_TS, the j-th explains (R^-1 B R^-T)_jj: R's first rows
@@ -27,7 +27,7 @@ def explained_shares(problem: DesignProblem, measured: Candidates) -> Float[np.n
     return np.concatenate([[0.0], np.cumsum(explained) / problem.prior])
 
 
-def teaching(problem: DesignProblem, measured: Candidates) -> Float[np.ndarray, "experiments targets"]:
+def teaching(problem: DesignProblem, measured: Perturbations) -> Float[np.ndarray, "experiments targets"]:
     """The share of each target's prior variance that each experiment explains, beyond the ones before it.
 
     Column sums are what is known of a target after all of them, so 1 - sum is what stays unknown.

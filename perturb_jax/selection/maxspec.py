@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.backend import Backend, on_host
-from perturb_jax.errors import InputError
+from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import Candidates, as_names, parse_candidates, without
-from perturb_jax.selection.graphreach import check_budget, check_seed, tie_order
+from perturb_jax.graph.operator import MessagePassing, gcn_norm, is_symmetric, message_passing
+from perturb_jax.graph.reach import reach_mask, reach_sets
+from perturb_jax.selection.graphreach import tie_order
 from perturb_jax.selection.greedy import greedy
-from perturb_jax.selection.operator import MessagePassing, gcn_norm, is_symmetric, message_passing
-from perturb_jax.selection.reach import reach_mask, reach_sets
 from perturb_jax.selection.selection import Selection
 from perturb_jax.selection.spectral import spectral
 from perturb_jax.selection.spectral_search import lazy_search, naive_search, stale_search
+from perturb_jax.support.backend import Backend, on_host
+from perturb_jax.support.checks import check_budget, check_seed
+from perturb_jax.support.errors import InputError
 
 TIE = 1e-4
 """Norms that differ by at most this share are equal; they are computed to a tenth of it or better."""
@@ -113,9 +114,9 @@ def maxspec(
     host = on_host(backend)
     check_seed(seed)
     selected = as_names(selected)
-    pool = without(graph, candidates, selected)
+    pool = without(graph.names, candidates, selected)
     check_budget(budget, len(pool))
-    before = parse_candidates(graph, selected)
+    before = parse_perturbations(graph.names, selected)
     operator = message_passing(graph, weighted, symmetric)
     if normalization == "graph":
         operator = gcn_norm(operator)
@@ -145,8 +146,8 @@ def maxspec(
 def _on_device(
     graph: KnowledgeGraph,
     operator: MessagePassing,
-    pool: Candidates,
-    before: Candidates,
+    pool: Perturbations,
+    before: Perturbations,
     budget: int,
     hops: int,
     direction: Direction,
@@ -173,7 +174,7 @@ def _on_device(
 
 
 def _as_selection(
-    pool: Candidates,
+    pool: Perturbations,
     picks: Int[np.ndarray, " picks"],
     values: Float[np.ndarray, " picks"],
     start: float,

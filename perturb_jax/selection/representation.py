@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.selection.columns import Edges, Members, pull, push
+from perturb_jax.kernel.columns import Edges, Members, pull, push
 from perturb_jax.selection.objective import Objective, Properties
 
 _EVALUATED_AT_ONCE = 64

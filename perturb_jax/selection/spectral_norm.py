@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.experimental.sparse import BCOO
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.errors import InputError
+from perturb_jax.support.errors import InputError
 
 Product = Callable[[Float[Array, " columns"]], Float[Array, " rows"]]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.selection import spectral_host as host
-from perturb_jax.selection.operator import MessagePassing
-from perturb_jax.selection.reach import ReachSets
+from perturb_jax.graph.operator import MessagePassing
+from perturb_jax.graph.reach import ReachSets
+from perturb_jax.selection.host import spectral as host
 
 RESIDUAL = 2e-6
 """Largest residual of an evaluation, relative to the squared norm: the norm is then right to 1e-6."""
@@ -123,7 +123,7 @@ def lazy_search(
 ) -> SpectralRun:
     """Greedy minimisation with lower bounds: exact for an operator whose norm never falls when nodes are added.
 
-    Candidates wait in a heap by what is known of their norm: first an old value, which the norm cannot fall below;
+    Perturbations wait in a heap by what is known of their norm: first an old value, which the norm cannot fall below;
     then a fresh bound from the new edges alone; last the norm itself, given up as soon as it exceeds the best.
     """
     known = np.zeros(len(sets.indptr) - 1)

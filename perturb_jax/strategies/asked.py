@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from perturb_jax.errors import InputError
-from perturb_jax.predictors.predictor import identity
-from perturb_jax.selection.graphreach import check_budget, check_seed
+from perturb_jax.genes.perturbations import identity
 from perturb_jax.strategies.cycle import Ask
+from perturb_jax.support.checks import check_budget, check_seed
+from perturb_jax.support.errors import InputError
 
 REPRESENTATIONS = ("embedding", "effect", "features")
 """What a perturbation can be to a strategy that compares them: the parts of a `View` with several columns."""
@@ -17,12 +17,6 @@ def check_representation(value: object) -> None:
     """Refuse anything but one of `REPRESENTATIONS`."""
     if value not in REPRESENTATIONS:
         raise InputError(f"representation: expected one of {', '.join(REPRESENTATIONS)}, got {value!r}")
-
-
-def check_count(option: str, value: object) -> None:
-    """Refuse anything but a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{option}: expected a whole number of at least 1, got {value!r}")
 
 
 def candidates_left(ask: Ask) -> tuple[str, ...]:

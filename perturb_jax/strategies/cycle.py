@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from perturb_jax.errors import InputError
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.predictor import Fitted
 from perturb_jax.strategies import STRATEGIES
+from perturb_jax.support.errors import InputError
 
 PARTS = ("embedding", "features", "effect", "log_variance")
 """What a view can hold; a strategy says which of them it reads."""

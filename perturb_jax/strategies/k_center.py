@@ -7,12 +7,18 @@ from jaxtyping import Bool, Float
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
+from perturb_jax.genes.perturbations import (
+    NO_MEMBER,
+    Perturbations,
+    as_names,
+    parse_perturbations,
+    without,
+)
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import NO_MEMBER, Candidates, as_names, parse_candidates, without
-from perturb_jax.selection.graphreach import check_budget, check_seed
-from perturb_jax.selection.operator import message_passing
+from perturb_jax.graph.operator import message_passing
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.order import as_selection
+from perturb_jax.support.checks import check_budget, check_seed
 
 
 def k_center(
@@ -52,12 +58,12 @@ def k_center(
     """
     check_seed(seed)
     selected = as_names(selected)
-    pool = without(graph, candidates, selected)
+    pool = without(graph.names, candidates, selected)
     check_budget(budget, len(pool))
     if seed is not None:
         pool = pool.take(np.random.default_rng(seed).permutation(len(pool)))
     lengths = edge_lengths(graph)
-    before = parse_candidates(graph, selected)
+    before = parse_perturbations(graph.names, selected)
     distance = _nearest(_from(lengths, before.members[before.members != NO_MEMBER], np.inf), pool)
     alone = reaches_no_other(lengths, pool) & np.isinf(distance)
     order = np.empty(budget, np.int64)
@@ -79,7 +85,7 @@ def edge_lengths(graph: KnowledgeGraph) -> csr_array:
     return coo_array((1 / edges.weights[between], places), (graph.num_nodes, graph.num_nodes)).tocsr()
 
 
-def reaches_no_other(lengths: csr_array, pool: Candidates) -> Bool[np.ndarray, " candidates"]:
+def reaches_no_other(lengths: csr_array, pool: Perturbations) -> Bool[np.ndarray, " candidates"]:
     """Whether no gene of another candidate lies in a connected component of a candidate's genes."""
     label = np.append(connected_components(lengths, directed=False)[1], -1)[pool.members]
     components = [set(row) - {-1} for row in label.tolist()]
@@ -94,5 +100,5 @@ def _from(lengths: csr_array, sources: np.ndarray, limit: float) -> Float[np.nda
     return dijkstra(lengths, indices=np.unique(sources), min_only=True, limit=limit)
 
 
-def _nearest(distances: Float[np.ndarray, " nodes"], pool: Candidates) -> Float[np.ndarray, " candidates"]:
+def _nearest(distances: Float[np.ndarray, " nodes"], pool: Perturbations) -> Float[np.ndarray, " candidates"]:
     return np.append(distances, np.inf)[pool.members].min(1)  # the last for NO_MEMBER

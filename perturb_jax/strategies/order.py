@@ -5,26 +5,26 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Int
 
+from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection import coverage_host
-from perturb_jax.selection.candidates import Candidates, parse_candidates
+from perturb_jax.graph.reach import reach_sets
 from perturb_jax.selection.graphreach import cover_counts
-from perturb_jax.selection.reach import reach_sets
+from perturb_jax.selection.host import coverage as coverage_host
 from perturb_jax.selection.selection import Selection
 
 
 def as_selection(
     graph: KnowledgeGraph,
-    pool: Candidates,
+    pool: Perturbations,
     order: Int[np.ndarray, " picks"],
     hops: int,
     direction: Direction,
     selected: Iterable[str],
     method: str,
 ) -> Selection:
-    """Candidates picked in a given order, whatever the reason; values are the nodes covered, no bound is known."""
+    """Perturbations picked in a given order, whatever the reason; values are the nodes covered, no bound is known."""
     chosen = pool.take(order)
-    before = parse_candidates(graph, selected)
+    before = parse_perturbations(graph.names, selected)
     counts = cover_counts(reach_sets(graph, before.members, hops, direction))
     sets = reach_sets(graph, chosen.members, hops, direction)
     values = coverage_host.covered_after(sets.indptr, sets.indices, None, counts, np.arange(len(order)))

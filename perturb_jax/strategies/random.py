@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from perturb_jax.genes.perturbations import as_names, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import as_names, without
-from perturb_jax.selection.graphreach import check_budget, check_seed
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.order import as_selection
+from perturb_jax.support.checks import check_budget, check_seed
 
 
 def random(
@@ -27,7 +27,7 @@ def random(
     """
     check_seed(seed)
     selected = as_names(selected)
-    pool = without(graph, candidates, selected)
+    pool = without(graph.names, candidates, selected)
     check_budget(budget, len(pool))
     order = np.random.default_rng(seed or 0).permutation(len(pool))[:budget]
     return as_selection(graph, pool, order, hops, direction, selected, "random")

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from perturb_jax.errors import InputError
 from perturb_jax.selection.maxspec import CANNOT_CHOOSE
 from perturb_jax.strategies import OPTIONS, STRATEGIES
 from perturb_jax.strategies.acs_fw import ACSFW
-from perturb_jax.strategies.asked import check_count
 from perturb_jax.strategies.cycle import CycleStrategy, Hybrid, OneShot
 from perturb_jax.strategies.typiclust import TypiClust
 from perturb_jax.strategies.uncertainty import Uncertainty
+from perturb_jax.support.checks import check_count
+from perturb_jax.support.errors import InputError
 
 MODEL_BASED: dict[str, Callable[..., CycleStrategy]] = {
     "uncertainty": Uncertainty,

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Int
 
+from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations, as_names, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.candidates import NO_MEMBER, Candidates, as_names, without
-from perturb_jax.selection.graphreach import check_budget, check_seed
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.order import as_selection
+from perturb_jax.support.checks import check_budget, check_seed
 
 
 def top_degree(
@@ -31,7 +31,7 @@ def top_degree(
     """
     check_seed(seed)
     selected = as_names(selected)
-    pool = without(graph, candidates, selected)
+    pool = without(graph.names, candidates, selected)
     check_budget(budget, len(pool))
     if seed is not None:
         pool = pool.take(np.random.default_rng(seed).permutation(len(pool)))
@@ -45,7 +45,7 @@ def out_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
     return np.bincount(senders[senders != receivers], minlength=graph.num_nodes)
 
 
-def candidate_degrees(graph: KnowledgeGraph, pool: Candidates) -> Int[np.ndarray, " candidates"]:
+def candidate_degrees(graph: KnowledgeGraph, pool: Perturbations) -> Int[np.ndarray, " candidates"]:
     """Outgoing edges of every candidate: a combination's is the sum over its genes."""
     degrees = np.append(out_degrees(graph), 0)
     return degrees[np.where(pool.members == NO_MEMBER, graph.num_nodes, pool.members)].sum(1)

@@ -6,15 +6,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
 
-from perturb_jax.errors import InputError
-from perturb_jax.strategies.asked import (
-    candidates_left,
-    check_count,
-    check_representation,
-    isometric,
-    read_view,
-)
+from perturb_jax.strategies.asked import candidates_left, check_representation, isometric, read_view
 from perturb_jax.strategies.cycle import Ask
+from perturb_jax.support.checks import check_count
+from perturb_jax.support.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.errors import InputError
 from perturb_jax.experiment.config import experiment_of, read_experiment
-from perturb_jax.predictors.gears_flax import GearsFlax
+from perturb_jax.predictors.gears_flax.predictor import GearsFlax
 from perturb_jax.strategies.cycle import OneShot
+from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, tables
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.errors import InputError
 from perturb_jax.experiment.config import Experiment, experiment_of
 from perturb_jax.experiment.planner import Chain, chains_of, preparation_of, walk
 from perturb_jax.experiment.seeds import PURPOSES, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.strategies.cycle import Hybrid, OneShot
+from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, tables, with_strategy
 
 NAMES = tuple(f"G{number:02d}" for number in range(24))

@@ -15,9 +15,9 @@ import pandas as pd
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from perturb_jax.experiment.results import Results, read_results
+from perturb_jax.analysis.results import Results, read_results
+from tests.cli.test_cli import Result, run
 from tests.experiment.grids import finished
-from tests.test_cli import Result, run
 
 GRID = """
 name = "grid"
@@ -37,7 +37,7 @@ RUNS = 6 * 2 * 3 * 3
 
 
 def command(directory: Path, *options: str, workers: int = 2) -> list[str]:
-    code = "from perturb_jax.cli import run; run()"
+    code = "from perturb_jax.cli.app import run; run()"
     where = ["run", str(directory / "grid.toml"), "--out", str(directory / "out"), "--workers", str(workers)]
     return [sys.executable, "-c", code, *where, *options]
 
@@ -276,7 +276,7 @@ def check_refusal(result: Result, message: str) -> None:
 
 
 def test_other_commands_do_not_load_what_only_experiments_need() -> None:
-    code = "import sys, perturb_jax.cli; print(sorted({'distributed', 'dask', 'pydantic'} & set(sys.modules)))"
+    code = "import sys, perturb_jax.cli.app; print(sorted({'distributed', 'dask', 'pydantic'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from perturb_jax.errors import InputError
 from perturb_jax.experiment.config import experiment_of
 from perturb_jax.experiment.planner import chains_of, preparation_of
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.store import CHECKSUMS, STAGING, Store, locked, what_is_wrong
 from perturb_jax.experiment.work import Preparation
+from perturb_jax.support.errors import InputError
 from tests.experiment.grids import tables
 
 EXPERIMENT = experiment_of(tables())

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from distributed import LocalCluster
 
-from perturb_jax import run_command
-from perturb_jax.errors import InputError
+import perturb_jax.cli.run as run_command
 from perturb_jax.experiment.clusters import existing_scheduler
 from perturb_jax.experiment.config import NamedPredictor, experiment_of
 from perturb_jax.experiment.planner import Chain
@@ -19,6 +18,7 @@ from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.work import Training, Work
 from perturb_jax.screen.screen import Screen
 from perturb_jax.strategies.cycle import Hybrid, OneShot
+from perturb_jax.support.errors import InputError
 from tests.experiment.grids import Largest, finish, tables, with_strategy
 
 

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.evaluation.experiment_tables import summarise
+from perturb_jax.analysis.experiment_tables import summarise
+from perturb_jax.analysis.results import read_results
 from perturb_jax.experiment.config import read_experiment
-from perturb_jax.experiment.results import read_results
 from perturb_jax.screen.datasets import DATASETS
 
 FOLDER = Path(__file__).parents[2] / "experiments"
@@ -111,7 +111,7 @@ def test_the_command_runs_on_a_file_of_the_same_form(name: str, cells: Path, tmp
         assert count, line
     (tmp_path / "small.toml").write_text(text)
     command = ["run", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out"), "--workers", "1", "--quiet"]
-    code = "from perturb_jax.cli import run; run()"
+    code = "from perturb_jax.cli.app import run; run()"
     environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # nearly all of the time is compilation
     done = subprocess.run(
         [sys.executable, "-c", code, *command], env=environment, capture_output=True, text=True, check=False

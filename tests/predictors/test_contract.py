@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import perturb_jax as pj
+from perturb_jax.genes.perturbations import nodes_of, unknown_to
 from perturb_jax.predictors.baselines import control_mean, nearest_neighbours, train_mean
-from perturb_jax.predictors.gears_flax import gears_flax
+from perturb_jax.predictors.gears_flax.predictor import gears_flax
 from perturb_jax.predictors.graph_gp import graph_gp
-from perturb_jax.predictors.predictor import Fitted, Predictor, nodes_of, seed_of, training_rows, unknown_to
+from perturb_jax.predictors.predictor import Fitted, Predictor, seed_of, training_rows
 from perturb_jax.predictors.ridge import bilinear_ridge, graph_ridge
 from perturb_jax.screen.screen import Screen
 from tests.graphs import graph_of
@@ -131,13 +132,13 @@ def test_unknown_genes_are_named(predictor: Predictor) -> None:
 
 
 def test_unknown_genes_can_be_found_beforehand() -> None:
-    assert unknown_to(GRAPH, ["G0", "Y+G0+X", "G3+G1"]) == {"Y+G0+X": "X not in the graph, Y not in the graph"}
+    assert unknown_to(GRAPH.names, ["G0", "Y+G0+X", "G3+G1"]) == {"Y+G0+X": "X not in the graph, Y not in the graph"}
     with pytest.raises(pj.InputError, match=r"'X' \(X not in the graph\).* and 2 more; leave them out"):
-        nodes_of(GRAPH, list("XYZUVWT"))
+        nodes_of(GRAPH.names, list("XYZUVWT"))
 
 
 def test_nodes_are_sets() -> None:
-    nodes = nodes_of(GRAPH, ["G3+G1", "G2", "G1+G3"])
+    nodes = nodes_of(GRAPH.names, ["G3+G1", "G2", "G1+G3"])
     assert nodes.members.tolist() == [[1, 3], [2, -1], [1, 3]]
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perturb_jax.predictors import gears_private
-from perturb_jax.predictors.flax.batches import Batch, Conditions, Member, draw_batch, expected_loss_weights
-from perturb_jax.predictors.flax.model import Perturbed
-from perturb_jax.predictors.moments_loss import PairMoments
+from perturb_jax.predictors.gears_flax.batches import Batch, Conditions, Member, draw_batch, expected_loss_weights
+from perturb_jax.predictors.gears_flax.model import Perturbed
+from perturb_jax.predictors.gears_flax.moments_loss import PairMoments
+from perturb_jax.predictors.gears_reference import private as gears_private
 from tests.flax_oracles import weights_by_counting
 from tests.graphs import compilations
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import perturb_jax as pj
-from perturb_jax.predictors import gears_private
-from perturb_jax.predictors.flax.convert import to_torch
-from perturb_jax.predictors.flax.inputs import convolution_of, edges_of, perturbed_rows
-from perturb_jax.predictors.flax.layers import Linear, Normalized, Rows, affine, times
-from perturb_jax.predictors.flax.model import EMBEDDINGS, Gears, Perturbed, within_unit_norm
-from perturb_jax.predictors.gears_data import edge_tensors
-from perturb_jax.selection.operator import gcn_norm, message_passing
+from perturb_jax.graph.operator import gcn_norm, message_passing
+from perturb_jax.predictors.gears_flax.convert import to_torch
+from perturb_jax.predictors.gears_flax.inputs import convolution_of, edges_of, perturbed_rows
+from perturb_jax.predictors.gears_flax.layers import Linear, Normalized, Rows, affine, times
+from perturb_jax.predictors.gears_flax.model import EMBEDDINGS, Gears, Perturbed, within_unit_norm
+from perturb_jax.predictors.gears_reference import private as gears_private
+from perturb_jax.predictors.gears_reference.data import edge_tensors
 from tests.flax_oracles import Graphs, reference_model, weighted_graph
 from tests.graphs import NUM_NODES, random_graphs
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.errors import InputError
-from perturb_jax.predictors import gears_private
-from perturb_jax.predictors.flax.convert import from_torch, to_torch
-from perturb_jax.predictors.flax.model import Gears, within_unit_norm
-from perturb_jax.predictors.gears_data import CellGraphs, cell_graphs
+from perturb_jax.predictors.gears_flax.convert import from_torch, to_torch
+from perturb_jax.predictors.gears_flax.model import Gears, within_unit_norm
+from perturb_jax.predictors.gears_reference import private as gears_private
+from perturb_jax.predictors.gears_reference.data import CellGraphs, cell_graphs
 from perturb_jax.screen.cells import Cells, read_cells
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
+from perturb_jax.support.errors import InputError
 from tests.flax_oracles import (
     CONTROL,
     CellBatch,

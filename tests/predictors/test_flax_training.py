@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from perturb_jax.predictors.flax.training import CLIP, Plan, optimizer_of
+from perturb_jax.predictors.gears_flax.training import CLIP, Plan, optimizer_of
 
 
 @pytest.mark.gears

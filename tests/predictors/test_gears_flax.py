@@ -11,9 +11,9 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.evaluation.metrics import evaluate
-from perturb_jax.predictors.flax import early_stopping, ensemble
-from perturb_jax.predictors.flax.training import train_steps
-from perturb_jax.predictors.gears_flax import GearsFlax, Task
+from perturb_jax.predictors.gears_flax import early_stopping, ensemble
+from perturb_jax.predictors.gears_flax.predictor import GearsFlax, Task
+from perturb_jax.predictors.gears_flax.training import train_steps
 from tests.graphs import graph_of
 from tests.screens import small_screen
 

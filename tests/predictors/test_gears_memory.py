@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perturb_jax.predictors import gears_private
-from perturb_jax.predictors.gears_memory import in_blocks
+from perturb_jax.predictors.gears_reference import private as gears_private
+from perturb_jax.predictors.gears_reference.memory import in_blocks
 
 pytestmark = pytest.mark.gears
 pytest.importorskip("torch")

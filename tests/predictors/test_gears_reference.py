@@ -17,10 +17,10 @@ import pytest
 from scipy import sparse
 
 import perturb_jax as pj
-from perturb_jax.errors import InputError
-from perturb_jax.predictors.gears_reference import FittedGears, GearsReference
+from perturb_jax.predictors.gears_reference.predictor import FittedGears, GearsReference
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
+from perturb_jax.support.errors import InputError
 
 pytestmark = pytest.mark.gears
 pytest.importorskip("torch")
@@ -285,7 +285,7 @@ def test_its_training_is_cell_gears_own(screen: Screen, graph: pj.KnowledgeGraph
     """The same data and seed through `GEARS.train` itself, on PyTorch's own losses, give the same weights."""
     import torch
 
-    from perturb_jax.predictors import gears_private
+    from perturb_jax.predictors.gears_reference import private as gears_private
 
     trained: list[dict[str, Any]] = []
 
@@ -316,7 +316,7 @@ def test_without_validation_the_last_epoch_is_kept(screen: Screen, graph: pj.Kno
 
 
 def test_training_cells_are_paired_with_seeded_control_cells(screen: Screen) -> None:
-    from perturb_jax.predictors.gears_data import cell_graphs
+    from perturb_jax.predictors.gears_reference.data import cell_graphs
     from perturb_jax.screen.cells import CONTROL
 
     cells = QUICK.cells(screen, ["A", "A+B"])

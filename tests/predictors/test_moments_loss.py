@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perturb_jax.predictors.moments_loss import PairMoments, fourth_power, moments_loss, pair_moments, unpaired
+from perturb_jax.predictors.gears_flax.moments_loss import (
+    PairMoments,
+    fourth_power,
+    moments_loss,
+    pair_moments,
+    unpaired,
+)
 from perturb_jax.screen.screen import Screen
 from tests.flax_oracles import CONTROL, WEIGHT, CellBatch, gears_loss, screen_of_cells
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from perturb_jax.errors import InputError
 from perturb_jax.screen import datasets, download
 from perturb_jax.screen.datasets import CELLS, CHECKSUM, DATASETS, cache_directory, fetch, holding
+from perturb_jax.support.errors import InputError
 from tests.screen.archive_server import CONTENT, OTHER, PAGE, Server, serving, zipped
 
 PART = "download.zip.part"

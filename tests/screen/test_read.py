@@ -11,8 +11,8 @@ import pytest
 from scipy import sparse
 
 import perturb_jax as pj
+from perturb_jax.genes.perturbations import condition_name
 from perturb_jax.screen import cell_file
-from perturb_jax.screen.conditions import condition_name
 from perturb_jax.screen.moments import MOMENTS
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen

@@ -9,6 +9,8 @@ import pytest
 from scipy import stats
 
 import perturb_jax as pj
+from perturb_jax.genes.perturbations import parse_perturbations
+from perturb_jax.kernel.graph import graph_kernel
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen, simulate_truth
@@ -16,8 +18,6 @@ from perturb_jax.screen.simulation_cells import negative_binomial
 from perturb_jax.screen.simulation_effects import draw_strengths
 from perturb_jax.screen.simulation_model import SimulationModel, fitted_cells
 from perturb_jax.screen.simulation_moments import MomentTable
-from perturb_jax.selection.candidates import parse_candidates
-from perturb_jax.selection.graph_kernel import graph_kernel
 
 MOMENTS = ("mean", "variance", "third", "fourth")
 
@@ -38,7 +38,7 @@ def kernel_slope(graph: pj.KnowledgeGraph, homophily: float, seed: int) -> float
     truth = simulate_truth(graph, 400, names, homophily=homophily, seed=seed, model=model)
     effects = truth.changes / np.linalg.norm(truth.changes, axis=1, keepdims=True)
     kernel = graph_kernel(graph, 1, "in")
-    similarity = kernel.gram(kernel.rows(parse_candidates(graph, truth.perturbations).members))
+    similarity = kernel.gram(kernel.rows(parse_perturbations(graph.names, truth.perturbations).members))
     pairs = np.triu_indices(len(effects), 1)
     return float(np.polyfit(similarity[pairs], (effects @ effects.T)[pairs], 1)[0])
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import perturb_jax as pj
-from perturb_jax.screen.split import Split, choose_test, identity, read_split, remaining, split_selected
+from perturb_jax.genes.perturbations import identity
+from perturb_jax.screen.split import Split, choose_test, read_split, remaining, split_selected
 
 GENES = [f"G{i}" for i in range(12)]
 POOL = [*GENES, *("+".join(pair) for pair in itertools.combinations(GENES[:6], 2))]

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import perturb_jax as pj
-from perturb_jax.selection import coverage_host
+from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.coverage import coverage, fixed_point
 from perturb_jax.selection.graphreach import host_bounds
 from perturb_jax.selection.greedy import greedy, upper_bounds
+from perturb_jax.selection.host import coverage as coverage_host
 from perturb_jax.selection.objective import Objective
-from perturb_jax.selection.reach import ReachSets
 from tests.graphs import compilations
 from tests.oracles import CoverRun, best_cover, covered_weight, greedy_cover
 

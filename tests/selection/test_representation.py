@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perturb_jax.selection.columns import Edges, Members
+from perturb_jax.kernel.columns import Edges, Members
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.objective import Objective
 from perturb_jax.selection.representation import Similarities, facility_location, soft_coverage

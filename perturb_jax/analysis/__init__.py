@@ -1,0 +1,1 @@
+"""Stored runs as statistics, tables and figures."""

@@ -1,0 +1,187 @@
+"""The commands about perturbation screens as data: parse, call and print."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from perturb_jax.cli.options import AsJson, Quiet, complete
+from perturb_jax.cli.printing import print_line
+from perturb_jax.cli.screen_options import (
+    CellCounts,
+    CellTypeKey,
+    ConditionKey,
+    ControlName,
+    GeneNamesKey,
+    LayerName,
+    Normalize,
+    Pseudobulk,
+    Reading,
+    TooFewCells,
+    Where,
+    open_screen,
+)
+from perturb_jax.cli.simulate import simulate
+from perturb_jax.cli.split import split
+from perturb_jax.screen.datasets import (
+    CACHE_VARIABLE,
+    CELLS,
+    DATASETS,
+    PROCESSED_BY,
+    Progress,
+    cache_directory,
+    fetch,
+    holding,
+)
+
+app = typer.Typer(name="data", help="Perturbation screens: what is published, and getting it.", no_args_is_help=True)
+out, err = Console(), Console(stderr=True)
+
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory that holds the data sets.", show_default=f"{CACHE_VARIABLE}, else the system's cache directory"
+    ),
+]
+
+
+@app.command("list", epilog="Example: perturb-jax data list")
+def list_datasets(cache: Cache = None, as_json: AsJson = False) -> None:
+    """List the data sets: what they are, what to cite, where the licence stands, what is on disk."""
+    root = cache_directory(cache)
+    record = [
+        {
+            "name": dataset.name,
+            "about": dataset.about,
+            "cite": [dataset.citation, PROCESSED_BY],
+            "licence": dataset.page,
+            "url": dataset.url,
+            "path": str(root / dataset.name / CELLS),
+            "bytes on disk": here.cells,
+            "bytes of a cut-off download": here.part,
+            "sha256": here.sha256,
+        }
+        for dataset in DATASETS.values()
+        for here in [holding(dataset.name, root)]
+    ]
+    if as_json:
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        return
+    for entry, dataset in zip(record, DATASETS.values(), strict=True):
+        print_line(out, f"{dataset.name}  ({_state(entry['bytes on disk'], entry['bytes of a cut-off download'])})")
+        for line in (dataset.about, dataset.citation, f"licence: see {dataset.page}"):
+            print_line(out, f"  {line}")
+    print_line(out, "")
+    print_line(out, f"As cell-gears processed and distributes them; cite also {PROCESSED_BY}.")
+    print_line(out, "The pages above state licences and sizes; cell-gears states neither.")
+    print_line(out, f"Kept in {root}; an archive placed there by hand as NAME.zip works as well.")
+
+
+@app.command("fetch", epilog="Example: perturb-jax data fetch norman --cache screens")
+def fetch_dataset(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(DATASETS)}.", autocompletion=complete(*DATASETS))],
+    cache: Cache = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            help="Download from here: a directory with NAME.zip if it ends with '/', else the archive itself."
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Get a data set, or verify the copy that is there, and print its path.
+
+    A download that was cut off is continued. The checksum of the first copy is recorded beside it and trusted; later
+    ones are compared with it.
+    """
+    with _bar(name, quiet) as progress:
+        fetched = fetch(name, cache, mirror, progress)
+    if not quiet:
+        came = "found in the cache" if fetched.origin == "cache" else f"unpacked from {fetched.origin}"
+        known = "recorded now and trusted from here on: there was none to compare" if fetched.first else "as recorded"
+        print_line(err, f"{name}: {_size(fetched.path.stat().st_size)}, {came}")
+        print_line(err, f"sha256 {fetched.sha256} ({known})")
+    typer.echo(fetched.path)
+
+
+@app.command("check", epilog="Example: perturb-jax data check cells.h5ad --where dataset=norman19")
+def check_screen(
+    path: Annotated[Path, typer.Argument(help="An .h5ad file of cells, a saved screen, or with --pseudobulk means.")],
+    where: Where = None,
+    condition: ConditionKey = None,
+    gene_names: GeneNamesKey = None,
+    control: ControlName = None,
+    cell_type: CellTypeKey = None,
+    layer: LayerName = None,
+    normalize: Normalize = False,
+    too_few: TooFewCells = "error",
+    pseudobulk: Pseudobulk = False,
+    cell_counts: CellCounts = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read a screen as every other command would, and say what is in it or why it cannot be used."""
+    reading = Reading(
+        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
+    )
+    screen = open_screen(path, reading, quiet)
+    combinations = sum("+" in name for name in screen.perturbations)
+    record = {
+        "perturbations": len(screen),
+        "combinations": combinations,
+        "genes": len(screen.genes),
+        "perturbed cells": int(screen.cell_counts.sum()),
+        "control cells": screen.control_count,
+        "fewest cells of a perturbation": int(screen.cell_counts.min()),
+        "most cells of a perturbation": int(screen.cell_counts.max()),
+        "co-expression edges": screen.coexpression.num_edges,
+    }
+    if as_json:
+        whole = record | {"caution": screen.caution, "settings": screen.settings}
+        typer.echo(json.dumps(whole, indent=2, ensure_ascii=False, default=str))
+    elif not quiet:
+        print_line(out, f"{path}: {f'read, but it has {screen.caution}' if screen.caution else 'can be used'}")
+        for name, number in record.items():
+            print_line(out, f"  {name}: {number:,}")
+        print_line(out, "read with")
+        for key, setting in screen.settings.items():
+            if setting or setting is False:  # not what was neither given nor found
+                print_line(out, f"  {key.replace('_', ' ')}: {setting}")
+
+
+app.command(epilog="Example: perturb-jax data split --screen cells.h5ad --test 0.1 --seed 0 --out held-out")(split)
+app.command(epilog="Example: perturb-jax data simulate --perturbations 50 --genes 500 --out simulated.h5ad")(simulate)
+
+
+@contextmanager
+def _bar(name: str, quiet: bool) -> Iterator[Progress | None]:
+    """Show on a terminal how far a download is."""
+    if quiet or not err.is_terminal:
+        yield None
+        return
+    from rich import progress as rich_progress  # not needed by any other command
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.DownloadColumn(),
+        rich_progress.TransferSpeedColumn(),
+        rich_progress.TimeRemainingColumn(),
+    )
+    with rich_progress.Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _state(cells: object, part: object) -> str:
+    if isinstance(cells, int):
+        return f"{_size(cells)} on disk"
+    return f"cut off after {_size(part)}: fetch continues" if isinstance(part, int) else "not here"
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e6:,.1f} MB"

@@ -1,0 +1,1 @@
+"""Genes by name: symbols, perturbations, lists."""

@@ -1,0 +1,156 @@
+"""Reading gene names from the files that people have: text, tables, cells."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from perturb_jax.genes.perturbations import CONTROL_NAMES, perturbed_genes
+from perturb_jax.graph.edge_list import read_csv
+from perturb_jax.support.errors import InputError
+
+NAME_COLUMNS = (
+    "gene", "symbol", "gene_symbol", "gene_name", "condition", "perturbation", "target", "target_gene",
+)  # fmt: skip
+"""Columns that hold gene names or conditions, in lower case."""
+
+_TABLES = (".csv", ".tsv", ".tab")
+_CELLS = ".h5ad"
+
+
+def read_names(path: str | Path, column: str | None = None) -> list[str]:
+    """Read gene names or combinations, in the order of the file.
+
+    * ``.csv``, ``.tsv`` (``.gz`` allowed): one column, named or recognised.
+    * ``.h5ad``: the perturbations of a screen, each once, in sorted order, controls left out; the cells are not read.
+    * anything else: text, one name per line; lines that start with ``#`` are comments.
+
+    In each, "A+ctrl" is "A".
+
+    Args:
+        path: the file.
+        column: the table's or the cells' column with the names; None: the one that is called like `NAME_COLUMNS`.
+
+    Raises:
+        InputError: missing, empty, binary or otherwise unreadable files, blank names, no such column.
+    """
+    path = Path(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if _CELLS in suffixes:
+        return _names_of_cells(path, column)
+    is_table = _is_table(path)
+    if is_table:
+        table = read_csv(path)
+        names = table[_choose_column(path, table, column)].astype(str).str.strip().tolist()
+    else:
+        if column is not None:
+            raise InputError(f"{path}: a text file has no columns; leave --column away or give a .csv file")
+        names = _lines(path)
+    _refuse_blank(path, names, first_row=2 if is_table else 1)
+    return [_without_control(name) for name in names if is_table or not name.startswith("#")]
+
+
+def read_numbers(path: str | Path, column: str, default: float | None = None) -> dict[str, float]:
+    """Read a number per gene name or combination from a table (``.csv``, ``.tsv``), in the order of the file.
+
+    Args:
+        path: the file; names stand in a column as for `read_names`.
+        column: the column with the numbers.
+        default: what every name gets where there is no such column, or no table at all; None: the column is needed.
+
+    Raises:
+        InputError: as `read_names`; no such column; a cell that is not a number; a name twice.
+    """
+    names = read_names(path)
+    table = read_csv(Path(path)) if _is_table(Path(path)) else pd.DataFrame()
+    if column not in table:
+        if default is None:
+            raise InputError(f"{path}: expected a table (.csv, .tsv) with the columns gene and {column}")
+        return dict.fromkeys(names, default)
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    if numbers.isna().any():
+        row = int(numbers.isna().to_numpy().argmax())
+        raise InputError(f"{path}: line {row + 2}: expected a number in column {column}, got {table[column][row]!r}")
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise InputError(f"{path}: {twice} is listed twice; give each gene one {column}")
+    return dict(zip(names, numbers.astype(float).tolist(), strict=True))
+
+
+def _is_table(path: Path) -> bool:
+    return any(suffix.lower() in _TABLES for suffix in path.suffixes)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give a file with one gene name per line") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file; expected one gene name per line") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a file with gene names") from None
+    if "\0" in text:
+        raise InputError(f"{path}: not a text file; expected one gene name per line")
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    if lines and all(line.startswith("#") for line in lines):
+        raise InputError(f"{path}: only comments; expected at least one gene name")
+    for number, line in enumerate(lines, start=1):
+        if not line.startswith("#") and ("," in line or "\t" in line):
+            raise InputError(
+                f"{path}: line {number} has several fields ({line[:40]!r}); expected one gene name per line, or a "
+                "table in a file called .csv or .tsv"
+            )
+    return lines
+
+
+def _refuse_blank(path: Path, names: Sequence[str], first_row: int) -> None:
+    if not names:
+        raise InputError(f"{path}: the file is empty; expected at least one gene name")
+    for number, name in enumerate(names, start=first_row):
+        if not name:
+            raise InputError(f"{path}: line {number} is blank; remove it or write the gene's name")
+
+
+def _without_control(name: str) -> str:
+    """What "A+ctrl" means, how some screens write it: "A"; a control alone stays what it is."""
+    if "+" not in name or not CONTROL_NAMES & {part.strip().lower() for part in name.split("+")}:
+        return name
+    return "+".join(perturbed_genes(name)) or name
+
+
+def _choose_column(path: Path, table: pd.DataFrame, column: str | None) -> str:
+    columns = list(map(str, table.columns))
+    found = ", ".join(columns[:8])
+    if column is not None:
+        if column not in columns:
+            raise InputError(f"{path}: no column {column!r}; found {found:.200}")
+        return column
+    known = [name for name in columns if name.strip().lower() in NAME_COLUMNS]
+    if not known and len(columns) == 1:
+        known = columns
+    if not known:
+        raise InputError(f"{path}: which column holds the gene names? Name it with --column; found {found:.200}")
+    if any(not table[name].astype(str).equals(table[known[0]].astype(str)) for name in known):
+        raise InputError(f"{path}: the columns {', '.join(known)} differ; choose one with --column")
+    return known[0]
+
+
+def _names_of_cells(path: Path, column: str | None) -> list[str]:
+    import anndata  # slow to import, and only needed here
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            cells = anndata.io.read_elem(file["obs"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give an .h5ad file") from None
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not an .h5ad file of cells ({str(error)[:80]})") from None
+    conditions = cells[_choose_column(path, cells, column)].astype(str).unique()
+    ordered = sorted(conditions, reverse=True)  # of "A+B" and "B+A", the first in order stays
+    combinations = {frozenset(genes): "+".join(genes) for genes in map(perturbed_genes, ordered) if genes}
+    names = sorted(combinations.values())
+    if not names:
+        raise InputError(f"{path}: no perturbation among its {len(cells)} cells, only controls; choose another file")
+    return names

@@ -1,0 +1,250 @@
+"""Perturbations: what their names mean ("A", "A+B", controls), and sets of them as numbers of their genes."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Int
+
+from perturb_jax.genes.symbols import GeneNames, Unknown
+from perturb_jax.support.errors import InputError
+
+CONTROL_NAMES = frozenset({"ctrl", "control", "non-targeting", "nontargeting", "non_targeting", "negctrl", "nt"})
+"""How screens call unperturbed cells, in lower case."""
+
+
+def perturbed_genes(condition: str, controls: Collection[str] = CONTROL_NAMES) -> tuple[str, ...]:
+    """The genes of a condition: none for a control, and controls within a combination do not count.
+
+    Args:
+        condition: genes and controls, joined by "+".
+        controls: what is called a control, in lower case.
+
+    Examples:
+        >>> perturbed_genes("KLF1+ctrl"), perturbed_genes("ctrl"), perturbed_genes("KLF1+MAP2K6")
+        (('KLF1',), (), ('KLF1', 'MAP2K6'))
+    """
+    parts = (part.strip() for part in condition.split("+"))
+    return tuple(part for part in parts if part.lower() not in controls)
+
+
+def condition_name(condition: str, controls: Collection[str] = CONTROL_NAMES) -> str:
+    """One name for all the ways to write a condition: its genes in sorted order, each once; "" for a control.
+
+    Args:
+        condition: genes and controls, joined by "+".
+        controls: what is called a control, in lower case.
+
+    Raises:
+        InputError: a blank part, as in "KLF1+".
+
+    Examples:
+        >>> [condition_name(name) for name in ("ctrl+KLF1", "KLF1", "MAP2K6+KLF1", "ctrl+ctrl")]
+        ['KLF1', 'KLF1', 'KLF1+MAP2K6', '']
+    """
+    genes = perturbed_genes(condition, controls)
+    if "" in genes:
+        raise InputError(f"condition {condition!r}: a part is blank; expected gene names joined by '+', as in 'A+B'")
+    return "+".join(sorted(set(genes)))
+
+
+def identity(perturbation: str) -> frozenset[str]:
+    """What makes a perturbation that one: the set of its genes, so "A+B" and "B+A" are the same.
+
+    Raises:
+        InputError: no gene in the name, as for control.
+
+    Examples:
+        >>> identity("B+A") == identity("A+B+ctrl")
+        True
+    """
+    genes = frozenset(perturbed_genes(perturbation))
+    if not genes or "" in genes:
+        raise InputError(f"{perturbation!r} names no gene; expected 'A', or 'A+B' for a combination")
+    return genes
+
+
+_SHOWN = 5
+NO_MEMBER = -1
+"""Fills the rows of `Perturbations.members` where combinations have different sizes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbations:
+    """An ordered set of perturbations, understood once: a sequence of labels, with the genes of each as numbers.
+
+    Attributes:
+        labels: "A" or "A+B", in current gene names.
+        members: numbers of each one's genes, filled with `NO_MEMBER`.
+        renamed: old symbols that were given, with the current names.
+        dropped: perturbations as given that were left out, with the reason.
+        known: the gene names whose positions `members` are.
+    """
+
+    labels: tuple[str, ...]
+    members: Int[np.ndarray, "candidates arity"]
+    renamed: dict[str, str]
+    dropped: dict[str, str]
+    known: GeneNames | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.labels)
+
+    def __getitem__(self, row: int) -> str:
+        return self.labels[row]
+
+    def gene_sets(self) -> list[frozenset[int]]:
+        """The genes of each candidate, whatever their order: equal sets are the same perturbation."""
+        return [frozenset(row) - {NO_MEMBER} for row in self.members.tolist()]
+
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "Perturbations":
+        """Some of the candidates, in the order of `rows`."""
+        labels = tuple(self.labels[i] for i in rows)
+        return replace(self, labels=labels, members=self.members[rows])
+
+    def without(self, others: "Perturbations") -> "Perturbations":
+        """The candidates that are not among `others`, in their order."""
+        excluded = set(others.gene_sets())
+        if not excluded:
+            return self
+        return self.take(np.array([i for i, genes in enumerate(self.gene_sets()) if genes not in excluded], np.int64))
+
+    def joined(self, others: "Perturbations") -> "Perturbations":
+        """These candidates and then `others`, of which none may be among them."""
+        arity = max(self.members.shape[1], others.members.shape[1])
+        padded = [
+            np.pad(part.members, ((0, 0), (0, arity - part.members.shape[1])), constant_values=NO_MEMBER)
+            for part in (self, others)
+        ]
+        return replace(
+            self,
+            labels=self.labels + others.labels,
+            members=np.concatenate(padded),
+            renamed=self.renamed | others.renamed,
+            dropped=self.dropped | others.dropped,
+        )
+
+    def indices(self) -> Int[np.ndarray, " candidates"] | Int[np.ndarray, "candidates arity"]:
+        """Numbers of genes: one per candidate where all are single genes, else rows filled with `NO_MEMBER`."""
+        return self.members[:, 0] if self.members.shape[1] == 1 else self.members
+
+
+def as_names(names: "Iterable[str] | Perturbations") -> "tuple[str, ...] | Perturbations":
+    """One name, or many; perturbations that are understood already stay so."""
+    if isinstance(names, Perturbations):
+        return names
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def parse_perturbations(
+    known: GeneNames, names: "Iterable[str] | Perturbations | None", unknown: Unknown = "error"
+) -> Perturbations:
+    """Understand perturbations: gene names or combinations "A+B"; old symbols are resolved.
+
+    Args:
+        known: the genes that are meant.
+        names: the perturbations in order; None: every known gene. What was understood before is returned as it is.
+        unknown: "error", or "drop" to leave out perturbations with unknown or ambiguous genes and report them.
+
+    Raises:
+        InputError: blank, malformed, repeated and, unless dropped, unknown or ambiguous names.
+    """
+    if isinstance(names, Perturbations):
+        if names.known is known or names.known == known:
+            return names
+        names = names.labels
+    if names is None:
+        return Perturbations(known.genes, np.arange(len(known), dtype=np.int32)[:, None], {}, {}, known)
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if not any(isinstance(name, str) and "+" in name for name in names):
+        resolved = known.resolve(names, unknown)
+        members = np.array([known.position[gene] for gene in resolved.genes], np.int32)[:, None]
+        return Perturbations(resolved.genes, members, resolved.renamed, resolved.dropped, known)
+    return _parse_combinations(known, names, unknown)
+
+
+def without(
+    known: GeneNames, names: "Iterable[str] | Perturbations | None", selected: "Iterable[str] | Perturbations"
+) -> Perturbations:
+    """The candidates of `names` that are not among `selected`."""
+    return parse_perturbations(known, names).without(parse_perturbations(known, selected))
+
+
+def _parse_combinations(known: GeneNames, names: tuple[str, ...], unknown: Unknown) -> Perturbations:
+    parts_of = {name: _parts(name) for name in names}
+    every_part = dict.fromkeys(part for parts in parts_of.values() for part in parts)
+    resolved = known.resolve(every_part, unknown, distinct=False)
+    gene_of = dict(zip(resolved.given, resolved.genes, strict=True))
+    rows: list[list[int]] = []
+    labels: list[str] = []
+    dropped: dict[str, str] = {}
+    first: dict[frozenset[int], str] = {}
+    for name in names:
+        lost = [part for part in parts_of[name] if part not in gene_of]
+        if lost:
+            dropped[name] = ", ".join(f"{part} {resolved.dropped[part]}" for part in lost)
+            continue
+        genes = [gene_of[part] for part in parts_of[name]]
+        row = [known.position[gene] for gene in genes]
+        if len(set(row)) < len(row):
+            raise InputError(f"{name!r} names one gene twice; give a combination of different genes")
+        if frozenset(row) in first:
+            raise InputError(f"{first[frozenset(row)]!r} and {name!r} are the same perturbation; give it once")
+        first[frozenset(row)] = name
+        rows.append(row)
+        labels.append("+".join(genes))
+    members = np.full((len(rows), max(map(len, rows), default=1)), NO_MEMBER, np.int32)
+    for row_number, row in enumerate(rows):
+        members[row_number, : len(row)] = row
+    return Perturbations(tuple(labels), members, resolved.renamed, dropped, known)
+
+
+def _parts(name: str) -> list[str]:
+    parts = name.split("+") if isinstance(name, str) else [name]
+    if len(parts) > 1 and not all(part.strip() for part in parts):
+        raise InputError(f"malformed combination {name!r}; expected gene names joined by '+', such as 'KLF1+MAP2K6'")
+    return parts
+
+
+def unknown_to(known: GeneNames, perturbations: Iterable[str]) -> dict[str, str]:
+    """The perturbations with genes that are not known, or known by an ambiguous old symbol, and which.
+
+    Examples:
+        >>> import pandas as pd, perturb_jax as pj
+        >>> edges = pd.DataFrame({"source": ["A"], "target": ["B"], "importance": [1.0]})
+        >>> unknown_to(pj.graph_from_edges(edges).names, ["A", "A+X"])
+        {'A+X': 'X not in the graph'}
+    """
+    genes_of = {name: sorted(identity(name)) for name in perturbations}
+    every_gene = dict.fromkeys(gene for genes in genes_of.values() for gene in genes)
+    lost = known.resolve(every_gene, "drop", distinct=False).dropped
+    return {
+        name: ", ".join(f"{gene} {lost[gene]}" for gene in genes if gene in lost)
+        for name, genes in genes_of.items()
+        if any(gene in lost for gene in genes)
+    }
+
+
+def nodes_of(known: GeneNames, perturbations: Sequence[str]) -> Perturbations:
+    """Perturbations as numbers of their genes, old symbols resolved; the same one may come more than once.
+
+    Raises:
+        InputError: genes that are not in the graph, with the perturbations that they belong to.
+    """
+    unknown = unknown_to(known, perturbations)
+    if unknown:
+        shown = "; ".join(f"{name!r} ({reason})" for name, reason in list(unknown.items())[:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        raise InputError(f"perturbations with genes that the graph does not have: {shown}{more}; leave them out")
+    sets = [sorted(identity(name)) for name in perturbations]
+    resolved = known.resolve(dict.fromkeys(gene for genes in sets for gene in genes), distinct=False)
+    gene_of = dict(zip(resolved.given, resolved.genes, strict=True))
+    position = known.position
+    rows = [sorted({position[gene_of[gene]] for gene in genes}) for genes in sets]
+    members = np.full((len(rows), max(map(len, rows), default=1)), NO_MEMBER, np.int32)
+    for row, nodes in zip(members, rows, strict=True):
+        row[: len(nodes)] = nodes
+    return Perturbations(tuple(perturbations), members, resolved.renamed, {}, known)

@@ -1,0 +1,76 @@
+"""What a knowledge graph is, in numbers and a picture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.strategies.top_degree import out_degrees
+from perturb_jax.support.figures import degree_figure
+from perturb_jax.support.provenance import checksums, graph_record, versions
+
+
+def describe_graph(
+    graph: KnowledgeGraph, candidates: Perturbations | None, inputs: Mapping[str, Path | None]
+) -> dict[str, Any]:
+    """Nodes, edges, components, degrees, and which candidates have no neighbour: plain values for JSON.
+
+    Self-loops count as edges but not as neighbours. A component is a set of genes connected by edges in any direction.
+    """
+    read, readers = in_degrees(graph), out_degrees(graph)
+    adjacency = coo_array(
+        (np.ones(graph.num_edges, bool), (np.asarray(graph.senders), np.asarray(graph.receivers))),
+        shape=(graph.num_nodes, graph.num_nodes),
+    )
+    number, labels = connected_components(adjacency, directed=True, connection="weak")
+    isolated = (read == 0) & (readers == 0)
+    record = {
+        "graph": graph_record(graph),
+        "inputs": checksums(inputs),
+        "versions": versions(),
+        "self-loops": int((np.asarray(graph.senders) == np.asarray(graph.receivers)).sum()),
+        "components": int(number),
+        "largest component": int(np.bincount(labels).max(initial=0)),
+        "genes without neighbour": int(isolated.sum()),
+        "in-degree": _spread(read),
+        "out-degree": _spread(readers),
+    }
+    if candidates is not None:
+        members = candidates.members
+        alone = isolated[members] | (members == NO_MEMBER)
+        record["candidates"] = {
+            "in the graph": len(candidates),
+            "renamed": candidates.renamed,
+            "dropped": candidates.dropped,
+            "without neighbour": [
+                label for label, is_alone in zip(candidates.labels, alone.all(1), strict=True) if is_alone
+            ],
+        }
+    return record
+
+
+def graph_picture(graph: KnowledgeGraph) -> bytes:
+    """The degrees of all genes, as a PNG."""
+    title = f"{graph.provenance.source}: {graph.num_nodes:,} genes, {graph.num_edges:,} edges"
+    return degree_figure(title, in_degrees(graph), out_degrees(graph))
+
+
+def in_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
+    """Incoming edges of every gene, self-loops left out."""
+    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
+    return np.bincount(receivers[senders != receivers], minlength=graph.num_nodes)
+
+
+def _spread(degrees: Int[np.ndarray, " nodes"]) -> dict[str, float]:
+    return {
+        "least": int(degrees.min(initial=0)),
+        "median": float(np.median(degrees)) if len(degrees) else 0.0,
+        "mean": round(float(degrees.mean()), 2) if len(degrees) else 0.0,
+        "largest": int(degrees.max(initial=0)),
+    }

@@ -1,0 +1,1 @@
+"""Kernels: how alike the effects of two perturbations are expected to be."""

@@ -1,0 +1,130 @@
+"""The map of the covered graph: communities as coloured discs of genes, picks and tested genes on top, as an SVG."""
+
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float, Int
+
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.plan.page.communities import communities
+from perturb_jax.plan.page.layout import place
+
+COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#EE8866", "#44AA99", "#997700", "#AAAAFF")
+"""By community, the largest first (after Paul Tol's schemes); all others are grey."""
+
+GREY = "#B5B5B5"
+MAX_DISCS = 60
+"""Communities drawn apart; the nodes of smaller ones share one disc."""
+
+_SIZE = 1000.0
+_LINKS = 120
+
+
+class CoveredMap(NamedTuple):
+    """The covered graph, laid out.
+
+    Attributes:
+        nodes: node numbers of the covered genes.
+        labels: the community of each, the largest first.
+        positions: where each is drawn.
+        centres: centres of the communities' discs.
+        radii: radii of the discs, in the same units.
+        between: weight of the links between communities.
+    """
+
+    nodes: Int[np.ndarray, " covered"]
+    labels: Int[np.ndarray, " covered"]
+    positions: Float[np.ndarray, "covered 2"]
+    centres: Float[np.ndarray, "communities 2"]
+    radii: Float[np.ndarray, " communities"]
+    between: Float[np.ndarray, "communities communities"]
+
+
+def map_covered(graph: KnowledgeGraph, covered: Bool[np.ndarray, " nodes"]) -> CoveredMap:
+    """Communities and layout of the subgraph of the covered genes, edges taken both ways.
+
+    Complexity: O(edges + covered x communities).
+    """
+    nodes = np.flatnonzero(covered)
+    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
+    inside = covered[senders] & covered[receivers] & (senders != receivers)
+    number = np.cumsum(covered) - 1
+    edges = (np.asarray(graph.weights, float)[inside], (number[senders[inside]], number[receivers[inside]]))
+    one_way = sp.csr_array(edges, shape=(len(nodes), len(nodes)))
+    links = sp.csr_array(one_way + one_way.T)
+    labels = np.minimum(communities(links), MAX_DISCS - 1)
+    positions, centres, radii = place(links, labels)
+    member = sp.csr_array((np.ones(len(nodes)), (np.arange(len(nodes)), labels)))
+    return CoveredMap(nodes, labels, positions, centres, radii, (member.T @ links @ member).toarray())
+
+
+def draw(
+    drawn: CoveredMap, graph: KnowledgeGraph, picks: Int[np.ndarray, " picks"], tested: Int[np.ndarray, " t"]
+) -> str:
+    """The map as an SVG: about 15 bytes for a covered gene, 150 for a marked one.
+
+    Args:
+        drawn: the layout.
+        graph: for the genes' names.
+        picks: node numbers of the picks, drawn as black dots.
+        tested: node numbers of the tested genes, drawn as white squares.
+    """
+    low = (drawn.centres - drawn.radii[:, None]).min(0)
+    span = (drawn.centres + drawn.radii[:, None]).max(0) - low
+    scale = _SIZE / span.max()
+    height = span[1] * scale
+    width = span[0] * scale
+    dot = max(0.9, min(1.25 * scale, 7.0))
+    mark = max(3.2, min(0.75 * scale, 7.0))
+    spots = (drawn.positions - low) * scale
+    centres, radii = (drawn.centres - low) * scale, drawn.radii * scale
+    parts = [
+        f'<svg viewBox="-8 -8 {width + 16:.0f} {height + 16:.0f}" role="img" aria-label="Covered genes by community">'
+    ]
+    parts += _ribbons(drawn.between, centres, radii)
+    for label, (centre, radius) in enumerate(zip(centres, radii, strict=True)):
+        color = color_of(label)
+        parts.append(f'<circle cx="{centre[0]:.1f}" cy="{centre[1]:.1f}" r="{radius:.1f}" fill="#fff"/>')
+        parts.append(
+            f'<circle cx="{centre[0]:.1f}" cy="{centre[1]:.1f}" r="{radius:.1f}" fill="{color}" fill-opacity=".13"/>'
+        )
+        path = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in spots[drawn.labels == label])
+        parts.append(f'<path d="{path}" stroke="{color}" stroke-width="{dot:.2f}" stroke-linecap="round"/>')
+    position = dict(zip(drawn.nodes.tolist(), spots, strict=True))
+    for node in tested.tolist():
+        x, y = position[node] - mark
+        parts.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{2 * mark:.1f}" height="{2 * mark:.1f}" class="tested">'
+            f"<title>{escape(graph.genes[node])}, already tested</title></rect>"
+        )
+    for node in picks.tolist():
+        x, y = position[node]
+        gene = escape(graph.genes[node])
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{mark:.1f}" class="pick" data-gene="{gene}">'
+            f"<title>{gene}, picked</title></circle>"
+        )
+    for label in range(min(len(COLORS), len(radii))):
+        x, y = centres[label] + [0, 10]
+        parts.append(f'<text x="{x:.1f}" y="{y:.1f}" class="number">{label + 1}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def color_of(label: int) -> str:
+    """The colour of a community, the largest being 0."""
+    return COLORS[label] if label < len(COLORS) else GREY
+
+
+def _ribbons(between: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> list[str]:
+    """The strongest links between discs, wider where they are stronger, below everything else."""
+    one, other = np.triu_indices(len(radii), 1)
+    strength = between[one, other]
+    strongest = np.argsort(-strength, kind="stable")[:_LINKS]
+    strongest = strongest[strength[strongest] > 0]
+    return [
+        f'<path d="M{centres[a][0]:.0f} {centres[a][1]:.0f}L{centres[b][0]:.0f} {centres[b][1]:.0f}" stroke="#888" '
+        f'stroke-opacity=".3" stroke-width="{max(0.6, 22 * np.sqrt(value / strength.max())):.1f}"/>'
+        for a, b, value in zip(one[strongest], other[strongest], strength[strongest], strict=True)
+    ]

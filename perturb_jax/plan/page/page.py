@@ -1,0 +1,214 @@
+"""A plan as one HTML page: picks, coverage, what was tested before, the covered graph, the settings."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations, parse_perturbations
+from perturb_jax.graph.annotation import Annotation
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.reach import ReachSets, reach_sets
+from perturb_jax.graph.term_names import term_names
+from perturb_jax.plan.page.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
+from perturb_jax.plan.page.terms import SharedTerms
+from perturb_jax.plan.plan import Plan, Request
+from perturb_jax.selection.graphreach import cover_counts
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import OutputDirectory
+
+MAX_ROWS = 2000
+"""Rows of a table on the page, which says so where there are more; the files hold all."""
+
+_TERMS = 4
+_COLUMNS = {
+    "rank": "rank", "gene": "gene", "cycle": "cycle", "gain": "gain", "covered": "covered", "layer": "layer",
+    "sigma": "sigma", "cost": "cost", "explained": "explained", "teaches": "teaches",
+}  # fmt: skip
+_TEXT = ("gene", "tested gene")
+_LISTS = ("teaches",)
+_TEACHES = " <i>Teaches</i>: the targets of which it explains most, given the picks before it."
+
+
+def report_file(path: str, force: bool) -> OutputDirectory:
+    """Where the page will be written, checked before the work begins.
+
+    Raises:
+        InputError: not an .html file, or one that cannot be written or exists already.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in (".html", ".htm") or path.endswith("/"):
+        raise InputError(f"--report: expected the path of an .html file, such as report.html, got {path!r}")
+    return OutputDirectory(file.parent, (file.name,), force)
+
+
+def report_page(
+    graph: KnowledgeGraph, annotation: Annotation, request: Request, plan: Plan, record: Mapping[str, Any],
+    picture: bytes,
+) -> bytes:  # fmt: skip
+    """The page, which names no address: style, script and pictures are inside.
+
+    Args:
+        graph: the knowledge graph.
+        annotation: which genes carry which GO terms; may know none of the graph's.
+        request: what was asked for.
+        plan: what came of it.
+        record: `plan_record` of the same.
+        picture: the coverage picture, a PNG.
+
+    Complexity: dominated by the communities of the covered graph; at most about 3 MB, at 20,000 covered genes
+    and 2,000 rows.
+    """
+    picks = parse_perturbations(graph.names, plan.table["gene"])
+    picked, tested = (reach_sets(graph, some.members, request.hops, request.direction) for some in (picks, plan.tested))
+    tested_counts = cover_counts(tested)
+    covered = map_covered(graph, (cover_counts(picked) + tested_counts) > 0)
+    label = np.full(graph.num_nodes, -1)
+    label[covered.nodes] = covered.labels
+    shared = SharedTerms(graph, annotation)
+    result = record["result"]
+    values = {
+        "title": f"{len(picks)} perturbations to test",
+        "subtitle": f"{request.strategy}, {request.hops} hop{'s' * (request.hops > 1)}, direction {request.direction}; "
+        f"{graph.provenance.source}, {graph.num_nodes:,} genes",
+        "facts": _facts(len(picks), result, len(plan.must)),
+        "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in plan.warnings),
+        "picks": _picks_table(plan, picks, picked, label, shared),
+        "curve": "Coverage" if plan.design is None else "What stays unknown",
+        "teaches": "" if plan.design is None else _TEACHES,
+        "picture": base64.b64encode(picture).decode(),
+        "tested": _tested(plan.tested, tested, tested_counts, cover_counts(picked), label),
+        "map": draw(covered, graph, _members(picks), _members(plan.tested)),
+        "map_caption": f"{len(covered.nodes):,} genes in {covered.labels.max() + 1} groups",
+        "communities": _communities(covered, graph, picks, plan.tested, label),
+        "settings": _settings(record),
+    }
+    escaped = {
+        name: escape(text) if name in ("title", "subtitle", "map_caption") else text for name, text in values.items()
+    }
+    template = Template(files("perturb_jax.plan.page").joinpath("page.html").read_text("utf-8"))
+    return template.substitute(escaped).encode()
+
+
+def _facts(picks: int, result: Mapping[str, Any], must_haves: int) -> str:
+    facts = [
+        (f"{result['covered']:,}", f"genes covered, {100 * result['covered_fraction']:.1f} % of the graph"),
+        (f"{result['covered before']:,}", "of them before the first pick"),
+        (f"{result['random']['mean']:,.0f}", f"with {picks} random picks, on average"),
+    ]
+    design = result.get("design")
+    if design is not None:
+        drawn = f"{100 * np.mean(design['random']):.1f} %"
+        words = f"of the variance of {design['targets']:,} targets expected to remain; {drawn} with random picks"
+        facts.insert(0, (f"{100 * design['remaining variance']:.1f} %", words))
+    if result["bound"] is not None:
+        bounded = "no selection of this size covers more" + " with the must-haves" * (must_haves > 0)
+        facts.append((f"{result['bound']:,}", bounded))
+    return "".join(f"<div><b>{number}</b>{escape(words)}</div>" for number, words in facts)
+
+
+def _picks_table(plan: Plan, picks: Perturbations, sets: ReachSets, label: np.ndarray, shared: SharedTerms) -> str:
+    columns = [name for name in _COLUMNS if name in plan.table]
+    rows = []
+    shown = plan.table.head(MAX_ROWS)
+    for pick, values in enumerate(shown[columns].itertuples(index=False)):
+        terms = shared.of(picks, sets, pick)
+        size = int(sets.indptr[pick + 1] - sets.indptr[pick])
+        words = ", ".join(f"{_named(term)} ({count} of {size})" for term, count in terms[:_TERMS])
+        more = f", {len(terms) - _TERMS} more" if len(terms) > _TERMS else ""
+        cells = [_cell(name, value) for name, value in zip(columns, values, strict=True)]
+        cells.append(_group(label[picks.members[pick][0]]))
+        cells.append(f'<td class="terms" data-value="{len(terms)}">{words}{more}</td>')
+        rows.append("".join(cells))
+    return _table("picks", [*columns, "group", "GO terms"], rows, len(plan.table), "picks.csv")
+
+
+def _named(term: str) -> str:
+    """A term by its name, with its id where the pointer rests; by its id where the name is not known."""
+    name = term_names().get(term)
+    return escape(term) if name is None else f'<span title="{escape(term)}">{escape(name)}</span>'
+
+
+def _tested(tested: Perturbations, sets: ReachSets, counts: np.ndarray, by_picks: np.ndarray, label: np.ndarray) -> str:
+    if not len(tested):
+        return "<p>No gene was given as already tested.</p>"
+    rows = []
+    for i, name in enumerate(tested.labels):
+        reached = sets.indices[sets.indptr[i] : sets.indptr[i + 1]]
+        alone = np.count_nonzero(counts[reached] == 1)
+        again = np.count_nonzero(by_picks[reached])
+        values = {"tested gene": name, "covers": len(reached), "it alone": alone, "also by picks": again}
+        rows.append("".join(_cell(*item) for item in values.items()) + _group(label[tested.members[i][0]]))
+    both = np.count_nonzero((counts > 0) & (by_picks > 0))
+    text = (
+        f"<p>{len(tested):,} tested perturbations cover {np.count_nonzero(counts):,} genes, of which the picks reach "
+        f"{both:,} again. <i>It alone</i>: genes that no other tested one covers.</p>"
+    )
+    headers = ["tested gene", "covers", "it alone", "also by picks", "group"]
+    return text + _table("tested", headers, rows[:MAX_ROWS], len(rows), "the list that was given")
+
+
+def _communities(
+    covered: CoveredMap, graph: KnowledgeGraph, picks: Perturbations, tested: Perturbations, label: np.ndarray
+) -> str:
+    picked, done = (np.bincount(label[_members(some)], minlength=len(covered.radii)) for some in (picks, tested))
+    rows = []
+    for group in range(min(len(COLORS), len(covered.radii))):
+        size = np.count_nonzero(covered.labels == group)
+        names = [graph.genes[node] for node in _members(picks).tolist() if label[node] == group][:5]
+        values = {"genes": size, "picks": int(picked[group]), "tested": int(done[group])}
+        cells = _group(group) + "".join(_cell(*item) for item in values.items())
+        rows.append(f'{cells}<td class="terms">{escape(", ".join(names))}</td>')
+    return _table("groups", ["group", "genes", "picks", "tested", "first picks"], rows, len(rows), "")
+
+
+def _settings(record: Mapping[str, Any]) -> str:
+    keys = ("settings", "graph", "inputs", "versions", "candidates")
+    blocks = []
+    for key in keys:
+        lines = "".join(
+            f"<dt>{escape(str(name))}</dt><dd>{escape(_plain(value))}</dd>"
+            for name, value in record[key].items()
+            if value not in (None, {}, [])
+        )
+        if lines:
+            blocks.append(f"<section><h3>{escape(key)}</h3><dl>{lines}</dl></section>")
+    return "".join(blocks)
+
+
+def _plain(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 400 else f"{text[:400]} ... (all of it in picks.json)"
+
+
+def _table(name: str, headers: Iterable[str], rows: list[str], total: int, where: str) -> str:
+    head = "".join(f'<th scope="col"><button type="button">{escape(header)}</button></th>' for header in headers)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    note = f"<p>The first {len(rows):,} of {total:,}; all are in {where}.</p>" if len(rows) < total else ""
+    return f'<table id="{name}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
+
+
+def _cell(name: str, value: Any) -> str:
+    if name in _TEXT:
+        return f'<td class="gene">{escape(str(value))}</td>'
+    if name in _LISTS:
+        return f'<td class="terms">{escape(str(value))}</td>'
+    text = f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.3f}"
+    return f'<td class="number" data-name="{name}" data-value="{value}">{text}</td>'
+
+
+def _group(label: int) -> str:
+    number = str(label + 1) if label < len(COLORS) else "other"
+    return f'<td class="group" data-value="{label}"><i style="background:{color_of(int(label))}"></i>{number}</td>'
+
+
+def _members(candidates: Perturbations) -> np.ndarray:
+    """Node numbers in the order given, each once."""
+    nodes = candidates.members.ravel()
+    return np.array(list(dict.fromkeys(nodes[nodes != NO_MEMBER].tolist())), np.int64)

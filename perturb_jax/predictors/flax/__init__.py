@@ -1,1 +1,0 @@
-"""GEARS in Flax: the model, its loss on moments, and its training."""

@@ -1,0 +1,1 @@
+"""GEARS in Flax."""

@@ -1,0 +1,193 @@
+"""The model of GEARS (Roohani et al., Nature Biotechnology 2024) in Flax: the effect of perturbations on every gene."""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.linen.initializers import Initializer
+from jaxtyping import Array, Bool, Float
+
+from perturb_jax.predictors.gears_flax.layers import MLP, BatchNorm, Edges, Linear, Rows, affine, moments
+
+GRAPH_SHARE = 0.2
+"""What the co-expression layers' output is multiplied with before it joins a gene's embedding."""
+EMBEDDINGS = ("gene_emb", "emb_pos", "pert_emb")
+"""Parameters whose rows have at most norm 1."""
+
+
+class Perturbed(NamedTuple):
+    """What is perturbed in each row of a batch.
+
+    Attributes:
+        reads: rows of the knowledge graph's operator, summed over a combination's genes; 0 for control.
+        genes: how many genes are perturbed; 0 for control.
+    """
+
+    reads: Float[Array, "rows nodes"]
+    genes: Float[Array, " rows"]
+
+    @property
+    def is_perturbed(self) -> Bool[Array, " rows"]:
+        """Whether a row is no control."""
+        return self.genes > 0
+
+
+class Prediction(NamedTuple):
+    """What the model says of each row of a batch.
+
+    Attributes:
+        effect: what is added to the expression of a control cell.
+        log_variance: of the error; None without uncertainty.
+        embedding: output of the knowledge-graph layers, summed over a combination's genes.
+        state: of the cell, which every gene's last readout reads.
+    """
+
+    effect: Float[Array, "rows genes"]
+    log_variance: Float[Array, "rows genes"] | None
+    embedding: Float[Array, "rows hidden"]
+    state: Float[Array, "rows hidden"]
+
+
+class Gears(nn.Module):
+    """GEARS. Names of modules and parameters are cell-gears'.
+
+    A gene's embedding, normalised, and a fifth of its co-expression embedding, convolved, pass an MLP; the perturbed
+    genes' embedding, convolved over the knowledge graph and passed through another, is added to it. Normalised again,
+    a third MLP and a readout of each gene's own give one number per gene; from all of these numbers a fourth MLP makes
+    the state of the cell, and a second readout of each gene's own gives the effect.
+
+    In a batch only the third MLP is computed for every row and gene: what comes before is a sum of one term per gene
+    and one per row, O((genes + rows) hidden^2), and a batch's statistics of such a sum are the sums of its terms'. The
+    third costs O(rows x genes x hidden^2).
+
+    Deviation: in cell-gears the co-expression layers reach the first cell of a batch alone, since its edge numbers are
+    not shifted from cell to cell; every other cell is convolved with itself only. `first_row_only` restores that, for
+    row 0.
+
+    Attributes:
+        hidden_size: width of all embeddings.
+        go_layers: convolutions over the knowledge graph.
+        coexpression_layers: convolutions over the co-expression graph.
+        uncertainty: whether to predict log-variances.
+        first_row_only: as cell-gears: co-expression reaches row 0 only.
+    """
+
+    num_genes: int
+    num_nodes: int
+    hidden_size: int = 64
+    go_layers: int = 1
+    coexpression_layers: int = 1
+    uncertainty: bool = False
+    first_row_only: bool = False
+
+    @nn.compact
+    def __call__(self, perturbed: Perturbed, rows: Rows, graph: Edges, coexpression: Edges, train: bool) -> Prediction:
+        """Effects of the rows of a batch.
+
+        Args:
+            perturbed: the rows.
+            rows: what they count for in a batch's statistics.
+            graph: the knowledge graph's operator.
+            coexpression: the co-expression graph's.
+            train: normalise by the batch's statistics and move the running ones.
+        """
+        hidden, genes = self.hidden_size, self.num_genes
+        base = self._genes(rows, coexpression, train)
+        embedding = self._perturbations(perturbed, graph)
+        fused = self._fused(embedding, perturbed, rows, train)
+        x = nn.relu(self._joined(base, fused, rows, train))
+        log_variance = None
+        if self.uncertainty:
+            log_variance = MLP((2 * hidden, hidden, 1), name="uncertainty_w")(x, rows, train)[..., 0]
+        readout = self.param("indv_w1", _normal(genes, hidden), (genes, hidden))
+        bias = self.param("indv_b1", _normal(genes, 1), (genes,))
+        x = MLP((2 * hidden, hidden), name="recovery_w")(x, rows, train)
+        own = jnp.einsum("rgh,gh->rg", x, readout) + bias[None]
+        state = MLP((hidden, hidden), name="cross_gene_state")(own[:, None, :], rows, train)[:, 0]
+        readout = self.param("indv_w2", _normal(1, genes, hidden + 1), (genes, hidden + 1))
+        bias = self.param("indv_b2", _normal(1, genes), (genes,))
+        effect = own * readout[None, :, 0] + state @ readout[:, 1:].T + bias[None]
+        return Prediction(effect, log_variance, embedding, state)
+
+    def _genes(self, rows: Rows, coexpression: Edges, train: bool) -> Float[Array, "#rows genes hidden"]:
+        """Embeddings of the genes before anything is perturbed: the same in every row, or other in row 0."""
+        shape = self.num_genes, self.hidden_size
+        embedding = self.param("gene_emb", nn.initializers.normal(1.0), shape)
+        position = self.param("emb_pos", nn.initializers.normal(1.0), shape)
+        convolved, alone = position, position
+        for number in range(self.coexpression_layers):
+            layer = Linear(self.hidden_size, name=f"layers_emb_pos_{number}")
+            activation = nn.relu if number < self.coexpression_layers - 1 else _unchanged
+            convolved = activation(affine(*layer(coexpression @ convolved)))
+            alone = activation(affine(*layer(alone))) if self.first_row_only else alone
+        if self.first_row_only:
+            others = jnp.broadcast_to(alone, (len(rows.weights) - 1, *shape))
+            positions = jnp.concatenate([convolved[None], others])
+        else:
+            positions, rows = convolved[None], Rows(jnp.ones(1, embedding.dtype), rows.cells)
+        mean, variance = moments(embedding[None], jnp.ones(1, embedding.dtype))
+        scale, shift = BatchNorm(name="bn_emb")(mean, variance, rows.cells * self.num_genes, train)
+        base = nn.relu(embedding * scale[None] + shift[None])[None] + GRAPH_SHARE * positions
+        return MLP((self.hidden_size, self.hidden_size), name="emb_trans_v2")(base, rows, train)
+
+    def _perturbations(self, perturbed: Perturbed, graph: Edges) -> Float[Array, "rows hidden"]:
+        """The knowledge-graph layers. The last one is linear, so it is computed for the rows of the batch only."""
+        embedding = self.param("pert_emb", nn.initializers.normal(1.0), (self.num_nodes, self.hidden_size))
+        for number in range(self.go_layers - 1):
+            layer = Linear(self.hidden_size, name=f"sim_layers_{number}")
+            embedding = nn.relu(affine(*layer(graph @ embedding)))
+        last = Linear(self.hidden_size, name=f"sim_layers_{self.go_layers - 1}")
+        return affine(*last(perturbed.reads @ embedding), perturbed.genes[:, None])
+
+    def _fused(
+        self, embedding: Float[Array, "rows hidden"], perturbed: Perturbed, rows: Rows, train: bool
+    ) -> Float[Array, "rows hidden"]:
+        """The perturbations' part of every gene's embedding; statistics are over perturbed rows only."""
+        share = jnp.where(perturbed.is_perturbed, rows.weights, 0)
+        total = share.sum()
+        weights = share / jnp.where(total > 0, total, 1)
+        cells = jnp.maximum(rows.cells * total, 2)  # cell-gears doubles a single perturbed cell
+        fuse = MLP((self.hidden_size, self.hidden_size), name="pert_fuse")
+        fused = fuse(embedding[:, None], Rows(weights, cells), train)[:, 0]
+        return jnp.where(perturbed.is_perturbed[:, None], fused, 0)
+
+    def _joined(
+        self,
+        base: Float[Array, "#rows genes hidden"],
+        effect: Float[Array, "rows hidden"],
+        rows: Rows,
+        train: bool,
+    ) -> Float[Array, "rows genes hidden"]:
+        norm = BatchNorm(name="bn_pert_base")
+        count = rows.cells * self.num_genes
+        if len(base) > 1:
+            x = base + effect[:, None]
+            scale, shift = norm(*moments(x, rows.weights), count, train)
+            return x * scale[None, None] + shift[None, None]
+        one = jnp.ones(1, base.dtype)
+        (mean, variance), (also, varies) = moments(base, one), moments(effect[:, None], rows.weights)
+        scale, shift = norm(mean + also, variance + varies, count, train)
+        return (base * scale[None, None] + shift[None, None]) + (effect * scale[None])[:, None]
+
+
+def _unchanged(x: Array) -> Array:
+    return x
+
+
+def _normal(*shape: int) -> Initializer:
+    """PyTorch's xavier_normal_ for a tensor of the reference's shape, a trailing 1 left out."""
+    size = shape[2] if len(shape) > 2 else 1
+    return nn.initializers.normal((2 / ((shape[0] + shape[1]) * size)) ** 0.5)
+
+
+def within_unit_norm(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters with the embeddings' rows shortened to norm 1 where they are longer: what PyTorch does before reading.
+
+    PyTorch does so in place and without a gradient: so before a step, not as a part of it.
+    """
+
+    def shortened(table: Float[Array, "rows hidden"]) -> Float[Array, "rows hidden"]:
+        norm = jnp.linalg.norm(table, axis=1, keepdims=True)
+        return jnp.where(norm > 1, table / (norm + 1e-7), table)
+
+    return {name: shortened(value) if name in EMBEDDINGS else value for name, value in params.items()}

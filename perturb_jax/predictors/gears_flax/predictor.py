@@ -1,0 +1,297 @@
+"""GEARS in Flax, trained on moments: a predictor whose cost does not grow with the number of cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from perturb_jax.genes.perturbations import identity
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.predictors.gears_flax.convert import to_torch
+from perturb_jax.predictors.gears_flax.early_stopping import CHUNK, padded_size
+from perturb_jax.predictors.gears_flax.ensemble import FlaxHistory, Pace, Problem, Trained, keys_of, train_models
+from perturb_jax.predictors.gears_flax.inputs import (
+    conditions_of,
+    convolution_of,
+    edges_of,
+    held_of,
+    member_of,
+    perturbed_rows,
+)
+from perturb_jax.predictors.gears_flax.model import Gears
+from perturb_jax.predictors.gears_flax.training import Graphs, Plan, Weights, predict
+from perturb_jax.predictors.predictor import Key, finite_changes, seed_of, training_rows
+from perturb_jax.screen.screen import Screen
+from perturb_jax.support.errors import InputError
+
+_predict = jax.jit(jax.vmap(predict, in_axes=(None, 0, None, None)), static_argnums=0)
+
+
+class Task(NamedTuple):
+    """One model to train, for `GearsFlax.fit_many`.
+
+    Attributes:
+        train: perturbations of the screen, at least one.
+        validation: others; may be empty.
+        key: a seed or a JAX random key.
+    """
+
+    train: Sequence[str]
+    validation: Sequence[str]
+    key: Key
+
+
+@dataclass(frozen=True)
+class GearsFlax:
+    """GEARS (Roohani et al., Nature Biotechnology 2024), trained on the moments of a screen.
+
+    The model is cell-gears' (`flax.model.Gears`). Its loss, the mean fourth power of the error, is a polynomial in the
+    effect with four moments as coefficients (`moments_loss`), so that a step costs the same however many cells a
+    perturbation has, and is free of the noise of drawing cells and their control partners.
+
+    Deviations from cell-gears, apart from the loss's exact mean in place of samples:
+
+    - co-expression reaches every row of a batch, not the first alone (`first_row_only` restores that), and comes from
+      control cells (`Screen.coexpression`);
+    - a batch is of distinct perturbations and control, weighted as cells are in the reference's batches;
+    - the rate falls as a cosine over the steps, in place of halving every epoch; the weights with the least validation
+      error are kept, looked for every `evaluate_every` steps instead of every epoch.
+
+    Complexity: per step O(batch_size x genes x hidden_size^2), forward and backward.
+    Memory: about 4 bytes x (batch_size + 1) x genes x 14 hidden_size for a step, times the models trained at once, and
+    (17 genes + 4 nodes) bytes per perturbation.
+
+    Attributes:
+        steps: batches, at most.
+        patience: steps without a better validation error after which training ends.
+        evaluate_every: steps between evaluations.
+        learning_rate: of Adam, at the start.
+        batch_size: perturbations of a batch; fewer where there are fewer.
+        weight_decay: L2, a part of the gradient, as PyTorch's Adam has it.
+        hidden_size: width of all embeddings.
+        go_layers: graph convolutions over the knowledge graph.
+        coexpression_layers: graph convolutions over the co-expression graph.
+        uncertainty: whether to predict log-variances too.
+        uncertainty_weight: of the part of the loss that they scale.
+        ensemble: models from different weights and batches whose effects are averaged.
+        first_row_only: co-expression reaches the first row of a batch only, as in cell-gears.
+        at_once: models whose steps are computed together (`jax.vmap`), where there are several.
+        checkpoint: a file to continue from and to keep up to date, numbered where models are trained one after the
+            other; None: none.
+        progress: whether to show a progress bar on standard error.
+        name: what tables call it.
+
+    Raises:
+        InputError: numbers out of range.
+
+    Examples:
+        >>> GearsFlax(steps=100).name
+        'GEARS Flax'
+    """
+
+    steps: int = 400
+    patience: int = 400
+    evaluate_every: int = 20
+    learning_rate: float = 5e-3
+    batch_size: int = 32
+    weight_decay: float = 5e-4
+    hidden_size: int = 64
+    go_layers: int = 1
+    coexpression_layers: int = 1
+    uncertainty: bool = False
+    uncertainty_weight: float = 1.0
+    ensemble: int = 1
+    first_row_only: bool = False
+    at_once: int = 1
+    checkpoint: Path | None = field(default=None, compare=False)
+    progress: bool = field(default=False, compare=False)
+    name: str = "GEARS Flax"
+
+    def __post_init__(self) -> None:
+        for what in ("steps", "patience", "evaluate_every", "hidden_size", "go_layers", "coexpression_layers",
+                     "ensemble", "at_once"):  # fmt: skip
+            if getattr(self, what) < 1:
+                raise InputError(f"{what}: expected at least 1, got {getattr(self, what)}")
+        if self.batch_size < 2:
+            raise InputError("batch_size: expected at least 2, got 1: batch normalisation needs two rows")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate: expected more than 0, got {self.learning_rate:g}")
+        if not self.weight_decay >= 0:
+            raise InputError(f"weight_decay: expected at least 0, got {self.weight_decay:g}")
+
+    def fit(
+        self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key = 0
+    ) -> "FittedGearsFlax":
+        """Train on the moments of the training perturbations and on control.
+
+        Without validation perturbations all steps are done and the last weights kept.
+
+        Args:
+            screen: the outcomes, with moments 2 to 4 or without (a pseudobulk).
+            graph: over the genes that can be perturbed.
+            train: perturbations of the screen, at least one.
+            validation: others of the screen; may be empty.
+            key: a seed or a JAX random key.
+
+        Raises:
+            InputError: perturbations that the screen does not have, twice or in both sets; genes that are not in the
+                graph; moments that are not finite; a checkpoint of another training.
+            FloatingPointError: training diverged.
+        """
+        return self.fit_many(screen, graph, [Task(train, validation, key)])[0]
+
+    def fit_many(self, screen: Screen, graph: KnowledgeGraph, tasks: Sequence[Task]) -> list["FittedGearsFlax"]:
+        """Train several: other training sets, other seeds. Each as `fit` would, `at_once` of them at a time.
+
+        Raises:
+            InputError, FloatingPointError: see `fit`.
+        """
+        if not tasks:
+            return []
+        sets = []
+        for task in tasks:
+            rows = map(np.sort, training_rows(screen, task.train, task.validation))  # whatever order they came in
+            sets.append([[screen.perturbations[row] for row in part] for part in rows])
+        used = list(dict.fromkeys(name for parts in sets for part in parts for name in part))
+        _check_moments(screen, used)
+        convolution = convolution_of(graph)
+        graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
+        conditions = conditions_of(screen, graph, convolution, used)
+        model = Gears(
+            len(screen.genes), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
+            self.uncertainty, self.first_row_only,
+        )  # fmt: skip
+        plan = Plan(self.steps, self.learning_rate, self.weight_decay, self.batch_size, self.uncertainty_weight)
+        size = padded_size(max(len(validation) for _, validation in sets))
+        keys = keys_of([seed_of(task.key) for task in tasks], self.ensemble)
+        longest = max(len(train) for train, _ in sets)
+        read = [
+            (member_of(screen, used, train, self.batch_size, longest), held_of(screen, used, validation, size))
+            for train, validation in sets
+        ]
+        models = [task for task in read for _ in range(self.ensemble)]
+        trained: list[Trained] = []
+        for first in range(0, len(models), self.at_once):
+            together = slice(first, first + self.at_once)
+            members, held = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models[together])
+            problem = Problem(model, plan, graphs, conditions, members, held, keys[together])
+            trained += train_models(problem, self._pace(first // self.at_once))
+        return [
+            FittedGearsFlax(self, graph, model, graphs, trained[first : first + self.ensemble])
+            for first in range(0, len(models), self.ensemble)
+        ]
+
+    def _pace(self, group: int) -> Pace:
+        file = self.checkpoint
+        if file is not None and group > 0:
+            file = file.with_name(f"{file.stem}-{group}{file.suffix}")
+        return Pace(self.evaluate_every, self.patience, file, self.progress)
+
+
+class FittedGearsFlax:
+    """Trained weights, and what they predict.
+
+    Attributes:
+        histories: errors by step, of each model.
+    """
+
+    def __init__(
+        self,
+        config: GearsFlax,
+        graph: KnowledgeGraph,
+        model: Gears,
+        graphs: Graphs,
+        trained: list[Trained],
+    ):
+        self.config, self.graph = config, graph
+        self.histories = tuple(model.history for model in trained)
+        self._model, self._graphs = model, graphs
+        self._weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[model.weights for model in trained])
+        self._convolution = convolution_of(graph)
+
+    @property
+    def history(self) -> FlaxHistory:
+        """Errors by step, of the first model."""
+        return self.histories[0]
+
+    def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """Predicted mean expression less the control mean; of several models their mean.
+
+        Raises:
+            InputError: genes that are not in the graph.
+        """
+        return self._of(perturbations, "effect").mean(0)
+
+    def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """The knowledge-graph layers' output, summed over a combination's genes; of several models side by side.
+
+        Raises:
+            InputError: genes that are not in the graph.
+        """
+        each = self._of(perturbations, "embedding")
+        return np.concatenate(list(each), axis=1)
+
+    def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """The state of the cell that every gene's last readout reads; of several models side by side.
+
+        Raises:
+            InputError: genes that are not in the graph.
+        """
+        return np.concatenate(list(self._of(perturbations, "state")), axis=1)
+
+    def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """Of several models the standard deviation of their effects; of one, exp(s / 2) from its log-variances s.
+
+        Both order genes and perturbations; neither is calibrated. What s means is told at `moments_loss`.
+
+        Raises:
+            InputError: one model without uncertainty; genes that are not in the graph.
+        """
+        if self.config.uncertainty:
+            return np.exp(self._of(perturbations, "log_variance") / 2).mean(0)
+        if self.config.ensemble > 1:
+            return self._of(perturbations, "effect").std(0, ddof=1)
+        raise InputError("GEARS Flax has no uncertainties: configure gears_flax with uncertainty=True or ensemble=5")
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The weights that were kept, by cell-gears' names; of several models those of each, after its number."""
+        each = [to_torch(_model(self._weights, number)) for number in range(self.config.ensemble)]
+        if len(each) == 1:
+            return each[0]
+        return {f"{number}.{name}": value for number, model in enumerate(each) for name, value in model.items()}
+
+    def _of(self, perturbations: Sequence[str], part: str) -> np.ndarray:
+        """A part of the predictions: models x perturbations x its size."""
+        for name in perturbations:
+            identity(name)  # refuses control
+        sizes = dict.fromkeys(("embedding", "state"), self.config.hidden_size)
+        parts = [np.zeros((self.config.ensemble, 0, sizes.get(part, self._model.num_genes)), np.float32)]
+        for first in range(0, len(perturbations), CHUNK):
+            names = list(perturbations[first : first + CHUNK])
+            padded = perturbed_rows(self._convolution, self.graph, names + names[:1] * (CHUNK - len(names)))
+            prediction = _predict(self._model, self._weights, self._graphs, padded)
+            parts.append(np.asarray(getattr(prediction, part))[:, : len(names)])
+        return np.concatenate(parts, axis=1)
+
+
+def _model(weights: Weights, number: int) -> Weights:
+    return jax.tree.map(lambda leaf: leaf[number], weights)
+
+
+def _check_moments(screen: Screen, used: list[str]) -> None:
+    rows = screen.index(tuple(used))
+    finite_changes(screen, rows)
+    for what in ("variance", "third", "fourth"):
+        finite = np.isfinite(getattr(screen, what)[rows]).all(1)
+        if not finite.all():
+            raise InputError(
+                f"train: the {what} of {used[int(np.argmin(finite))]} is not finite; leave such perturbations out"
+            )
+
+
+gears_flax = GearsFlax

@@ -1,0 +1,1 @@
+"""The reference implementation of GEARS: the only importer of torch and gears."""

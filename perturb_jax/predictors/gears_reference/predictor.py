@@ -1,0 +1,301 @@
+"""The reference: cell-gears 0.1.2, its own model trained by its own code, as a predictor."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import Progress
+
+from perturb_jax.genes.perturbations import nodes_of
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.predictors.gears_reference import data as gears_data
+from perturb_jax.predictors.gears_reference import private as gears_private
+from perturb_jax.predictors.gears_reference.cells import check_cells
+from perturb_jax.predictors.predictor import Key, seed_of, training_rows
+from perturb_jax.screen.cells import CellReader, read_cells
+from perturb_jax.screen.screen import Screen
+from perturb_jax.support.errors import InputError
+
+PREDICTED_CELLS = 300
+"""Control cells that `GEARS.predict` averages over, one batch."""
+
+
+class GearsHistory(NamedTuple):
+    """What cell-gears measures while it trains, one value per epoch; validation is NaN where there is none.
+
+    Attributes:
+        loss: mean training loss of the epoch's batches, while the weights change.
+        train_mse: mean over training perturbations (and control) of the squared error of mean expression.
+        train_mse_de: the same over perturbations and their differentially expressed genes.
+        validation_mse: as `train_mse`, of the validation perturbations.
+        validation_mse_de: as `train_mse_de`; the epoch with the least is kept.
+        best_epoch: the epoch whose weights were kept, from 0: the last one where there is no validation.
+        seconds: since training began, when the epoch's errors were known.
+    """
+
+    loss: Float[np.ndarray, " epochs"]
+    train_mse: Float[np.ndarray, " epochs"]
+    train_mse_de: Float[np.ndarray, " epochs"]
+    validation_mse: Float[np.ndarray, " epochs"]
+    validation_mse_de: Float[np.ndarray, " epochs"]
+    best_epoch: int
+    seconds: Float[np.ndarray, " epochs"]
+
+
+@dataclass(frozen=True)
+class GearsReference:
+    """GEARS (Roohani et al., Nature Biotechnology 2024) as published in cell-gears 0.1.2, for comparison.
+
+    Its defaults. Model, losses, optimiser and training loop are cell-gears' own; data and graphs are handed to it. Kept
+    from it: in a batch the co-expression layer reaches the first cell only, so that the effect on the first of the 300
+    cells that `GEARS.predict` averages over differs from the others'; the incomplete last batch is dropped.
+
+    Deviations from cell-gears:
+
+    - its co-expression graph comes from the training cells of single perturbations and of control; here it comes from
+      control cells (`Screen.coexpression`), so that it does not depend on what was selected. `coexpression="training"`
+      restores cell-gears' own;
+    - the GO graph is the given graph, whichever genes it has;
+    - differentially expressed and non-zero genes are the screen's;
+    - everything random (pairing with control cells, weights, order of cells) follows from the key: on the CPU the same
+      key and number of threads give the same numbers; on a GPU sums may be rounded in another order;
+    - an effect is what `GEARS.predict` gives less the control mean, without the sampling noise of the 300 control cells
+      that it draws.
+
+    Complexity: per batch O(batch_size x genes x hidden_size + edges of both graphs x hidden_size), forward and backward
+    once and forward once more for the epoch's errors. The convolution over the knowledge graph is over all of it in
+    every batch: with the genome's graph it is most of the time, so give a graph of the genes that matter. Memory: the
+    cells, sparse.
+
+    Attributes:
+        epochs: passes over the training cells.
+        batch_size: cells of a batch; at most the training and control cells together.
+        learning_rate: of Adam; halved after every epoch.
+        weight_decay: of Adam.
+        hidden_size: width of all embeddings.
+        go_layers: graph convolutions over the knowledge graph.
+        coexpression_layers: graph convolutions over the co-expression graph.
+        decoder_hidden_size: passed on; cell-gears never uses it.
+        direction_weight: of the loss term on signs, which has no gradient.
+        uncertainty: whether to predict log-variances too.
+        uncertainty_weight: of the part of the loss that they scale.
+        coexpression: the co-expression graph: "control" is the screen's, "training" cell-gears' own.
+        device: "cpu", "cuda", "cuda:1"; None: a GPU if there is one.
+        progress: whether to show a progress bar and cell-gears' messages on standard error.
+        cells: how to read the cells of a screen.
+        name: what tables call it.
+
+    Raises:
+        InputError: numbers out of range.
+
+    Examples:
+        >>> GearsReference(epochs=2).name
+        'GEARS reference'
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+    hidden_size: int = 64
+    go_layers: int = 1
+    coexpression_layers: int = 1
+    decoder_hidden_size: int = 16
+    direction_weight: float = 0.1
+    uncertainty: bool = False
+    uncertainty_weight: float = 1.0
+    coexpression: Literal["control", "training"] = "control"
+    device: str | None = None
+    progress: bool = field(default=False, compare=False)
+    cells: CellReader = field(default=read_cells, repr=False, compare=False)
+    name: str = "GEARS reference"
+
+    def __post_init__(self) -> None:
+        for what in ("epochs", "batch_size", "hidden_size", "go_layers", "coexpression_layers", "decoder_hidden_size"):
+            if getattr(self, what) < 1:
+                raise InputError(f"{what}: expected at least 1, got {getattr(self, what)}")
+        if self.batch_size < 2:
+            raise InputError("batch_size: expected at least 2, got 1: batch normalisation needs two cells")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate: expected more than 0, got {self.learning_rate:g}")
+        if self.coexpression not in ("control", "training"):
+            raise InputError(f"coexpression: expected control or training, got {self.coexpression!r}")
+
+    def fit(
+        self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key = 0
+    ) -> "FittedGears":
+        """Train on the cells of the training perturbations and on all control cells.
+
+        Without validation perturbations the last epoch's weights are kept, otherwise those with the least error on the
+        validation perturbations' differentially expressed genes.
+
+        Args:
+            screen: read from cells.
+            graph: over the genes that can be perturbed.
+            train: perturbations of the screen, at least one.
+            validation: others of the screen; may be empty.
+            key: a seed or a JAX random key.
+
+        Raises:
+            InputError: the screen has no cells; perturbations it does not have, twice or in both sets; genes that are
+                not in the graph; fewer cells than a batch; cell-gears, torch or torch_geometric is missing.
+            FloatingPointError: training diverged.
+        """
+        rows = training_rows(screen, train, validation)
+        train, validation = ([screen.perturbations[row] for row in part] for part in rows)
+        used = [*train, *validation]
+        members = nodes_of(graph.names, used).members
+        nodes = {name: [int(node) for node in row if node >= 0] for name, row in zip(used, members, strict=True)}
+        weights_seed, order_seed, *pairing = (
+            int(seed) for seed in np.random.SeedSequence(seed_of(key)).generate_state(4, np.uint64)
+        )
+        module = gears_private.import_gears()
+        cells = self.cells(screen, used)
+        check_cells(cells, screen, used)
+        sets = {
+            "train_loader": gears_data.cell_graphs(screen, cells, train, nodes, pairing[0], control=True),
+            "val_loader": gears_data.cell_graphs(screen, cells, validation, nodes, pairing[1], control=False),
+        }
+        if len(sets["train_loader"]) < self.batch_size:
+            raise InputError(
+                f"batch_size: {self.batch_size} is more than the {len(sets['train_loader'])} training and control "
+                "cells, so there would be no batch; choose a smaller one"
+            )
+        loaders = gears_private.data_loaders(sets, self.batch_size, order_seed)
+        with tempfile.TemporaryDirectory(prefix="gears-") as directory, gears_private.torch_seed(weights_seed):
+            data = gears_data.stand_in(screen, graph, used, loaders, Path(directory))
+            model = module.GEARS(data, device=self._device())
+            if self.coexpression == "control":
+                edges = gears_data.edge_tensors(screen.coexpression, screen.genes)
+            else:
+                edges = gears_private.training_coexpression(sets["train_loader"], screen.genes, Path(directory))
+            self._initialize(model, gears_data.edge_tensors(graph, graph.genes), edges)
+            history = self._train(model, len(loaders["train_loader"]), bool(validation))
+        return FittedGears(self, graph, model, history)
+
+    def _device(self) -> str:
+        return self.device or gears_private.default_device()
+
+    def _initialize(self, model: Any, go: tuple[Any, Any], coexpression: tuple[Any, Any]) -> None:
+        model.model_initialize(
+            hidden_size=self.hidden_size,
+            num_go_gnn_layers=self.go_layers,
+            num_gene_gnn_layers=self.coexpression_layers,
+            decoder_hidden_size=self.decoder_hidden_size,
+            uncertainty=self.uncertainty,
+            uncertainty_reg=self.uncertainty_weight,
+            direction_lambda=self.direction_weight,
+            G_go=go[0],
+            G_go_weight=go[1],
+            G_coexpress=coexpression[0],
+            G_coexpress_weight=coexpression[1],
+        )
+
+    def _train(self, model: Any, steps: int, validated: bool) -> GearsHistory:
+        losses: list[Any] = []
+        metrics: list[gears_private.Metrics] = []
+        seconds: list[float] = []
+        start = time.perf_counter()
+        with Progress(console=Console(stderr=True), disable=not self.progress) as bar:
+            task = bar.add_task("cell-gears", total=self.epochs * steps)
+
+            def step(loss: Any) -> None:
+                losses.append(loss)
+                bar.advance(task)
+
+            def message(text: str) -> None:
+                if self.progress:
+                    bar.console.print(text, highlight=False, markup=False)
+
+            def evaluated(errors: gears_private.Metrics) -> None:
+                metrics.append(errors)
+                seconds.append(time.perf_counter() - start)
+
+            listener = gears_private.Listener(step, evaluated, message)
+            gears_private.train(model, listener, self.epochs, self.learning_rate, self.weight_decay)
+        if not validated:
+            model.best_model = model.model
+        table = np.array([[row["mse"], row["mse_de"]] for row in metrics]).reshape(self.epochs, 2, 2)
+        loss = np.array([float(value) for value in losses]).reshape(self.epochs, steps).mean(axis=1)
+        best = int(table[:, 1, 1].argmin()) if validated else self.epochs - 1
+        return GearsHistory(
+            loss, table[:, 0, 0], table[:, 0, 1], table[:, 1, 0], table[:, 1, 1], best, np.array(seconds[1::2])
+        )
+
+
+class FittedGears:
+    """Trained weights of cell-gears, and what they predict.
+
+    Attributes:
+        history: errors by epoch.
+        model: the `gears.GEARS` object, for what this class does not give (`save_model`, `predict`).
+    """
+
+    def __init__(self, config: GearsReference, graph: KnowledgeGraph, model: Any, history: GearsHistory):
+        self.config, self.graph, self.model, self.history = config, graph, model, history
+
+    def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """Predicted mean expression less the control mean: the mean over the cells of a batch of `GEARS.predict`.
+
+        Raises:
+            InputError: genes that are not in the graph.
+        """
+        return self._predict(perturbations)[0]
+
+    def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """The knowledge-graph layers' output for the perturbed gene, summed over the genes of a combination.
+
+        Raises:
+            InputError: genes that are not in the graph.
+        """
+        every = gears_private.go_embeddings(self.model.best_model).cpu().numpy()
+        rows = self._nodes(perturbations)
+        return np.array([every[nodes].sum(axis=0) for nodes in rows]).reshape(len(rows), every.shape[1])
+
+    def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+        """exp(s / 2) from cell-gears' log-variances s: an ordering, not a calibrated standard deviation.
+
+        The loss of cell-gears weights errors by 1 + exp(-s) and has no term that keeps s from growing.
+
+        Raises:
+            InputError: fitted with uncertainty=False; genes that are not in the graph.
+        """
+        if not self.config.uncertainty:
+            raise InputError("uncertainties: fitted without; configure gears_reference with uncertainty=True")
+        return np.exp(self._predict(perturbations)[1] / 2)
+
+    def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+        """The cross-gene layers' output: the state of the cell that every gene's last readout reads.
+
+        Raises:
+            InputError: genes that are not in the graph.
+        """
+        return self._predict(perturbations)[2]
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The weights that were kept, by cell-gears' names."""
+        weights = self.model.best_model.state_dict()
+        return {name: tensor.detach().cpu().numpy() for name, tensor in weights.items()}
+
+    def _nodes(self, perturbations: Sequence[str]) -> list[list[int]]:
+        members = nodes_of(self.graph.names, perturbations).members
+        return [[int(node) for node in row if node >= 0] for row in members]
+
+    def _predict(self, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = self._nodes(perturbations)
+        # The first cell of a batch alone gets messages over the co-expression graph.
+        share = np.array([1.0, PREDICTED_CELLS - 1.0]) / PREDICTED_CELLS
+        effects, log_variances = np.zeros((2, len(rows), self.model.num_genes))
+        states = np.zeros((len(rows), self.config.hidden_size))
+        for row, (effect, log_variance, state) in enumerate(gears_private.predict(self.model, rows)):
+            effects[row], log_variances[row], states[row] = share @ effect, share @ log_variance, share @ state
+        return effects, log_variances, states
+
+
+gears_reference = GearsReference

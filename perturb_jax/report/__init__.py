@@ -1,1 +1,0 @@
-"""The report of a plan: one HTML page that needs no network."""

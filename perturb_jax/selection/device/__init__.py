@@ -1,0 +1,1 @@
+"""Selections on accelerators: bits, meshes, scores."""

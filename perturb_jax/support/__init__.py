@@ -1,0 +1,1 @@
+"""The ground floor: errors, files, compiled loops, provenance."""

@@ -1,0 +1,64 @@
+"""Checks of single values at the public edge: what was expected, what came."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from perturb_jax.support.errors import InputError
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number; True and False are not."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number; True and False are not."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and _finite(value)
+
+
+def _finite(value: int | float | np.integer | np.floating) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond float64
+        return False
+
+
+def check_seed(seed: object) -> None:
+    """Refuse a seed that is neither None nor a whole number of at least 0."""
+    if seed is not None and not (is_whole(seed) and seed >= 0):  # type: ignore[operator]
+        raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
+
+
+def check_budget(budget: object, available: int) -> None:
+    """Refuse a budget that is not a whole number from 1 to the number of candidates that may be picked."""
+    if not (is_whole(budget) and budget >= 1):  # type: ignore[operator]
+        raise InputError(f"budget: expected a whole number of at least 1, got {budget!r}")
+    if budget > available:  # type: ignore[operator]
+        raise InputError(
+            f"budget: expected at most {available}, got {budget}: only {available} candidates can be picked"
+        )
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuse anything but a whole number of at least 1."""
+    if not (is_whole(value) and value >= 1):  # type: ignore[operator]
+        raise InputError(f"{name}: expected a whole number of at least 1, got {value!r}")
+
+
+def check_hops(hops: object) -> None:
+    """Refuse anything but a whole number of at least 1."""
+    check_count("hops", hops)
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse anything but a finite number above 0."""
+    if not (is_number(value) and value > 0):  # type: ignore[operator]
+        raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse anything but one of the choices."""
+    if value not in choices:
+        raise InputError(f"{name}: expected one of {', '.join(map(str, choices))}, got {value!r}")

@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all, and the checksums that make numbers traceable."""
+
+import hashlib
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from perturb_jax.support.errors import InputError
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 checksum of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class OutputDirectory:
+    """A directory that will receive a known set of files, checked before the work begins.
+
+    Args:
+        path: the directory; made when the files are written.
+        names: the files that will be written.
+        force: replace files of these names that exist; those that are not written again are removed.
+
+    Raises:
+        InputError: an empty path, one that cannot be written, or that holds one of the files already.
+    """
+
+    def __init__(self, path: str | Path, names: Iterable[str], force: bool = False):
+        if not str(path).strip():
+            raise InputError(f"--out: expected a directory to write to, got {str(path)!r}; '.' is the current one")
+        self.path = Path(path)
+        self.names = tuple(names)
+        self.force = force
+        try:
+            existing = [name for name in self.names if (self.path / name).exists()]
+            if any((self.path / name).is_dir() for name in existing):
+                raise InputError(f"{self.path}: {', '.join(existing)} would replace a directory; choose another place")
+            if existing and not force:
+                raise InputError(
+                    f"{self.path}: already holds {', '.join(existing)}; choose another directory or --force"
+                )
+            place = self.path
+            while not place.exists() and place != place.parent:
+                place = place.parent
+            Path(tempfile.mkdtemp(dir=place, prefix=".perturb-jax-")).rmdir()
+        except OSError as error:
+            raise self._refusal(error) from None
+
+    def write(self, contents: Mapping[str, bytes]) -> list[Path]:
+        """Write all files aside, then move them into place; returns their paths.
+
+        A new directory appears with all of its files at once. In a directory that exists each file is replaced at
+        once; they are written inside of it first, which may be another file system than its parent's.
+        """
+        try:
+            there = self.path.is_dir()
+            place = self.path if there else self.path.parent
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=place, prefix=".perturb-jax-") as staging:
+                whole = Path(staging, "whole")
+                whole.mkdir()
+                for name, content in contents.items():
+                    (whole / name).write_bytes(content)
+                if there:
+                    self._move_into_place(whole, contents)
+                else:
+                    whole.rename(self.path)
+        except OSError as error:
+            raise self._refusal(error) from None
+        return [self.path / name for name in contents]
+
+    def _move_into_place(self, whole: Path, names: Collection[str]) -> None:
+        appeared = [name for name in names if (self.path / name).exists()]
+        if appeared and not self.force:
+            raise InputError(f"{self.path}: {', '.join(appeared)} appeared meanwhile; choose another directory")
+        for name in names:
+            (whole / name).replace(self.path / name)
+        for stale in set(self.names) - set(names) if self.force else ():
+            (self.path / stale).unlink(missing_ok=True)
+
+    def _refusal(self, error: OSError) -> InputError:
+        return InputError(f"{self.path}: cannot be written ({error.strerror}); choose another directory")

@@ -1,0 +1,287 @@
+"""Settings declared once, as a frozen dataclass: checks, TOML keys, flags and help texts read what its fields say.
+
+    @dataclass(frozen=True)
+    class LeastConnected(Options):
+        hops: int = option(1, "Layers of graph convolution.", at_least=1)
+        direction: Literal["in", "out"] = option("in", "Whose edges count.")
+
+Values are checked when an instance is made, all of them before anything is said. A field that is declared without
+`option` is checked by its type too and has no help; one whose type no text can say (an array, a kernel) is for Python
+alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from perturb_jax.support.checks import is_number, is_whole
+from perturb_jax.support.errors import InputError
+
+Settings = TypeVar("Settings")
+
+_KEY = "perturb_jax option"
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a file",
+    NoneType: "none",
+}
+
+
+class _About(NamedTuple):
+    help: str = ""
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+    negative: str = ""
+    default: str = ""
+
+
+def option(
+    default: Any = MISSING,
+    help: str = "",  # noqa: A002  (as argparse, click and typer call it)
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+    negative: str = "",
+    shown: str = "",
+) -> Any:
+    """A field of a dataclass of settings.
+
+    Args:
+        default: its value where none is given.
+        help: one sentence for people who plan screens.
+        above: numbers must be larger.
+        at_least: numbers must not be smaller.
+        below: numbers must be smaller.
+        at_most: numbers must not be larger.
+        negative: for one that is true by default: the word for its being false, as "unweighted" for weighted.
+        shown: the default in words, where the value does not speak for itself.
+    """
+    about = _About(help, above, at_least, below, at_most, negative, shown)
+    return field(default=default, metadata={_KEY: about})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting, as its field declares it.
+
+    Attributes:
+        name: the field's.
+        kinds: the types that it may have; None among them where it may be left open.
+        default: its value where none is given; `dataclasses.MISSING` where one must be.
+        about: what `option` was told.
+    """
+
+    name: str
+    kinds: tuple[Any, ...]
+    default: Any
+    about: _About
+
+    @property
+    def help(self) -> str:
+        """One sentence for people who plan screens; empty where there is none."""
+        return self.about.help
+
+    @property
+    def shown_default(self) -> str:
+        """The default in words."""
+        return self.about.default or ("" if self.default in (None, MISSING) else str(self.default))
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The words that it is one of; none where it is no such choice."""
+        return tuple(word for kind in self.kinds if get_origin(kind) is Literal for word in get_args(kind))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether text can say each of its values."""
+        return all(_is_plain(kind) for kind in self.kinds)
+
+    def problem(self, value: object) -> str:
+        """What is wrong with a value, as "expected ..., got ..."; empty if nothing is."""
+        if not self.is_plain or any(self._fits(value, kind) for kind in self.kinds):
+            return ""
+        return f"expected {self._expected()}, got {value!r}"
+
+    def read(self, text: str) -> Any:
+        """The value that text says.
+
+        Raises:
+            InputError: text that says none.
+        """
+        for kind in sorted(self.kinds, key=lambda kind: kind is not NoneType):  # "none" before any text
+            try:
+                value = _read(text, kind)
+            except ValueError:
+                continue
+            if self._fits(value, kind):
+                return value
+        raise InputError(f"{self.name}: expected {self._expected()}, got {text!r}")
+
+    def _fits(self, value: object, kind: Any) -> bool:
+        if get_origin(kind) is tuple:
+            return (
+                isinstance(value, tuple) and len(value) > 0 and all(self._fits(one, get_args(kind)[0]) for one in value)
+            )
+        if get_origin(kind) is Literal:
+            return value in get_args(kind)
+        if kind is int:
+            return is_whole(value) and self._within(value)
+        if kind is float:
+            return is_number(value) and self._within(value)
+        if kind in (bool, str, Path, NoneType):
+            return isinstance(value, kind)
+        return True
+
+    def _within(self, value: Any) -> bool:
+        about = self.about
+        return not (
+            (about.above is not None and value <= about.above)
+            or (about.at_least is not None and value < about.at_least)
+            or (about.below is not None and value >= about.below)
+            or (about.at_most is not None and value > about.at_most)
+        )
+
+    def _expected(self) -> str:
+        given = [kind for kind in self.kinds if kind is not NoneType] or list(self.kinds)
+        words = [self._described(kind) for kind in given]
+        return ", or ".join(words + ["none"] * (NoneType in self.kinds and given != list(self.kinds)))
+
+    def _described(self, kind: Any) -> str:
+        if get_origin(kind) is tuple:
+            example = {int: " such as 1, 2, 3", float: " such as 0.1, 1, 10"}.get(get_args(kind)[0], "")
+            return f"several{example}"
+        if get_origin(kind) is Literal:
+            return f"one of {', '.join(map(str, get_args(kind)))}"
+        if kind in (int, float):
+            bounds = (
+                ("above", self.about.above), ("of at least", self.about.at_least), ("below", self.about.below),
+                ("of at most", self.about.at_most),
+            )  # fmt: skip
+            limits = " and ".join(f"{word} {limit:g}" for word, limit in bounds if limit is not None)
+            number = "a whole number" if kind is int else "a finite number"
+            return f"{number} {limits}".rstrip()
+        return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What settings inherit: the check when they are made.
+
+    Raises:
+        InputError: values that their fields do not allow, all of them.
+    """
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def options_of(settings: Any) -> tuple[Option, ...]:
+    """The settings that a dataclass, or an instance of one, declares, in order; "name" is what tables call it."""
+    return _options_of(settings if isinstance(settings, type) else type(settings))
+
+
+@lru_cache(None)
+def _options_of(cls: type) -> tuple[Option, ...]:
+    hints = get_type_hints(cls)
+    return tuple(_option(one, hints[one.name]) for one in fields(cls) if one.init and one.name != "name")
+
+
+def _option(declared: "Field[Any]", hint: Any) -> Option:
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return Option(declared.name, kinds, declared.default, declared.metadata.get(_KEY, _About()))
+
+
+def check_options(settings: Any) -> None:
+    """Refuse settings with values that their fields do not allow; names all of them.
+
+    Raises:
+        InputError: such values.
+    """
+    wrong = {one.name: one.problem(getattr(settings, one.name)) for one in options_of(settings)}
+    _refuse(f"{name}: {problem}" for name, problem in wrong.items() if problem)
+
+
+def made_from(cls: type[Settings], table: Mapping[str, object]) -> Settings:
+    """An instance of a dataclass of settings from a table as TOML or JSON have it.
+
+    Raises:
+        InputError: keys that are no settings, values that the settings do not allow, all of them.
+    """
+    known = {one.name: one for one in options_of(cls) if one.is_plain or one.about.help}
+    values = {key.replace("-", "_"): _as_tuple(value) for key, value in table.items()}
+    unknown = [key for key in values if key not in known]
+    expected = f"expected one of {', '.join(known)}" if known else "there are none"
+    problems = [f"{key}: no such setting; {expected}" for key in unknown]
+    wrong = {key: known[key].problem(value) for key, value in values.items() if key in known}
+    problems += [f"{key}: {problem}" for key, problem in wrong.items() if problem]
+    absent = [one.name for one in known.values() if one.default is MISSING and one.name not in values]
+    problems += [f"{name}: expected a value, got none" for name in absent]
+    _refuse(problems)
+    return cls(**values)
+
+
+def read_texts(cls: type[Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """The values that texts say of settings, by name.
+
+    Raises:
+        InputError: names that are no settings, texts that say no value, all of them.
+    """
+    known = {one.name: one for one in options_of(cls) if one.is_plain}
+    values, problems = {}, []
+    for key, text in texts.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            expected = f"expected one of {', '.join(known)}" if known else "there are none"
+            problems.append(f"{key}: no such setting; {expected}")
+            continue
+        try:
+            values[name] = known[name].read(text)
+        except InputError as error:
+            problems.append(str(error))
+    _refuse(problems)
+    return values
+
+
+def changed_options(settings: Any) -> dict[str, Any]:
+    """The settings that differ from their defaults."""
+    values = {one.name: (getattr(settings, one.name), one.default) for one in options_of(settings)}
+    return {name: value for name, (value, default) in values.items() if value is not default and value != default}
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    found = list(problems)
+    if found:
+        raise InputError("; ".join(found))
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
+def _is_plain(kind: Any) -> bool:
+    if get_origin(kind) is tuple:
+        return get_args(kind)[0] in _WORDS
+    return kind in _WORDS or get_origin(kind) is Literal
+
+
+def _read(text: str, kind: Any) -> Any:
+    """A value of a type; ValueError where the text is none."""
+    if get_origin(kind) is tuple:
+        return tuple(_read(part.strip(), get_args(kind)[0]) for part in text.split(","))
+    if get_origin(kind) is Literal:
+        return get_args(kind)[[str(word) for word in get_args(kind)].index(text)]
+    if kind is bool:
+        return bool(("false", "true").index(text.lower()))
+    if kind is NoneType:
+        return (None,)[("none",).index(text.lower())]
+    return kind(text)

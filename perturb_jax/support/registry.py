@@ -1,0 +1,142 @@
+"""Things by name, loaded when they are used: those that ship here, a user's own, those of installed packages."""
+
+import copyreg
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from perturb_jax.support.errors import InputError
+
+Thing = TypeVar("Thing")
+
+
+class Registry(Generic[Thing]):
+    """Things of one kind by name.
+
+    A name is looked up among those that were registered, those that ship here, the entry points of installed packages;
+    "FILE.py:NAME" is what a user's own file defines. Nothing is imported before it is asked for.
+
+    Args:
+        kind: what one of them is called in messages, such as "strategy".
+        built_in: name -> "module:attribute", in the order of tables.
+        group: the group of entry points.
+    """
+
+    def __init__(self, kind: str, built_in: Mapping[str, str], group: str = ""):
+        self.kind = kind
+        self.built_in = dict(built_in)
+        self.group = group or f"perturb_jax.{kind}"
+        self._registered: dict[str, Thing] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of tables: those that ship here first."""
+        return (
+            *self.built_in,
+            *(name for name in (*self._registered, *self._installed()) if name not in self.built_in),
+        )
+
+    def register(self, name: str, thing: Thing) -> None:
+        """Give a name to a thing for this process.
+
+        Raises:
+            InputError: the name of one that ships here, or no name.
+        """
+        if not name or name in self.built_in or ":" in name:
+            raise InputError(f"{self.kind}: expected a new name without ':', got {name!r}; choose another")
+        self._registered[name] = thing
+
+    def get(self, name: str) -> Thing:
+        """The thing of a name.
+
+        Raises:
+            InputError: another name, a file that cannot be loaded or does not define it.
+        """
+        if name in self._registered:
+            return self._registered[name]
+        if name in self.built_in:
+            module, attribute = self.built_in[name].split(":")
+            return getattr(import_module(module), attribute)
+        if name in (installed := self._installed()):
+            return self._loaded(installed[name])
+        if ".py:" in name:
+            return from_file(name, self.kind)
+        raise InputError(f"{self.kind}: expected one of {', '.join(self.names)}, or FILE.py:NAME; got {name!r}")
+
+    def _installed(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group) if point.name not in self.built_in}
+
+    def _loaded(self, point: EntryPoint) -> Thing:
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"{self.kind} {point.name}: its package cannot be loaded ({error})") from None
+
+
+def from_file(reference: str, kind: str) -> Any:
+    """What "FILE.py:NAME" means.
+
+    A class that is a frozen dataclass can be sent to other processes, which need not have the file: its source goes
+    with it.
+
+    Raises:
+        InputError: no such file, a file that ends with an exception, a file that does not define NAME.
+    """
+    path, _, name = reference.rpartition(":")
+    try:
+        source = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{kind}: {path} cannot be read ({reason})") from None
+    return _defined(source, path, name, kind)
+
+
+def source_checksum(thing: Any) -> str | None:
+    """The SHA-256 of the file that a user's own thing was loaded from; None for what is installed."""
+    made_from = sys.modules.get(getattr(thing, "__module__", ""), None)
+    return getattr(made_from, "_perturb_jax_checksum", None)
+
+
+def _defined(source: str, path: str, name: str, kind: str) -> Any:
+    checksum = hashlib.sha256(source.encode()).hexdigest()
+    module_name = f"_perturb_jax_user_{checksum[:16]}"
+    module = sys.modules.get(module_name)
+    if module is None:
+        module = ModuleType(module_name)
+        module.__file__ = path
+        vars(module)["_perturb_jax_checksum"] = checksum
+        sys.modules[module_name] = module  # dataclasses look up their own module
+        try:
+            exec(compile(source, path, "exec"), vars(module))  # noqa: S102  (the user's own file, named by the user)
+        except Exception as error:  # noqa: BLE001  (whatever it raises, the file is what is wrong)
+            del sys.modules[module_name]
+            raise InputError(f"{kind}: {path} cannot be loaded ({type(error).__name__}: {error})") from None
+    if not hasattr(module, name):
+        public = ", ".join(key for key, value in vars(module).items() if _is_own(value, module_name))
+        raise InputError(f"{kind}: {path} defines no {name!r}; expected one of: {public or 'nothing'}")
+    thing = getattr(module, name)
+    if isinstance(thing, type) and is_dataclass(thing):
+        copyreg.pickle(thing, _reduce_with(source, path, kind))
+    return thing
+
+
+def _reduce_with(source: str, path: str, kind: str) -> Callable[[Any], tuple[Any, ...]]:
+    def reduce(instance: Any) -> tuple[Any, ...]:
+        values = {one.name: getattr(instance, one.name) for one in fields(instance) if one.init}
+        return _remade, (source, path, type(instance).__name__, kind, values)
+
+    return reduce
+
+
+def _remade(source: str, path: str, name: str, kind: str, values: dict[str, Any]) -> Any:
+    return _defined(source, path, name, kind)(**values)
+
+
+def _is_own(value: object, module_name: str) -> bool:
+    return getattr(value, "__module__", None) == module_name
