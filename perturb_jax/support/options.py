@@ -35,10 +35,10 @@ _WORDS = {
 
 class _About(NamedTuple):
     help: str = ""
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
+    above: int | float | None = None
+    at_least: int | float | None = None
+    below: int | float | None = None
+    at_most: int | float | None = None
     negative: str = ""
     default: str = ""
 
@@ -47,10 +47,10 @@ def option(
     default: Any = MISSING,
     help: str = "",  # noqa: A002  (as argparse, click and typer call it)
     *,
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
-    at_most: float | None = None,
+    above: int | float | None = None,
+    at_least: int | float | None = None,
+    below: int | float | None = None,
+    at_most: int | float | None = None,
     negative: str = "",
     shown: str = "",
 ) -> Any:
@@ -153,7 +153,7 @@ class Option:
 
     def _expected(self) -> str:
         given = [kind for kind in self.kinds if kind is not NoneType] or list(self.kinds)
-        words = [self._described(kind) for kind in given]
+        words = [self._described(kind) for kind in given if not (kind is int and float in given)]
         return ", or ".join(words + ["none"] * (NoneType in self.kinds and given != list(self.kinds)))
 
     def _described(self, kind: Any) -> str:
