@@ -42,7 +42,7 @@ class ACSFW(Strategy):
 
     representation: Representation = option("features", "What the linear readout reads of a perturbation.")
     random_features: int = option(512, "Draws of the readout's weights.", at_least=1)
-    sigma: float | int = option(0.1, "Standard deviation of a measurement.", above=0)
+    sigma: float = option(0.1, "Standard deviation of a measurement.", above=0)
     scale: bool = option(
         True, "Divide the features by the root mean square length of the selected.", negative="unscaled"
     )

@@ -10,7 +10,7 @@ from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.reach import reach_sets
 from perturb_jax.selection.graphreach import cover_counts
 from perturb_jax.selection.host import coverage as coverage_host
-from perturb_jax.selection.selection import Selection
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection
 from perturb_jax.strategies.registry import name_of
 from perturb_jax.strategies.strategy import Ask, check_strategy, costs_of
 from perturb_jax.support.checks import check_budget, check_seed
@@ -62,19 +62,7 @@ def in_order(
     counts = cover_counts(reach_sets(graph, before.members, hops, direction))
     sets = reach_sets(graph, chosen.members, hops, direction)
     values = coverage_host.covered_after(sets.indptr, sets.indices, None, counts, np.arange(len(chosen)))
-    return Selection(
-        objective="coverage",
-        genes=chosen.labels,
-        indices=chosen.indices(),
-        gains=np.diff(values, prepend=np.count_nonzero(counts)).astype(float),
-        values=values.astype(float),
-        layers=np.ones(len(chosen), np.int32),
-        bounds=np.full(len(chosen), np.nan),
-        reachable=np.nan,
-        method=method,
-        evaluations=0,
-        naive_evaluations=0,
-    )
+    return make_selection("coverage", chosen, values, SearchInfo(method), start=float(np.count_nonzero(counts)))
 
 
 def _names(strategy: Any, answer: object) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class GraphDesign(Strategy):
     criterion: Literal["variance", "information", "facility", "soft"] = option(
         "variance", "What is made large: one of variance, information, facility, soft."
     )
-    noise: float | int = option(2.0, "Variance of a measurement relative to the prior variance of an effect.", above=0)
+    noise: float = option(2.0, "Variance of a measurement relative to the prior variance of an effect.", above=0)
     normalize: bool = option(
         True, "Every gene has the same prior variance; else as the graph has it.", negative="unnormalized"
     )

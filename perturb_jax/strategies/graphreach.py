@@ -33,7 +33,7 @@ class GraphReach(Strategy):
     robust: int | None = option(
         None, "Choose for the mean over this many noisy copies of the graph, each without some edges.", at_least=1
     )
-    dropout: float | int | None = option(
+    dropout: float | None = option(
         None, "With robust: probability that an edge is missing from a copy.", at_least=0, below=1, shown=str(DROPOUT)
     )
     dropout_seed: int | None = option(None, "With robust: seed of the noise.", at_least=0, shown="0")

@@ -157,7 +157,7 @@ def test_a_registry_gives_values_that_are_equal_when_their_options_are() -> None
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("entropy", {}, "strategy: expected one of graphreach, maxspec, .*, hybrid, got 'entropy'"),
+        ("entropy", {}, "strategy: expected one of graphreach, maxspec, .*, hybrid, or FILE.py:NAME; got 'entropy'"),
         ("uncertainty", {"sigma": 1}, "sigma: no such setting; there are none"),
         ("typiclust", {"clusters": 4}, "clusters: .* expected one of representation, max_clusters, neighbors"),
         ("typiclust", {"neighbors": 0}, "neighbors: expected a whole number of at least 1, got 0"),
