@@ -8,8 +8,7 @@ import numpy as np
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.reach import reach_sets
-from perturb_jax.selection.graphreach import cover_counts
-from perturb_jax.selection.host import coverage as coverage_host
+from perturb_jax.selection.coverage import covered_after
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection
 from perturb_jax.strategies.registry import name_of
 from perturb_jax.strategies.strategy import Ask, check_strategy, costs_of
@@ -59,9 +58,8 @@ def in_order(
     method: str,
 ) -> Selection:
     """Perturbations picked in a given order, whatever the reason; values are the nodes covered, no bound is known."""
-    counts = cover_counts(reach_sets(graph, before.members, hops, direction))
-    sets = reach_sets(graph, chosen.members, hops, direction)
-    values = coverage_host.covered_after(sets.indptr, sets.indices, None, counts, np.arange(len(chosen)))
+    counts = reach_sets(graph, before.members, hops, direction).counts()
+    values = covered_after(reach_sets(graph, chosen.members, hops, direction), counts)
     return make_selection("coverage", chosen, values, SearchInfo(method), start=float(np.count_nonzero(counts)))
 
 
