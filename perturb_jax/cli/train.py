@@ -36,16 +36,15 @@ from perturb_jax.cli.screen_options import (
     LayerName,
     Normalize,
     Pseudobulk,
-    Reading,
     TooFewCells,
     Where,
-    open_screen,
     pairs_of,
     size_of,
 )
 from perturb_jax.evaluation.trial_files import FILES, MODEL_FILE
 from perturb_jax.genes.lists import read_names
 from perturb_jax.predictors.names import PREDICTOR_NAMES
+from perturb_jax.screen.reading import Reading, open_screen
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 from perturb_jax.support.files import OutputDirectory
 
@@ -156,9 +155,10 @@ def train(
     asked = None if selected is None else tuple(read_names(selected))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
     reading = Reading(
-        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
-    )
-    screen = open_screen(screen_file, reading, quiet)
+        pairs_of("--where", "COLUMN", where) or None, condition, gene_names, control, cell_type, layer, normalize,
+        too_few, pseudobulk, cell_counts,  # type: ignore[arg-type]
+    )  # fmt: skip
+    screen = open_screen(screen_file, reading, False if quiet else None)
     perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
     genes = dict.fromkeys([*screen.genes, *perturbed])
     graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error", genes)
