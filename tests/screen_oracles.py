@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from perturb_jax.screen.moments import MOMENTS
+from perturb_jax.screen.screen import Screen
+
 
 def write_cells(
     path: Path,

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import anndata
 import h5py
@@ -83,7 +84,10 @@ def test_cells_in_memory_are_read_as_their_file_is(
             part[start:stop] = part[start:stop][::-1].copy()
     cells.write_h5ad(path)
     before = cells.copy()
-    for how in ({}, {"layer": "counts", "normalize": True}, {"where": {"cell_type": "K562"}, "num_de": 3}):
+    settings: tuple[dict[str, Any], ...] = (
+        {}, {"layer": "counts", "normalize": True}, {"where": {"cell_type": "K562"}, "num_de": 3},
+    )  # fmt: skip
+    for how in settings:
         screen = read_screen(cells, **how)
         assert screen.source is None
         assert_same_screen(screen, read_screen(path, **how))
@@ -101,7 +105,7 @@ def test_what_cannot_be_read_in_memory_is_said(tmp_path: Path) -> None:
     cells.X = sparse.coo_matrix(values).tocsr()
     with pytest.raises(pj.InputError, match=r"AnnData: expected log1p of scaled counts, got -1"):
         read_screen(anndata.AnnData(values - 1 - values, cells.obs, cells.var))
-    with pytest.raises(pj.InputError, match=r"AnnData: no matrix layers/raw; choose one with layer=\.\.\. \(layers: none"):
+    with pytest.raises(pj.InputError, match=r"AnnData: no matrix layers/raw; choose one with layer="):
         read_screen(cells, layer="raw")
     with pytest.raises(pj.InputError, match=r"AnnData: a view of a file cannot be read"):
         read_screen(anndata.read_h5ad(path, backed="r")[:30])

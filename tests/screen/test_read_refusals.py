@@ -56,7 +56,7 @@ def test_fractions_are_no_counts(tmp_path: Path) -> None:
         ({"control": "NTC"}, "control: no cell with condition = 'NTC'; found A\\+ctrl"),
         ({"gene_names": "symbol"}, "gene_names: no column 'symbol'"),
         ({"cell_type": "line"}, "cell_type: no column 'line'"),
-        ({"layer": "counts"}, "no matrix layers/counts; choose one with --layer .layer=.... .layers: none."),
+        ({"layer": "counts"}, "no matrix layers/counts; choose one with layer=... .layers: none."),
         ({"where": {"kind": "z"}}, "where: no cell with kind = 'z'; found u, v"),
         ({"where": {"sort": "z"}}, "where: no column 'sort'"),
         ({"where": {"condition": "ctrl"}}, "only control cells"),
