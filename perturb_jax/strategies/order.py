@@ -8,8 +8,7 @@ from jaxtyping import Int
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.reach import reach_sets
-from perturb_jax.selection.graphreach import cover_counts
-from perturb_jax.selection.host import coverage as coverage_host
+from perturb_jax.selection.coverage import covered_after
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection
 
 
@@ -25,7 +24,7 @@ def as_selection(
     """Perturbations picked in a given order, whatever the reason; values are the nodes covered, no bound is known."""
     chosen = pool.take(order)
     before = parse_perturbations(graph.names, selected)
-    counts = cover_counts(reach_sets(graph, before.members, hops, direction))
+    counts = reach_sets(graph, before.members, hops, direction).counts()
     sets = reach_sets(graph, chosen.members, hops, direction)
-    values = coverage_host.covered_after(sets.indptr, sets.indices, None, counts, np.arange(len(order)))
+    values = covered_after(sets, counts)
     return make_selection("coverage", chosen, values, SearchInfo(method), start=float(np.count_nonzero(counts)))
