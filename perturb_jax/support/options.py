@@ -35,10 +35,10 @@ _WORDS = {
 
 class _About(NamedTuple):
     help: str = ""
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
+    above: int | float | None = None
+    at_least: int | float | None = None
+    below: int | float | None = None
+    at_most: int | float | None = None
     negative: str = ""
     default: str = ""
 
@@ -47,10 +47,10 @@ def option(
     default: Any = MISSING,
     help: str = "",  # noqa: A002  (as argparse, click and typer call it)
     *,
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
-    at_most: float | None = None,
+    above: int | float | None = None,
+    at_least: int | float | None = None,
+    below: int | float | None = None,
+    at_most: int | float | None = None,
     negative: str = "",
     shown: str = "",
 ) -> Any:
