@@ -134,7 +134,7 @@ def _coverage_result(graph: KnowledgeGraph, plan: Plan, curves: CoverageCurves) 
     random = curves.random[:, -1]
     starts = {str(layer): int(rank) for layer, rank in plan.table.groupby("layer")["rank"].min().items()}
     return {
-        "computed": plan.selections[-1].method,
+        "computed": plan.selections[-1].info.method,
         "covered before": curves.before,
         "covered": covered,
         "covered_fraction": covered / graph.num_nodes,
@@ -147,8 +147,8 @@ def _coverage_result(graph: KnowledgeGraph, plan: Plan, curves: CoverageCurves) 
             "mean": float(random.mean()),
         },
         "top-degree": int(curves.top_degree[-1]),
-        "gains evaluated": sum(picks.evaluations for picks in plan.selections),
-        "gains a naive greedy evaluates": sum(picks.naive_evaluations for picks in plan.selections),
+        "gains evaluated": sum(picks.info.evaluations for picks in plan.selections),
+        "gains a naive greedy evaluates": sum(picks.info.naive_evaluations for picks in plan.selections),
     }
 
 

@@ -29,7 +29,7 @@ from perturb_jax.selection.knapsack import NO_PICK, knapsack
 from perturb_jax.selection.objective import Objective
 from perturb_jax.selection.posterior import information, variance_reduction
 from perturb_jax.selection.representation import Similarities, facility_location, soft_coverage
-from perturb_jax.selection.selection import Selection
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.support.checks import check_budget, check_seed
 from perturb_jax.support.errors import InputError
 
@@ -146,19 +146,9 @@ def graphdesign(
             run = _spend(objective, most, available, prices, float(budget))
     if not np.isfinite(run.gains).all():
         raise InputError("graphdesign: noise or target weights too extreme for float32; bring them nearer to 1")
-    chosen = pool.take(run.picks)
-    return Selection(
-        objective=_OBJECTIVE[criterion],
-        genes=chosen.labels,
-        indices=chosen.indices(),
-        gains=run.gains.astype(np.float64),
-        values=run.values.astype(np.float64),
-        layers=np.ones(len(chosen), np.int32),
-        bounds=run.bounds.astype(np.float64),
-        reachable=np.nan,
-        method=f"jax, {run.method}, {run.values.dtype}",
-        evaluations=run.evaluations,
-        naive_evaluations=run.naive_evaluations,
+    info = SearchInfo(f"jax, {run.method}, {run.values.dtype}", run.evaluations, run.naive_evaluations)
+    return make_selection(
+        _OBJECTIVE[criterion], pool.take(run.picks), run.values, info, gains=run.gains, bounds=run.bounds
     )
 
 
@@ -181,7 +171,7 @@ def _pick(objective: Objective, budget: int, available: Bool[Array, " candidates
         bounds = np.asarray(upper_bounds(objective, run.picks, budget, max(1, budget // _CERTIFIED) if lazy else 1))
     picks, gains, values = (np.asarray(part) for part in run[:3])
     bounds = np.maximum(bounds, values)  # which rounding may have put below what was reached
-    naive = int((int(available.sum()) - np.arange(budget)).sum())
+    naive = naive_evaluations(int(available.sum()), budget)
     return _Run(picks, gains, values, bounds, int(run.evaluations), naive, method)
 
 

@@ -19,7 +19,7 @@ from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point,
 from perturb_jax.selection.device.sharded import sharded_cover
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.host import coverage as coverage_host
-from perturb_jax.selection.selection import Selection
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.support.checks import check_budget, check_seed
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import group_by
@@ -203,18 +203,13 @@ def _as_selection(
     method: str,
     evaluations: int,
 ) -> Selection:
-    chosen = pool.take(picks)
-    remaining = len(pool) - np.arange(len(picks))
-    return Selection(
-        objective="coverage",
-        genes=chosen.labels,
-        indices=chosen.indices(),
+    return make_selection(
+        "coverage",
+        pool.take(picks),
+        values * unit,
+        SearchInfo(method, evaluations, naive_evaluations(len(pool), len(picks))),
         gains=gains * unit,
-        values=values * unit,
         layers=layers,
         bounds=np.minimum(bounds, reachable) * unit,
         reachable=reachable * unit,
-        method=method,
-        evaluations=evaluations,
-        naive_evaluations=int(remaining.sum()),
     )

@@ -9,8 +9,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from rich.console import Console
-from rich.progress import Progress
 
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
@@ -21,6 +19,7 @@ from perturb_jax.predictors.predictor import Key, seed_of, training_rows
 from perturb_jax.screen.cells import CellReader, read_cells
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.progress import progress_bar
 
 PREDICTED_CELLS = 300
 """Control cells that `GEARS.predict` averages over, one batch."""
@@ -202,22 +201,18 @@ class GearsReference:
         metrics: list[gears_private.Metrics] = []
         seconds: list[float] = []
         start = time.perf_counter()
-        with Progress(console=Console(stderr=True), disable=not self.progress) as bar:
-            task = bar.add_task("cell-gears", total=self.epochs * steps)
+        with progress_bar(self.progress) as bar:
+            bar.begin("cell-gears", self.epochs * steps)
 
             def step(loss: Any) -> None:
                 losses.append(loss)
-                bar.advance(task)
-
-            def message(text: str) -> None:
-                if self.progress:
-                    bar.console.print(text, highlight=False, markup=False)
+                bar.advance()
 
             def evaluated(errors: gears_private.Metrics) -> None:
                 metrics.append(errors)
                 seconds.append(time.perf_counter() - start)
 
-            listener = gears_private.Listener(step, evaluated, message)
+            listener = gears_private.Listener(step, evaluated, bar.message)
             gears_private.train(model, listener, self.epochs, self.learning_rate, self.weight_decay)
         if not validated:
             model.best_model = model.model
