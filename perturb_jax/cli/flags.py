@@ -75,8 +75,8 @@ class Flag:
             words = self.block.shown.get(self.option.name) or self.option.about.default
             default = default if isinstance(default, int | float | str) and not words else None
             about["show_default"] = words or default is not None
-            kind = kind | None
-        annotation = Annotated[kind, typer.Option(self.name, **about)]
+        kind = kind if kind is bool or default is inspect.Parameter.empty else kind | None
+        annotation: Any = Annotated[kind, typer.Option(self.name, **about)]
         return inspect.Parameter(
             self.option.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
         )
@@ -144,6 +144,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     names = {one.name: flag for one in parameters for flag in _declared(one)}
     if len(names) < len(parameters):
         raise TypeError(f"{command.__name__}: two flags have one name")
+    names |= {flag.removeprefix("--").replace("-", "_"): flag for flag in names.values() if flag.startswith("--")}
 
     @wraps(command)
     def run(**values: Any) -> None:

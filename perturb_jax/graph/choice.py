@@ -1,6 +1,6 @@
 """Which knowledge graph: a finished edge list, or one built from an annotation; declared once for whoever asks."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,7 +54,7 @@ class GraphChoice(Options):
 
         return read_annotation(self.annotation, self.evidence, self.drop_evidence or ())
 
-    def build(self, unknown: "Unknown" = "error", genes: Iterable[str] | None = None) -> "KnowledgeGraph":
+    def build(self, unknown: "Unknown" = "error", genes: Sequence[str] | None = None) -> "KnowledgeGraph":
         """The graph.
 
         Args:
@@ -69,7 +69,7 @@ class GraphChoice(Options):
         from perturb_jax.graph.edge_list import graph_from_edges
         from perturb_jax.graph.go import load_go_graph
 
-        named: Iterable[str] | None = None if self.universe is None else read_names(self.universe)
+        named: Sequence[str] | None = None if self.universe is None else read_names(self.universe)
         if self.file is not None:
             return graph_from_edges(self.file, named)
         if named is None and genes is not None:
