@@ -1,50 +1,50 @@
 """The public names, each with the module that defines it; `__init__.py` loads them by this list when they are used."""
 
-from .genes.perturbations import Perturbations as Perturbations
-from .genes.perturbations import parse_perturbations as parse_perturbations
-from .graph.annotation import Annotation as Annotation
-from .graph.annotation import human_annotation as human_annotation
+from .analysis.results import Results as Results, read_results as read_results
+from .evaluation.metrics import (
+    METRICS as METRICS,
+    Metric as Metric,
+    evaluate as evaluate,
+    register_metric as register_metric,
+)
+from .evaluation.trial import Trial as Trial, fit_and_measure as fit_and_measure
+from .genes.perturbations import Perturbations as Perturbations, parse_perturbations as parse_perturbations
+from .graph.annotation import Annotation as Annotation, human_annotation as human_annotation
 from .graph.annotation_files import read_annotation as read_annotation
 from .graph.choice import GraphChoice as GraphChoice
-from .graph.edge_list import edge_table as edge_table
-from .graph.edge_list import graph_from_edges as graph_from_edges
+from .graph.edge_list import edge_table as edge_table, graph_from_edges as graph_from_edges
 from .graph.go import load_go_graph as load_go_graph
 from .graph.knowledge_graph import KnowledgeGraph as KnowledgeGraph
 from .graph.reach import reach as reach
-from .graph.variants import GraphBatch as GraphBatch
-from .graph.variants import edge_dropout as edge_dropout
-from .graph.variants import graph_batch as graph_batch
-from .plan.plan import Plan as Plan
-from .plan.plan import Request as Request
-from .plan.plan import make_plan as make_plan
-from .predictors.baselines import ControlMean as ControlMean
-from .predictors.baselines import NearestNeighbours as NearestNeighbours
+from .graph.variants import GraphBatch as GraphBatch, edge_dropout as edge_dropout, graph_batch as graph_batch
+from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
+from .predictors.baselines import ControlMean as ControlMean, NearestNeighbours as NearestNeighbours
 from .predictors.gears_flax.predictor import GearsFlax as GearsFlax
 from .predictors.gears_reference.predictor import GearsReference as GearsReference
 from .predictors.graph_gp import GraphGP as GraphGP
-from .predictors.predictor import Fitted as Fitted
-from .predictors.predictor import Predictor as Predictor
-from .predictors.ridge import BilinearRidge as BilinearRidge
-from .predictors.ridge import GraphRidge as GraphRidge
+from .predictors.predictor import Fitted as Fitted, Predictor as Predictor
+from .predictors.registry import PREDICTORS as PREDICTORS, register_predictor as register_predictor
+from .predictors.ridge import BilinearRidge as BilinearRidge, GraphRidge as GraphRidge
 from .screen.noise import relative_noise as relative_noise
 from .screen.pseudobulk import read_pseudobulk as read_pseudobulk
 from .screen.read import read_screen as read_screen
 from .screen.screen import Screen as Screen
 from .screen.simulate import simulate_screen as simulate_screen
 from .screen.simulation_model import SimulationModel as SimulationModel
-from .screen.split import choose_test as choose_test
-from .screen.split import split_selected as split_selected
-from .screen.store import load_screen as load_screen
-from .screen.store import save_screen as save_screen
-from .selection.device.score import Scores as Scores
-from .selection.device.score import score as score
+from .screen.split import (
+    Split as Split,
+    choose_test as choose_test,
+    read_split as read_split,
+    split_selected as split_selected,
+)
+from .screen.store import load_screen as load_screen, save_screen as save_screen
+from .selection.device.score import Scores as Scores, score as score
 from .selection.graphdesign import graphdesign as graphdesign
 from .selection.graphreach import graphreach as graphreach
 from .selection.maxspec import maxspec as maxspec
 from .selection.selection import Selection as Selection
 from .selection.spectral_norm import spectral_norm as spectral_norm
-from .selection.stability import PickCounts as PickCounts
-from .selection.stability import pick_counts as pick_counts
+from .selection.stability import PickCounts as PickCounts, pick_counts as pick_counts
 from .support.errors import InputError as InputError
 
 __version__: str
