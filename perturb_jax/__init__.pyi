@@ -18,6 +18,7 @@ from .graph.knowledge_graph import KnowledgeGraph as KnowledgeGraph
 from .graph.reach import reach as reach
 from .graph.variants import GraphBatch as GraphBatch, edge_dropout as edge_dropout, graph_batch as graph_batch
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
+from .plan.robust import Noise as Noise
 from .predictors.baselines import ControlMean as ControlMean, NearestNeighbours as NearestNeighbours
 from .predictors.gears_flax.predictor import GearsFlax as GearsFlax
 from .predictors.gears_reference.predictor import GearsReference as GearsReference
@@ -42,9 +43,26 @@ from .selection.device.score import Scores as Scores, score as score
 from .selection.graphdesign import graphdesign as graphdesign
 from .selection.graphreach import graphreach as graphreach
 from .selection.maxspec import maxspec as maxspec
-from .selection.selection import Selection as Selection
+from .selection.pick_counts import PickCounts as PickCounts, pick_counts as pick_counts
+from .selection.selection import SearchInfo as SearchInfo, Selection as Selection
 from .selection.spectral_norm import spectral_norm as spectral_norm
-from .selection.stability import PickCounts as PickCounts, pick_counts as pick_counts
+from .strategies.acs_fw import ACSFW as ACSFW
+from .strategies.graphdesign import GraphDesign as GraphDesign
+from .strategies.graphreach import GraphReach as GraphReach
+from .strategies.hybrid import Hybrid as Hybrid
+from .strategies.k_center import KCenter as KCenter
+from .strategies.maxspec import MaxSpec as MaxSpec
+from .strategies.random import Random as Random
+from .strategies.registry import (
+    STRATEGIES as STRATEGIES,
+    make_strategy as make_strategy,
+    register_strategy as register_strategy,
+)
+from .strategies.strategy import Ask as Ask, Strategy as Strategy
+from .strategies.top_degree import TopDegree as TopDegree
+from .strategies.typiclust import TypiClust as TypiClust
+from .strategies.uncertainty import Uncertainty as Uncertainty
 from .support.errors import InputError as InputError
+from .support.options import Options as Options, option as option
 
 __version__: str
