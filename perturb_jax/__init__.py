@@ -10,6 +10,11 @@ from perturb_jax.graph.go import load_go_graph
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.graph.reach import reach
 from perturb_jax.graph.variants import GraphBatch, edge_dropout, graph_batch
+from perturb_jax.kernel.dense import DenseKernel
+from perturb_jax.kernel.features import FeatureKernel
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import Kernel
+from perturb_jax.kernel.sums import SumKernel
 from perturb_jax.screen.noise import relative_noise
 from perturb_jax.screen.screen import Screen
 from perturb_jax.selection.device.score import Scores, score
@@ -57,14 +62,19 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Annotation",
+    "DenseKernel",
+    "FeatureKernel",
     "GraphBatch",
+    "GraphKernel",
     "InputError",
+    "Kernel",
     "KnowledgeGraph",
     "PickCounts",
     "Scores",
     "Screen",
     "Selection",
     "SimulationModel",
+    "SumKernel",
     "edge_dropout",
     "edge_table",
     "gears_flax",

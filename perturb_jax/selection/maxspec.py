@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.operator import MessagePassing, gcn_norm, is_symmetric, message_passing
+from perturb_jax.graph.operator import Operator, gcn_norm, is_symmetric, message_passing
 from perturb_jax.graph.reach import reach_mask, reach_sets
 from perturb_jax.selection.graphreach import tie_order
 from perturb_jax.selection.greedy import greedy
@@ -145,7 +145,7 @@ def maxspec(
 
 def _on_device(
     graph: KnowledgeGraph,
-    operator: MessagePassing,
+    operator: Operator,
     pool: Perturbations,
     before: Perturbations,
     budget: int,

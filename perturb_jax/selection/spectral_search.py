@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.graph.operator import MessagePassing
+from perturb_jax.graph.operator import Operator
 from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.host import spectral as host
 
@@ -46,7 +46,7 @@ class InducedMatrix:
         renormalize: scale by the in-degrees within the reached nodes.
     """
 
-    def __init__(self, operator: MessagePassing, renormalize: bool):
+    def __init__(self, operator: Operator, renormalize: bool):
         nodes = operator.num_nodes
         self._by_row = _sorted_by(operator.receivers, operator.senders, operator.weights, nodes)
         self._by_column = _sorted_by(operator.senders, operator.receivers, operator.weights, nodes)
@@ -119,7 +119,7 @@ class InducedMatrix:
 
 
 def lazy_search(
-    operator: MessagePassing, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
+    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
 ) -> SpectralRun:
     """Greedy minimisation with lower bounds: exact for an operator whose norm never falls when nodes are added.
 
@@ -154,7 +154,7 @@ def lazy_search(
 
 
 def naive_search(
-    operator: MessagePassing,
+    operator: Operator,
     sets: ReachSets,
     before: Int[np.ndarray, " before"],
     budget: int,
@@ -173,7 +173,7 @@ def naive_search(
 
 
 def stale_search(
-    operator: MessagePassing, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
+    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
 ) -> SpectralRun:
     """Lazy greedy minimisation for the renormalised operator: a heuristic, since its norm can fall."""
     known = np.zeros(len(sets.indptr) - 1)
