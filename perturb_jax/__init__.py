@@ -21,9 +21,9 @@ from perturb_jax.selection.device.score import Scores, score
 from perturb_jax.selection.graphdesign import graphdesign
 from perturb_jax.selection.graphreach import graphreach
 from perturb_jax.selection.maxspec import maxspec
+from perturb_jax.selection.pick_counts import PickCounts, pick_counts
 from perturb_jax.selection.selection import Selection
 from perturb_jax.selection.spectral_norm import spectral_norm
-from perturb_jax.selection.stability import PickCounts, pick_counts
 from perturb_jax.support.errors import InputError
 
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ def flax(case: str, directory: str, seed: str) -> dict[str, Any]:
 def reference(case: str, directory: str, epochs: str) -> dict[str, Any]:
     """The same of cell-gears."""
     screen, graph, split = _case(case, directory)
-    history = pj.gears_reference(epochs=int(epochs)).fit(screen, graph, split.train, split.validation, 0).history
+    history = pj.GearsReference(epochs=int(epochs)).fit(screen, graph, split.train, split.validation, 0).history
     return {
         "errors": history.validation_mse_de.tolist(), "seconds": history.seconds.tolist(),
         "best": int(history.best_epoch), "peak_mb": peak_megabytes(),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from perturb_jax.evaluation.metrics import METRICS
+from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.experiment.carry_out import METRICS as METRICS_FILE
 from perturb_jax.experiment.carry_out import PICKS, RUN
 from perturb_jax.experiment.config import experiment_of
@@ -134,7 +134,7 @@ class _Tables:
         return self._choices[choice.digest]
 
     def results(self, record: dict[str, Any]) -> Results:
-        columns = [*_LABELS, "size", "perturbation", *METRICS]
+        columns = [*_LABELS, "size", "perturbation", *BUILT_IN]
         metrics = pd.concat(self._metrics, ignore_index=True) if self._metrics else pd.DataFrame(columns=columns)
         costs = pd.DataFrame(self._costs, columns=["predictor", "part", "seconds"])
         by_part = costs.groupby(["predictor", "part"], sort=False)["seconds"]

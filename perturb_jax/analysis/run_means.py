@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from perturb_jax.analysis.results import Results
-from perturb_jax.evaluation.metrics import METRICS
+from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.support.errors import InputError
 
 PLACE = ["data", "predictor"]
@@ -61,7 +61,7 @@ class Runs(NamedTuple):
 
     def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table with its rows in the order of data, predictors, metrics, strategies."""
-        orders = {"data": self.data, "predictor": self.predictors, "metric": METRICS, "strategy": self.strategies}
+        orders = {"data": self.data, "predictor": self.predictors, "metric": BUILT_IN, "strategy": self.strategies}
         columns = [name for name in (*orders, "cycle", "seed") if name in table]
         return table.sort_values(columns, key=lambda column: _positions(column, orders), ignore_index=True)
 
@@ -148,7 +148,7 @@ def smaller_is_better(metric: str) -> bool:
 def _means(metrics: pd.DataFrame) -> pd.DataFrame:
     if metrics.empty:
         raise InputError("expected the results of at least one run, got none; start with perturb-jax run")
-    columns = [name for name in METRICS if name in metrics]
+    columns = [name for name in BUILT_IN if name in metrics]
     grouped = metrics.groupby([*RUN, "cycle", "size"], sort=False)[columns]
     tables = {"value": grouped.mean(), "defined": grouped.count()}
     stacked = {name: own.rename_axis(columns="metric").stack(future_stack=True) for name, own in tables.items()}

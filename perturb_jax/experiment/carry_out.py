@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from perturb_jax.evaluation.metrics import evaluate
+from perturb_jax.evaluation.trial import fit_and_measure
 from perturb_jax.experiment.prepare import prepare, ready, with_cells
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
@@ -87,12 +87,9 @@ def _train(work: Training, store: Store) -> None:
         screen = with_cells(work.preparation, store, screen)
     split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)
     seconds = {"loading": time.perf_counter() - begin}
-    begin = time.perf_counter()
-    fitted = predictor.fit(screen, graph, split.train, split.validation, work.training_seed)
-    seconds["training"] = time.perf_counter() - begin
-    begin = time.perf_counter()
-    metrics = evaluate(screen, split.test, fitted.effects(split.test), split.train)
-    seconds["evaluation"] = time.perf_counter() - begin
+    trial = fit_and_measure(screen, graph, predictor, split, work.training_seed)
+    fitted, metrics = trial.fitted, trial.metrics
+    seconds |= trial.seconds
     begin = time.perf_counter()
     parts = [part for part in PARTS if work.effect or part != "effect"]
     view = _view_of(fitted, remaining(names, work.test), parts)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from perturb_jax.evaluation.trial import configured
 from perturb_jax.experiment.tables import ExperimentTable, PredictorTable, StrategyTable
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
@@ -95,15 +94,9 @@ def _predictor(label: str, given: PredictorTable) -> NamedPredictor:
     name = label if given.predictor is None else given.predictor
     where = f"predictors.{label}"
     try:
-        chosen = predictor_of(name)
-        settings = {key.replace("-", "_"): _text(value) for key, value in (given.model_extra or {}).items()}
-        return NamedPredictor(name, configured(chosen, settings))
+        return NamedPredictor(name, predictor_of(name, given.model_extra or {}))
     except InputError as error:
         raise InputError(f"{where}.{error}") from None
-
-
-def _text(value: object) -> str:
-    return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
 def _strategy(label: str, given: StrategyTable, table: ExperimentTable) -> NamedStrategy:

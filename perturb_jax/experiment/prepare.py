@@ -17,12 +17,12 @@ from perturb_jax.experiment.work import Preparation
 from perturb_jax.genes.lists import read_names
 from perturb_jax.genes.perturbations import parse_perturbations, perturbed_genes, unknown_to
 from perturb_jax.graph.annotation import Annotation
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.store import load_screen, save_screen
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import graph_record, versions
+from perturb_jax.support.provenance import versions
 
 SCREEN = "screen.h5ad"
 RECORD = "data.json"

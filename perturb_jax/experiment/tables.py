@@ -146,7 +146,7 @@ class _Named(BaseModel):
 
 
 class PredictorTable(_Named):
-    """A predictor: its name in the registry where that is not the label, and settings (see `configured`)."""
+    """A predictor: its name in the registry where that is not the label, and settings (its fields)."""
 
     predictor: str | None = None
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.plan.coverage_curves import RANDOM_DRAWS, CoverageCurves, baseline_curves
 from perturb_jax.plan.design_curves import Remaining, remaining_variance
+from perturb_jax.plan.figures import coverage_figure, design_figure, spectral_figure
 from perturb_jax.plan.plan import Plan, Request
 from perturb_jax.plan.spectral_curves import SpectralCurves, spectral_baselines
-from perturb_jax.support.figures import coverage_figure, design_figure, spectral_figure
-from perturb_jax.support.provenance import checksums, graph_record, versions
+from perturb_jax.support.provenance import checksums, versions
 
 FILES = ("picks.csv", "picks.json", "picks.png")
 TARGETS_FILE = "targets.csv"
@@ -134,7 +134,7 @@ def _coverage_result(graph: KnowledgeGraph, plan: Plan, curves: CoverageCurves) 
     random = curves.random[:, -1]
     starts = {str(layer): int(rank) for layer, rank in plan.table.groupby("layer")["rank"].min().items()}
     return {
-        "computed": plan.selections[-1].method,
+        "computed": plan.selections[-1].info.method,
         "covered before": curves.before,
         "covered": covered,
         "covered_fraction": covered / graph.num_nodes,
@@ -147,8 +147,8 @@ def _coverage_result(graph: KnowledgeGraph, plan: Plan, curves: CoverageCurves) 
             "mean": float(random.mean()),
         },
         "top-degree": int(curves.top_degree[-1]),
-        "gains evaluated": sum(picks.evaluations for picks in plan.selections),
-        "gains a naive greedy evaluates": sum(picks.naive_evaluations for picks in plan.selections),
+        "gains evaluated": sum(picks.info.evaluations for picks in plan.selections),
+        "gains a naive greedy evaluates": sum(picks.info.naive_evaluations for picks in plan.selections),
     }
 
 

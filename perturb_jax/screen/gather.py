@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 from scipy import sparse
 
 from perturb_jax.screen import moments
@@ -14,6 +12,7 @@ from perturb_jax.screen.cell_file import Chunk, Matrix, canonical
 from perturb_jax.screen.cell_labels import Cells
 from perturb_jax.screen.moments import Moments
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.progress import progress_bar
 
 COUNTS_PER_CELL = 1e4
 """What counts are scaled to before log1p."""
@@ -133,14 +132,13 @@ Advancing = Callable[[str, Iterator[Chunk], int], Iterator[Chunk]]
 @contextmanager
 def _advancing(shown: bool | None) -> Iterator[Advancing]:
     """A bar on standard error that follows an iteration over chunks."""
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not (console.is_terminal if shown is None else shown)) as bar:
+    with progress_bar(shown) as bar:
 
         def advancing(what: str, chunks: Iterator[Chunk], length: int) -> Iterator[Chunk]:
-            task = bar.add_task(what, total=length)
+            bar.begin(what, length)
             for chunk in chunks:
                 yield chunk
-                bar.update(task, completed=chunk.first + len(chunk.indptr) - 1)
-            bar.update(task, completed=length)
+                bar.reach(chunk.first + len(chunk.indptr) - 1)
+            bar.reach(length)
 
         yield advancing

@@ -21,13 +21,12 @@ from perturb_jax.selection.design import (
     parse_targets,
     state_problem,
 )
-from perturb_jax.selection.graphreach import tie_order
-from perturb_jax.selection.greedy import greedy, upper_bounds
+from perturb_jax.selection.greedy import greedy, tie_order, upper_bounds
 from perturb_jax.selection.knapsack import NO_PICK, knapsack
 from perturb_jax.selection.objective import Objective
 from perturb_jax.selection.posterior import information_of, variance_reduction_of
 from perturb_jax.selection.representation import facility_location_of, soft_coverage_of
-from perturb_jax.selection.selection import Selection
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.support.checks import check_budget, check_choice, check_seed
 from perturb_jax.support.errors import InputError
 
@@ -188,20 +187,8 @@ def design(
             run = _spend(objective, most, available, prices, float(budget))
     if not np.isfinite(run.gains).all():
         raise InputError("graphdesign: noise or target weights too extreme for float32; bring them nearer to 1")
-    picks = pool.take(run.picks)
-    return Selection(
-        objective=chosen.objective,
-        genes=picks.labels,
-        indices=picks.indices(),
-        gains=run.gains.astype(np.float64),
-        values=run.values.astype(np.float64),
-        layers=np.ones(len(picks), np.int32),
-        bounds=run.bounds.astype(np.float64),
-        reachable=np.nan,
-        method=f"jax, {run.method}, {run.values.dtype}",
-        evaluations=run.evaluations,
-        naive_evaluations=run.naive_evaluations,
-    )
+    info = SearchInfo(f"jax, {run.method}, {run.values.dtype}", run.evaluations, run.naive_evaluations)
+    return make_selection(chosen.objective, pool.take(run.picks), run.values, info, gains=run.gains, bounds=run.bounds)
 
 
 def _objective(
@@ -232,7 +219,7 @@ def _pick(objective: Objective, budget: int, available: Bool[Array, " candidates
         bounds = np.asarray(upper_bounds(objective, run.picks, budget, max(1, budget // _CERTIFIED) if lazy else 1))
     picks, gains, values = (np.asarray(part) for part in run[:3])
     bounds = np.maximum(bounds, values)  # which rounding may have put below what was reached
-    naive = int((int(available.sum()) - np.arange(budget)).sum())
+    naive = naive_evaluations(int(available.sum()), budget)
     return _Run(picks, gains, values, bounds, int(run.evaluations), naive, method)
 
 

@@ -12,9 +12,8 @@ from perturb_jax.genes.perturbations import Perturbations, as_names, parse_pertu
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.operator import Operator, gcn_norm, is_symmetric, message_passing
 from perturb_jax.graph.reach import reach_mask, reach_sets
-from perturb_jax.selection.graphreach import tie_order
-from perturb_jax.selection.greedy import greedy
-from perturb_jax.selection.selection import Selection
+from perturb_jax.selection.greedy import greedy, tie_order
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.selection.spectral import spectral
 from perturb_jax.selection.spectral_search import lazy_search, naive_search, stale_search
 from perturb_jax.support.backend import Backend, on_host
@@ -181,17 +180,5 @@ def _as_selection(
     evaluations: int,
     method: str,
 ) -> Selection:
-    chosen = pool.take(picks)
-    return Selection(
-        objective="spectral norm",
-        genes=chosen.labels,
-        indices=chosen.indices(),
-        gains=np.diff(values, prepend=start),
-        values=values,
-        layers=np.ones(len(picks), np.int32),
-        bounds=np.full(len(picks), np.nan),
-        reachable=np.nan,
-        method=method,
-        evaluations=evaluations,
-        naive_evaluations=int((len(pool) - np.arange(len(picks))).sum()),
-    )
+    info = SearchInfo(method, evaluations, naive_evaluations(len(pool), len(picks)))
+    return make_selection("spectral norm", pool.take(picks), values, info, start=start)

@@ -35,10 +35,10 @@ _WORDS = {
 
 class _About(NamedTuple):
     help: str = ""
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
+    above: int | float | None = None
+    at_least: int | float | None = None
+    below: int | float | None = None
+    at_most: int | float | None = None
     negative: str = ""
     default: str = ""
 
@@ -47,12 +47,13 @@ def option(
     default: Any = MISSING,
     help: str = "",  # noqa: A002  (as argparse, click and typer call it)
     *,
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
-    at_most: float | None = None,
+    above: int | float | None = None,
+    at_least: int | float | None = None,
+    below: int | float | None = None,
+    at_most: int | float | None = None,
     negative: str = "",
     shown: str = "",
+    compare: bool = True,
 ) -> Any:
     """A field of a dataclass of settings.
 
@@ -65,9 +66,10 @@ def option(
         at_most: numbers must not be larger.
         negative: for one that is true by default: the word for its being false, as "unweighted" for weighted.
         shown: the default in words, where the value does not speak for itself.
+        compare: whether settings that differ in it alone are different, and have different results.
     """
     about = _About(help, above, at_least, below, at_most, negative, shown)
-    return field(default=default, metadata={_KEY: about})
+    return field(default=default, compare=compare, metadata={_KEY: about})
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ def made_from(cls: type[Settings], table: Mapping[str, object]) -> Settings:
     absent = [one.name for one in known.values() if one.default is MISSING and one.name not in values]
     problems += [f"{name}: expected a value, got none" for name in absent]
     _refuse(problems)
-    return cls(**values)
+    return cls(**{key: _as_float(value, known[key].kinds) for key, value in values.items()})
 
 
 def read_texts(cls: type[Any], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -266,6 +268,14 @@ def _refuse(problems: Iterable[str]) -> None:
 
 def _as_tuple(value: object) -> object:
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
+def _as_float(value: object, kinds: tuple[Any, ...]) -> object:
+    """TOML's 1 where a number like 1.0 is meant."""
+    if isinstance(value, tuple):
+        parts = tuple(get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple)
+        return tuple(_as_float(one, parts) for one in value) if parts else value
+    return float(value) if float in kinds and int not in kinds and is_whole(value) else value  # type: ignore[arg-type]
 
 
 def _is_plain(kind: Any) -> bool:

@@ -103,6 +103,24 @@ def source_checksum(thing: Any) -> str | None:
     return getattr(made_from, "_perturb_jax_checksum", None)
 
 
+def source_of(part: Any, thing: Any) -> tuple[str, str, str] | None:
+    """The source of the user's file that `part` was defined in, its path, and the name that `thing` has there.
+
+    None for what is installed. What is sent to other processes with it is made there again by `remade`.
+    """
+    module = sys.modules.get(getattr(part, "__module__", ""), None)
+    source = None if module is None else getattr(module, "_perturb_jax_source", None)
+    if module is None or source is None:
+        return None
+    names = [name for name, value in vars(module).items() if value is thing]
+    return (source, str(module.__file__), names[0]) if names else None
+
+
+def remade(source: str, path: str, name: str, kind: str) -> Any:
+    """What NAME means in a user's file, whose source came with it."""
+    return _defined(source, path, name, kind)
+
+
 def _defined(source: str, path: str, name: str, kind: str) -> Any:
     checksum = hashlib.sha256(source.encode()).hexdigest()
     module_name = f"_perturb_jax_user_{checksum[:16]}"
@@ -110,7 +128,7 @@ def _defined(source: str, path: str, name: str, kind: str) -> Any:
     if module is None:
         module = ModuleType(module_name)
         module.__file__ = path
-        vars(module)["_perturb_jax_checksum"] = checksum
+        vars(module).update(_perturb_jax_checksum=checksum, _perturb_jax_source=source)
         sys.modules[module_name] = module  # dataclasses look up their own module
         try:
             exec(compile(source, path, "exec"), vars(module))  # noqa: S102  (the user's own file, named by the user)

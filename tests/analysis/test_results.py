@@ -13,7 +13,7 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.analysis.results import read_results
 from perturb_jax.evaluation.metrics import METRICS
-from perturb_jax.evaluation.trial import run_trial
+from perturb_jax.evaluation.trial import fit_and_measure
 from perturb_jax.experiment.carry_out import HISTORY, RUN, VIEW, read_view
 from perturb_jax.experiment.config import NamedPredictor, NamedStrategy, experiment_of
 from perturb_jax.experiment.known import Stored
@@ -85,7 +85,7 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
         screen = load_screen(directory / "data" / work.preparation.digest / SCREEN)
         graph = pj.load_go_graph(screen.genes)
         split = split_selected(work.selected, work.test, work.split_seed)
-        trial = run_trial(screen, graph, pj.graph_gp(), split, work.training_seed)
+        trial = fit_and_measure(screen, graph, pj.graph_gp(), split, work.training_seed)
         results = read_results(directory)
         rows = results.metrics.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
         rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(METRICS)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import perturb_jax as pj
 from perturb_jax.evaluation.metrics import (
-    METRICS,
+    BUILT_IN,
     centroid_accuracy,
     de_weights,
     duplicate_ceiling,
@@ -71,10 +71,10 @@ def expected_row(screen: Screen, row: int, effect: np.ndarray) -> dict[str, floa
 def test_metrics_are_their_definitions(seed: int) -> None:
     screen, effects = case(seed)
     table = evaluate(screen, TEST, effects, TRAIN)
-    assert list(table.columns) == list(METRICS) and list(table.index) == TEST
+    assert list(table.columns) == list(BUILT_IN) and list(table.index) == TEST
     for name, row, effect in zip(TEST, (2, 3, 4, 5), effects, strict=True):
         expected = expected_row(screen, row, effect)
-        for metric in METRICS:
+        for metric in BUILT_IN:
             assert table.loc[name, metric] == pytest.approx(expected[metric], rel=1e-9, abs=1e-12), metric
 
 

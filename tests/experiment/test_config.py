@@ -47,15 +47,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "predictor": ({"predictors": {"gears": {}}}, "predictors.gears.predictor: expected one of control-mean"),
     "setting": (
         {"predictors": {"gears-flax": {"epochs": 3}}},
-        "predictors.gears-flax.epochs: not a setting of GEARS Flax",
+        "predictors.gears-flax.epochs: no such setting; expected one of steps,",
     ),
     "setting's type": (
         {"predictors": {"gears-flax": {"steps": "many"}}},
-        "predictors.gears-flax.steps: expected a whole number, got 'many'",
+        "predictors.gears-flax.steps: expected a whole number of at least 1, got 'many'",
     ),
     "setting's value": (
         {"predictors": {"gears-flax": {"steps": 0}}},
-        "predictors.gears-flax.steps: expected at least 1, got 0",
+        "predictors.gears-flax.steps: expected a whole number of at least 1, got 0",
     ),
     "strategy": ({"strategies": {"best": {}}}, "strategies.best.strategy: expected one of"),
     "option": ({"strategies": {"graphreach": {"depth": 2}}}, "strategies.graphreach."),

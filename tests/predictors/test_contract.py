@@ -10,7 +10,7 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import nodes_of, unknown_to
 from perturb_jax.predictors.baselines import control_mean, nearest_neighbours, train_mean
-from perturb_jax.predictors.gears_flax.predictor import gears_flax
+from perturb_jax.predictors.gears_flax.predictor import GearsFlax
 from perturb_jax.predictors.graph_gp import graph_gp
 from perturb_jax.predictors.predictor import Fitted, Predictor, seed_of, training_rows
 from perturb_jax.predictors.ridge import bilinear_ridge, graph_ridge
@@ -32,7 +32,7 @@ PREDICTORS: list[Predictor] = [
     bilinear_ridge(dimensions=3),
     graph_ridge(),
     graph_gp(),
-    gears_flax(steps=8, evaluate_every=4, hidden_size=8, batch_size=4),
+    GearsFlax(steps=8, evaluate_every=4, hidden_size=8, batch_size=4),
 ]
 READ_GRAPH = [predictor for predictor in PREDICTORS if predictor.name not in ("control mean", "training mean")]
 every = pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda predictor: predictor.name)

@@ -128,8 +128,8 @@ def test_representation_on_400_nodes(criterion: Criterion) -> None:
     assert_greedy(dense_design(graph, everyone, everyone), everyone, criterion, picks)
     assert (picks.bounds >= picks.values * (1 - 1e-12)).all()
     assert picks.guarantee > 1 - 1 / np.e
-    assert picks.naive_evaluations == sum(400 - i for i in range(40))
-    assert picks.evaluations <= picks.naive_evaluations
+    assert picks.info.naive_evaluations == sum(400 - i for i in range(40))
+    assert picks.info.evaluations <= picks.info.naive_evaluations
 
 
 def operator_of_entries(graph: pj.KnowledgeGraph) -> sp.csr_array:
@@ -376,8 +376,8 @@ def test_an_accelerator_computes_in_single_precision(criterion: Criterion) -> No
     double = pj.graphdesign(graph, None, 12, criterion)
     with patch.object(jax, "default_backend", lambda: "gpu"):
         single = pj.graphdesign(graph, None, 12, criterion)
-    assert double.method.endswith("float64")
-    assert single.method.endswith("float32")
+    assert double.info.method.endswith("float64")
+    assert single.info.method.endswith("float32")
     assert single.genes == double.genes
     np.testing.assert_allclose(single.values, double.values, rtol=1e-5)
     np.testing.assert_allclose(single.gains, double.gains, atol=1e-6 * double.values[-1])
@@ -412,7 +412,7 @@ GRAPH = graph_of(4, [(0, 1), (1, 2)])
         ({"budget": 1.5}, "budget: expected a whole number of at least 1, got 1.5"),
         ({"budget": True}, "budget: expected a whole number of at least 1, got True"),
         ({"budget": 5}, "budget: 5 picks asked for, but only 4 candidates can be picked"),
-        ({"budget": 4, "selected": ["G0"]}, "budget: 4 picks asked for, but only 3 candidates can be picked"),
+        ({"budget": 4, "selected": ["G0"]}, "budget: at most 3, got 4: only 3 candidates can be picked"),
         ({"budget": 1, "candidates": []}, "only 0 candidates can be picked"),
         ({"budget": 0, "costs": {}}, "budget: expected a number above 0, what the picks may cost together, got 0"),
         ({"budget": True, "costs": {}}, "budget: expected a number above 0"),

@@ -82,7 +82,7 @@ def test_renormalised_and_maximised_picks_are_the_best_by_definition(
         return
     chosen = {"symmetric": False, "weighted": True, "direction": "in"}
     picks = pj.maxspec(graph, None, 5, normalization=normalization, sense=sense, method="naive")
-    assert picks.method == "host, naive"
+    assert picks.info.method == "host, naive"
     pairs = greedy_values(graph, picks, 1, chosen, normalization, sense)
     np.testing.assert_allclose(picks.values, [norm for norm, _ in pairs], rtol=1e-5)
     for norm, best in pairs:
@@ -138,12 +138,12 @@ def test_lazy_naive_and_device_make_the_same_picks_on_a_real_graph(library: list
     naive = pj.maxspec(graph, candidates, 25, method="naive", **chosen)
     assert lazy.genes == naive.genes
     np.testing.assert_allclose(lazy.values, naive.values, rtol=1e-6)
-    assert lazy.method == "host, lazy"
-    assert lazy.evaluations < naive.evaluations / 2
-    assert naive.evaluations == lazy.naive_evaluations
+    assert lazy.info.method == "host, lazy"
+    assert lazy.info.evaluations < naive.info.evaluations / 2
+    assert naive.info.evaluations == lazy.info.naive_evaluations
     for method in ("lazy", "naive"):
         device = pj.maxspec(graph, candidates, 6, method=method, backend="jax", **chosen)
-        assert device.method == f"jax, {method}"
+        assert device.info.method == f"jax, {method}"
         np.testing.assert_allclose(device.values, lazy.values[:6], rtol=2 * TIE)
         assert device.genes == lazy.genes[:6]
 
@@ -152,11 +152,11 @@ def test_the_heuristic_on_the_renormalised_operator_is_called_so(library: list[s
     graph, candidates = real_subgraph(library)
     lazy = pj.maxspec(graph, candidates, 10, normalization="subgraph")
     naive = pj.maxspec(graph, candidates, 10, normalization="subgraph", method="naive")
-    assert lazy.method == "host, lazy (heuristic)"
-    assert naive.method == "host, naive"
-    assert lazy.evaluations < naive.evaluations
+    assert lazy.info.method == "host, lazy (heuristic)"
+    assert naive.info.method == "host, naive"
+    assert lazy.info.evaluations < naive.info.evaluations
     device = pj.maxspec(graph, candidates, 5, normalization="subgraph", backend="jax")
-    assert device.method == "jax, naive"
+    assert device.info.method == "jax, naive"
     np.testing.assert_allclose(device.values, naive.values[:5], rtol=2 * TIE)
 
 
@@ -164,8 +164,8 @@ def test_maximisation_is_naive_whatever_is_asked() -> None:
     graph = graph_of(6, [(0, 1), (1, 2), (2, 0), (3, 4)])
     for backend in ("host", "jax"):
         picks = pj.maxspec(graph, None, 3, sense="max", backend=backend)
-        assert picks.method == f"{backend}, naive"
-        assert picks.evaluations == picks.naive_evaluations
+        assert picks.info.method == f"{backend}, naive"
+        assert picks.info.evaluations == picks.info.naive_evaluations
 
 
 def test_batches_of_stale_candidates_make_the_picks_of_one_at_a_time(library: list[str]) -> None:

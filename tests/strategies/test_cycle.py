@@ -82,7 +82,7 @@ def test_a_batch_larger_than_the_candidates_is_refused(case: str) -> None:
     selected = NAMES_OF[:20]
     for cycle in (0, 2):
         question = ask(case, SCREEN, selected, cycle, 11)
-        with pytest.raises(pj.InputError, match="11 picks .*: only 10 candidates can be picked"):
+        with pytest.raises(pj.InputError, match=r"11 picks .*: only 10 candidates can be picked"):
             strategy.choose(question)
         assert len(strategy.choose(question._replace(batch=10))) == 10
 

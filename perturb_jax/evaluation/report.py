@@ -12,16 +12,25 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from perturb_jax.evaluation.trial import Trial, trial_picture
-from perturb_jax.evaluation.trial_files import MODEL_FILE
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.evaluation.figure import trial_picture
+from perturb_jax.evaluation.trial import Trial, measured_outside
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import checksums, graph_record, versions
+from perturb_jax.support.provenance import checksums, versions
+
+FILES = ("metrics.csv", "predictions.h5ad", "split.json", "train.json", "predictions.png")
+MODEL_FILE = "model.npz"
+"""Written beside `FILES` where the predictor has parameters."""
 
 
 def trial_record(
-    screen: Screen, graph: KnowledgeGraph, trial: Trial, inputs: Mapping[str, Path | None], dropped: Mapping[str, str]
+    screen: Screen,
+    graph: KnowledgeGraph,
+    trial: Trial,
+    inputs: Mapping[str, Path | None],
+    missing: Mapping[str, str],
+    settings: Mapping[str, object] = {},
 ) -> dict[str, Any]:
     """Everything that made the trial, and what came of it: plain values for JSON.
 
@@ -29,20 +38,23 @@ def trial_record(
         screen: the outcomes.
         graph: the knowledge graph.
         trial: what was done.
-        inputs: the files that were read, by the option that named them.
-        dropped: perturbations that were left out, with the reason.
+        inputs: the files that were read, by the argument that named them.
+        missing: perturbations of genes that the graph lacks, with the reason; others may have been left out before.
+        settings: others than the predictor's.
     """
+    dropped = screen.settings.get("dropped")
     configuration = {field.name: getattr(trial.predictor, field.name) for field in fields(trial.predictor)}  # type: ignore[arg-type]
     return {
-        "settings": _plain(configuration),
+        "settings": {**_plain_table(configuration), **settings},
         "screen": {
             "perturbations": len(screen),
             "genes": len(screen.genes),
             "cells": int(screen.cell_counts.sum()),
             "control cells": screen.control_count,
             "read": _plain(screen.settings),
-            "dropped": dict(dropped),
+            "dropped": dict(dropped if isinstance(dropped, dict) else {}) | dict(missing),
             "caution": screen.caution,
+            "genes not in the graph": len(measured_outside(screen, graph)),
         },
         "graph": graph_record(graph),
         "inputs": checksums(inputs),
@@ -62,6 +74,10 @@ def trial_files(screen: Screen, trial: Trial, record: Mapping[str, Any]) -> dict
         "train.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
         "predictions.png": trial_picture(screen, trial),
     } | _model(trial.fitted)
+
+
+def _plain_table(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def _plain(value: object) -> object:
