@@ -18,7 +18,7 @@ from perturb_jax.selection.graphreach import graphreach
 from perturb_jax.selection.maxspec import maxspec
 from perturb_jax.selection.pick_counts import PickCounts, pick_counts
 from perturb_jax.selection.selection import Selection
-from perturb_jax.selection.spectral_norm import spectral_norm
+from perturb_jax.selection.spectral import spectral_norm
 from perturb_jax.support.errors import InputError
 
 if TYPE_CHECKING:
