@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from perturb_jax.experiment.tables import ExperimentTable, PredictorTable, StrategyTable
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
-from perturb_jax.strategies.cycle import CycleStrategy, Hybrid
-from perturb_jax.strategies.registry import cycle_strategy
+from perturb_jax.strategies.registry import strategy_of
+from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
 
 
@@ -25,7 +25,7 @@ class NamedPredictor(NamedTuple):
 class NamedStrategy(NamedTuple):
     """A strategy, and the labels of the predictors that it is for."""
 
-    strategy: CycleStrategy
+    strategy: Any
     predictors: tuple[str, ...]
 
 
@@ -103,7 +103,7 @@ def _strategy(label: str, given: StrategyTable, table: ExperimentTable) -> Named
     name = label if given.strategy is None else given.strategy
     where = f"strategies.{label}"
     try:
-        strategy = cycle_strategy(name, given.model_extra or {})
+        strategy = strategy_of(name, given.model_extra or {})
     except InputError as error:
         raise InputError(f"{where}.{error}") from None
     wanted = tuple(table.predictors) if given.predictors is None else given.predictors
@@ -111,8 +111,6 @@ def _strategy(label: str, given: StrategyTable, table: ExperimentTable) -> Named
     if absent or not wanted:
         expected = f"expected some of {', '.join(table.predictors)}"
         raise InputError(f"{where}.predictors: {expected}, got {', '.join(absent) or 'none'}")
-    if strategy.parts(0):
+    if parts_of(strategy):
         raise InputError(f"{where}: reads a predictor in its first cycle, when none is fitted; expected a hybrid")
-    if isinstance(strategy, Hybrid) and not strategy.then.parts(strategy.cycles):
-        raise InputError(f"{where}.then: expected a strategy that reads a predictor; one-shot ones choose all at once")
     return NamedStrategy(strategy, wanted)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from perturb_jax.experiment.config import NamedPredictor
 from perturb_jax.experiment.tables import Data, Graph
-from perturb_jax.strategies.cycle import CycleStrategy
+from perturb_jax.strategies.registry import identity_of
 
 Kind = Literal["data", "selections", "runs"]
 
@@ -132,7 +132,7 @@ class Choice(Work):
     """
 
     preparation: Preparation
-    strategy: CycleStrategy
+    strategy: Any
     test: tuple[str, ...]
     selected: tuple[str, ...]
     batch: int
@@ -142,10 +142,10 @@ class Choice(Work):
     kind = "selections"
 
     def identity(self) -> dict[str, Any]:
-        """The screen's and the run's digests, the strategy with all options, what is asked."""
+        """The screen's and the run's digests, the strategy, what it is asked."""
         return {
             "data": self.preparation.digest,
-            "strategy": plain_fields(self.strategy),
+            "strategy": identity_of(self.strategy),
             "test": list(self.test),
             "selected": list(self.selected),
             "batch": self.batch,

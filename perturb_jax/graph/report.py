@@ -10,8 +10,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
+from perturb_jax.graph.degrees import in_degrees, out_degrees
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
-from perturb_jax.strategies.top_degree import out_degrees
 from perturb_jax.support.figures import DEGREE, SELECTION, canvas
 from perturb_jax.support.provenance import checksums, versions
 
@@ -59,12 +59,6 @@ def graph_picture(graph: KnowledgeGraph) -> bytes:
     """The degrees of all genes, as a PNG."""
     title = f"{graph.provenance.source}: {graph.num_nodes:,} genes, {graph.num_edges:,} edges"
     return degree_figure(title, in_degrees(graph), out_degrees(graph))
-
-
-def in_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
-    """Incoming edges of every gene, self-loops left out."""
-    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
-    return np.bincount(receivers[senders != receivers], minlength=graph.num_nodes)
 
 
 def _spread(degrees: Int[np.ndarray, " nodes"]) -> dict[str, float]:

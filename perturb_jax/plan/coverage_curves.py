@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import Perturbations
+from perturb_jax.graph.degrees import candidate_degrees
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.reach import reach_sets
 from perturb_jax.selection.coverage import covered_after
-from perturb_jax.strategies.top_degree import candidate_degrees
 
 RANDOM_DRAWS = 20
 """Draws of the random baseline, with seeds 0, 1, ..."""
