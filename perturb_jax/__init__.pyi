@@ -50,7 +50,7 @@ from .selection.graphreach import graphreach as graphreach
 from .selection.maxspec import maxspec as maxspec
 from .selection.pick_counts import PickCounts as PickCounts, pick_counts as pick_counts
 from .selection.selection import SearchInfo as SearchInfo, Selection as Selection
-from .selection.spectral_norm import spectral_norm as spectral_norm
+from .selection.spectral import spectral_norm as spectral_norm
 from .strategies.acs_fw import ACSFW as ACSFW
 from .strategies.graphdesign import GraphDesign as GraphDesign
 from .strategies.graphreach import GraphReach as GraphReach

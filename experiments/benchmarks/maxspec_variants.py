@@ -10,9 +10,9 @@ import numpy as np
 
 from perturb_jax.graph.operator import Operator
 from perturb_jax.graph.reach import ReachSets
-from perturb_jax.selection.maxspec import BATCH, TIE
-from perturb_jax.selection.spectral_norm import spectral_norm
-from perturb_jax.selection.spectral_search import InducedMatrix, earliest_best
+from perturb_jax.selection.host.spectral import InducedMatrix
+from perturb_jax.selection.maxspec import BATCH, TIE, earliest_best
+from perturb_jax.selection.spectral import spectral_norm
 
 
 class Variant(NamedTuple):
