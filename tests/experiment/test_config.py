@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.experiment.config import experiment_of, read_experiment
+from perturb_jax.experiment.file import experiment_of, read_experiment
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
 from perturb_jax.strategies.cycle import OneShot
 from perturb_jax.support.errors import InputError
