@@ -11,8 +11,7 @@ from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.experiment.file import experiment_of
 from perturb_jax.experiment.planner import Chain, Cycle, chains_of, preparation_of, walk
 from perturb_jax.experiment.sources import Sources
-from perturb_jax.experiment.store import EXPERIMENT, PICKS, RECORD, RUN, Store, Stored
-from perturb_jax.experiment.store import METRICS as METRICS_FILE
+from perturb_jax.experiment.store import EXPERIMENT, METRICS as METRICS_FILE, PICKS, RECORD, RUN, Store, Stored
 from perturb_jax.experiment.work import Choice
 from perturb_jax.support.errors import InputError
 

@@ -9,7 +9,7 @@ from perturb_jax.graph.knowledge_graph import DIRECTIONS
 from perturb_jax.plan.plan import DEFAULT_CYCLES
 from perturb_jax.plan.robust import DROPOUT
 from perturb_jax.selection.graphdesign import CRITERIA
-from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.registry import one_shot_names
 from perturb_jax.support.errors import InputError
 
 GRAPH, RULES, OUTPUT = "Knowledge graph", "Rules of the choice", "Output"
@@ -93,7 +93,9 @@ Quiet = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.", rich_help_panel=OUTPUT)]
 Strategy = Annotated[
     str,
-    typer.Option(help=f"One of {', '.join(STRATEGIES)}.", autocompletion=complete(*STRATEGIES), rich_help_panel=RULES),
+    typer.Option(
+        help=f"One of {', '.join(one_shot_names())}.", autocompletion=complete(*one_shot_names()), rich_help_panel=RULES
+    ),
 ]
 Hops = Annotated[
     int, typer.Option(help="Graph-convolution layers of the model that will be trained.", rich_help_panel=RULES)

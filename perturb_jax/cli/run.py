@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as ProgressBar, TaskID, TextColumn, TimeElapsedColumn
 
 from perturb_jax.cli.options import OUTPUT, Quiet
 from perturb_jax.cli.printing import print_line

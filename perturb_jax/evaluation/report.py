@@ -14,11 +14,11 @@ import pandas as pd
 
 from perturb_jax.evaluation.figure import trial_picture
 from perturb_jax.evaluation.trial import Trial, measured_outside
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.predictors.predictor import Fitted
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import checksums, graph_record, versions
+from perturb_jax.support.provenance import checksums, versions
 
 FILES = ("metrics.csv", "predictions.h5ad", "split.json", "train.json", "predictions.png")
 MODEL_FILE = "model.npz"

@@ -17,11 +17,12 @@ from perturb_jax.evaluation.trial import fit_and_measure
 from perturb_jax.experiment.prepare import prepare, ready, with_cells
 from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RUN, VIEW, Store
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
-from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.predictors.predictor import Fitted, history_of
 from perturb_jax.screen.split import remaining, split_selected
-from perturb_jax.strategies.cycle import PARTS, Ask, View, view_of
+from perturb_jax.strategies.choose import choose
+from perturb_jax.strategies.strategy import Ask
+from perturb_jax.strategies.view import PARTS, View, view_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import versions
 
@@ -51,19 +52,18 @@ def _choose(work: Choice, store: Store) -> None:
     _, graph, names = ready(work.preparation, store)
     candidates = remaining(remaining(names, work.test), work.selected)
     view = None if work.run is None else read_view(store.place(work.run), work.parts)
-    ask = Ask(graph, candidates, work.selected, work.batch, work.seed, view)
+    # labels are the screen's names, so picks are too
+    pool, selected = (nodes_of(graph.names, names) for names in (candidates, work.selected))
+    ask = Ask(graph, pool, selected, work.batch, work.seed, view)
     with _compilation() as compiling:
         begin = time.perf_counter()
-        picks = work.strategy.choose(ask)
+        picks = choose(work.strategy, ask).genes
         first = time.perf_counter() - begin
     seconds = max(first - sum(compiling), 0.0)
     if first < _REPEATED_BELOW:
         begin = time.perf_counter()
-        work.strategy.choose(ask)
+        choose(work.strategy, ask)
         seconds = time.perf_counter() - begin
-    picks = _as_given(graph, candidates, picks)
-    if len(picks) != work.batch or len({*picks}) != len(picks) or not {*picks} <= {*candidates}:
-        raise RuntimeError(f"{work.strategy}: expected {work.batch} different candidates, got {picks!r:.200}")
     record = {
         "work": work.identity(), "picks": list(picks), "seconds": seconds, "seconds_first": first, **_environment(),
     }  # fmt: skip
@@ -93,13 +93,6 @@ def _heard(event: str, duration: float, **_: object) -> None:
     if event.startswith(_COMPILATION):
         for seconds in _listening:
             seconds.append(duration)
-
-
-def _as_given(graph: KnowledgeGraph, candidates: Sequence[str], picks: Sequence[str]) -> tuple[str, ...]:
-    """Picks by the names that the screen has: the graph's are the current ones."""
-    current = parse_perturbations(graph.names, candidates)
-    given = dict(zip(current.labels, candidates, strict=True)) | {name: name for name in candidates}
-    return tuple(given.get(name, name) for name in picks)
 
 
 def _train(work: Training, store: Store) -> None:

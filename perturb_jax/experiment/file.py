@@ -13,10 +13,12 @@ from perturb_jax.experiment.seeds import Purpose
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
 from perturb_jax.screen.datasets import DATASETS
+from perturb_jax.screen.reading import Reading
 from perturb_jax.screen.simulation_model import SimulationModel
-from perturb_jax.strategies.cycle import CycleStrategy, Hybrid
-from perturb_jax.strategies.registry import cycle_strategy
+from perturb_jax.strategies.registry import strategy_of
+from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import made_from
 
 
 def _size(value: object) -> object:
@@ -69,6 +71,10 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class _Named(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
 class Simulation(_Table):
     """A simulated screen: see `simulate_screen`.
 
@@ -96,22 +102,12 @@ class Simulation(_Table):
     model: Annotated[SimulationModel, BeforeValidator(_parameters)] = SimulationModel()
 
 
-class Data(_Table):
-    """One data set: a simulation, a file, or a published screen; for the last two, how it is read (`read_screen`)."""
+class Data(_Named):
+    """One data set: a simulation, a file, or a published screen; of the last two also how it is read (`Reading`)."""
 
     simulation: Simulation | None = None
     screen: Path | None = None
     dataset: str | None = None
-    where: dict[str, str | int | float | bool] = {}
-    condition: Text | None = None
-    gene_names: Text | None = None
-    control: Text | None = None
-    cell_type: Text | None = None
-    layer: Text | None = None
-    normalize: Flag = False
-    too_few: Literal["error", "drop"] = "error"
-    pseudobulk: Flag = False
-    cell_counts: Text | None = None
     unknown: Literal["error", "drop"] = "error"
 
     @model_validator(mode="after")
@@ -121,10 +117,22 @@ class Data(_Table):
             raise ValueError(f"expected one of simulation, screen and dataset, got {' and '.join(given) or 'none'}")
         if self.dataset is not None and self.dataset not in DATASETS:
             raise ValueError(f"dataset: expected one of {', '.join(DATASETS)}, got {self.dataset!r}")
-        reading = self.model_fields_set - {"simulation", "screen", "dataset", "unknown"}
+        reading = sorted(self.model_extra or {})
         if self.simulation is not None and reading:
-            raise ValueError(f"{', '.join(sorted(reading))}: a simulated screen is not read; omit the key")
+            raise ValueError(f"{', '.join(reading)}: a simulated screen is not read; omit the key")
+        try:
+            assert self.reading
+        except InputError as error:
+            raise ValueError(str(error)) from None
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """How a file or a published screen is read."""
+        table = dict(self.model_extra or {})
+        if isinstance(where := table.get("where"), Mapping):
+            table["where"] = {column: str(value) for column, value in where.items()}
+        return made_from(Reading, table)
 
 
 class Graph(_Table):
@@ -147,10 +155,6 @@ class Graph(_Table):
         if self.file is not None and others:
             raise ValueError(f"{', '.join(sorted(others))}: a finished edge list is used as it is; omit the key")
         return self
-
-
-class _Named(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class PredictorTable(_Named):
@@ -225,7 +229,7 @@ class NamedPredictor(NamedTuple):
 class NamedStrategy(NamedTuple):
     """A strategy, and the labels of the predictors that it is for."""
 
-    strategy: CycleStrategy | Described
+    strategy: Any
     predictors: tuple[str, ...]
 
 
@@ -336,9 +340,9 @@ def _predictor(label: str, given: PredictorTable, base: Path | None, own: Any) -
 def _strategy(label: str, given: StrategyTable, table: ExperimentTable, base: Path | None, own: Any) -> NamedStrategy:
     name = label if given.strategy is None else given.strategy
     where = f"strategies.{label}"
-    strategy: CycleStrategy | Described
+    strategy: Any
     try:
-        strategy = _described(own) if own is not None else cycle_strategy(_located(name, base), given.model_extra or {})
+        strategy = _described(own) if own is not None else strategy_of(_located(name, base), given.model_extra or {})
     except InputError as error:
         raise InputError(f"{where}.{error}") from None
     wanted = tuple(table.predictors) if given.predictors is None else given.predictors
@@ -346,8 +350,6 @@ def _strategy(label: str, given: StrategyTable, table: ExperimentTable, base: Pa
     if absent or not wanted:
         expected = f"expected some of {', '.join(table.predictors)}"
         raise InputError(f"{where}.predictors: {expected}, got {', '.join(absent) or 'none'}")
-    if strategy.parts(0):
+    if parts_of(strategy):
         raise InputError(f"{where}: reads a predictor in its first cycle, when none is fitted; expected a hybrid")
-    if isinstance(strategy, Hybrid) and not strategy.then.parts(strategy.cycles):
-        raise InputError(f"{where}.then: expected a strategy that reads a predictor; one-shot ones choose all at once")
     return NamedStrategy(strategy, wanted)

@@ -9,6 +9,7 @@ from perturb_jax.experiment.seeds import PURPOSES, Purpose, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.screen.split import choose_test, remaining
+from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
 
 
@@ -113,11 +114,11 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
     selected: tuple[str, ...] = ()
     while len(cycles) < table.cycles:
         first = len(cycles)
-        parts = strategy.parts(first)
+        parts = parts_of(strategy, first)
         if parts and not cycles[-1].done:
             break  # its run is wanted already
         together = first + 1
-        while not parts and together < table.cycles and not strategy.parts(together):
+        while not parts and together < table.cycles and not parts_of(strategy, together):
             together += 1
         seed = _seed(experiment, chain, "selection", first)
         run = cycles[-1].training if parts else None
@@ -150,7 +151,7 @@ def _test_of(names: tuple[str, ...], size: int | float, seed: int) -> tuple[str,
 
 def _parts(experiment: Experiment, label: str) -> set[str]:
     strategy = experiment.strategies[label].strategy
-    return {part for cycle in range(experiment.table.cycles) for part in strategy.parts(cycle)}
+    return {part for cycle in range(experiment.table.cycles) for part in parts_of(strategy, cycle)}
 
 
 def _seed(experiment: Experiment, chain: Chain, purpose: Purpose, cycle: int = 0) -> int:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import perturb_jax as pj
-from perturb_jax.cli.screen_options import Reading, open_screen
 from perturb_jax.evaluation.trial import genes_of_screen, usable_perturbations
 from perturb_jax.experiment.file import Simulation
 from perturb_jax.experiment.store import RECORD, SCREEN, Store
@@ -19,12 +18,13 @@ from perturb_jax.experiment.work import Preparation
 from perturb_jax.genes.lists import read_names
 from perturb_jax.genes.perturbations import parse_perturbations, perturbed_genes
 from perturb_jax.graph.annotation import Annotation
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.screen.reading import open_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.store import load_screen, save_screen
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import graph_record, versions
+from perturb_jax.support.provenance import versions
 
 CELLS = "cells"
 """Directory of the simulated cells that the reference needs: they can be drawn again, and are only kept."""
@@ -183,10 +183,4 @@ _GENES_OF_GRAPH = 3
 def _read(work: Preparation) -> Screen:
     path = work.path("data.screen") or work.path("data.dataset")
     assert path is not None
-    data = work.data
-    where: Any = [f"{column}={value}" for column, value in data.where.items()] or None
-    how = Reading(
-        where, data.condition, data.gene_names, data.control, data.cell_type, data.layer, data.normalize,
-        data.too_few, data.pseudobulk, data.cell_counts,
-    )  # fmt: skip
-    return open_screen(path, how, quiet=True)
+    return open_screen(path, work.data.reading, progress=False)

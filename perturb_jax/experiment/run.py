@@ -14,6 +14,7 @@ from perturb_jax.experiment.schedule import Failure, Forecast, Grid, distinct_ru
 from perturb_jax.experiment.sources import Sources, find_sources
 from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, locked, write_json
 from perturb_jax.experiment.work import Training, Work, is_own, predictor_identity, strategy_identity
+from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.provenance import versions
 
 _REFRESH_SECONDS = 0.5
@@ -112,7 +113,7 @@ def record_of(started: Started) -> dict[str, Any]:
     strategies = {
         label: {
             "identity": strategy_identity(named.strategy),
-            "parts": [list(named.strategy.parts(cycle)) for cycle in cycles],
+            "parts": [list(parts_of(named.strategy, cycle)) for cycle in cycles],
         }
         for label, named in experiment.strategies.items()
         if is_own(named.strategy)

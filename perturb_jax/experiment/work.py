@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from perturb_jax.evaluation.metrics import Metric
 from perturb_jax.experiment.file import Data, Described, Graph, NamedPredictor
-from perturb_jax.strategies.cycle import CycleStrategy
+from perturb_jax.strategies.registry import identity_of
 from perturb_jax.support.registry import source_checksum
 
 Kind = Literal["data", "selections", "runs"]
 
-FORMAT = 1
+FORMAT = 2
 """Part of every identity; raised when what is stored, or what the same words mean, changes."""
 
 
@@ -134,7 +134,7 @@ class Choice(Work):
     """
 
     preparation: Preparation
-    strategy: CycleStrategy
+    strategy: Any
     test: tuple[str, ...]
     selected: tuple[str, ...]
     batch: int
@@ -144,7 +144,7 @@ class Choice(Work):
     kind = "selections"
 
     def identity(self) -> dict[str, Any]:
-        """The screen's and the run's digests, the strategy with all options, what is asked."""
+        """The screen's and the run's digests, the strategy, what it is asked."""
         return {
             "data": self.preparation.digest,
             "strategy": strategy_identity(self.strategy),
@@ -166,8 +166,8 @@ def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
 
 
 def strategy_identity(strategy: Any) -> dict[str, Any]:
-    """A strategy with all its options; of a user's file the checksum too."""
-    return dict(strategy.identity) if isinstance(strategy, Described) else plain_fields(strategy)
+    """A strategy's name and options; of a user's file the checksum too."""
+    return dict(strategy.identity) if isinstance(strategy, Described) else identity_of(strategy)
 
 
 def is_own(thing: Any) -> bool:

@@ -6,11 +6,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import Perturbations
+from perturb_jax.graph.degrees import candidate_degrees
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.reach import reach_sets
-from perturb_jax.selection.graphreach import cover_counts
-from perturb_jax.selection.host import coverage as coverage_host
-from perturb_jax.strategies.top_degree import candidate_degrees
+from perturb_jax.selection.coverage import covered_after
 
 RANDOM_DRAWS = 20
 """Draws of the random baseline, with seeds 0, 1, ..."""
@@ -55,23 +54,23 @@ def baseline_curves(
 
     Complexity: O(draws x entries of the picks' reach sets).
     """
-    counts = cover_counts(reach_sets(graph, tested.members, hops, direction))
+    counts = reach_sets(graph, tested.members, hops, direction).counts()
     first_sets = reach_sets(graph, first.members, hops, direction)
-    head = coverage_host.covered_after(first_sets.indptr, first_sets.indices, None, counts, np.arange(len(first)))
-    covered = counts + cover_counts(first_sets)
+    head = covered_after(first_sets, counts)
+    covered = counts + first_sets.counts()
     sets = reach_sets(graph, pool.members, hops, direction)
     before = np.count_nonzero(counts)
     rest = budget - len(first)
 
     def curve(order: Int[np.ndarray, " order"]) -> Int[np.ndarray, " points"]:
-        tail = coverage_host.covered_after(sets.indptr, sets.indices, None, covered, order[:rest])
+        tail = covered_after(sets, covered, order[:rest])
         return np.concatenate([[before], head, tail])
 
     draws = [curve(np.random.default_rng(seed).permutation(len(pool))) for seed in range(RANDOM_DRAWS)]
     by_degree = np.argsort(-candidate_degrees(graph, pool), kind="stable")
     return CoverageCurves(
         before=int(before),
-        reachable=int(np.count_nonzero(covered + cover_counts(sets))),
+        reachable=int(np.count_nonzero(covered + sets.counts())),
         random=np.stack(draws),
         top_degree=curve(by_degree),
     )

@@ -10,7 +10,9 @@ from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.plan.coverage_curves import RANDOM_DRAWS
 from perturb_jax.plan.design import Design
 from perturb_jax.selection.learned import explained_shares, teaching
-from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.choose import choose
+from perturb_jax.strategies.registry import make_strategy
+from perturb_jax.strategies.strategy import Ask
 
 COMPARED = {"graphreach": None, "maxspec": 200}
 """Strategies that a design is compared with, and after how many picks their curve ends: MaxSpec takes longest."""
@@ -82,10 +84,10 @@ def remaining_variance(
     others = {}
     for name, longest in COMPARED.items():
         length = min(most, longest or most)
-        before = tested.labels + first.labels
         taken: tuple[str, ...] = ()
         if length:
-            taken = STRATEGIES[name](graph, pool.labels, length, hops=hops, direction=direction, selected=before).genes
+            strategy = make_strategy(name, {"hops": hops, "direction": direction})
+            taken = choose(strategy, Ask(graph, pool, tested.joined(first), length)).genes
         others[name] = curve(first.joined(parse_perturbations(graph.names, taken)), ends=length < most)
     return Remaining(
         spent=grid,

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.plan.coverage_curves import RANDOM_DRAWS, CoverageCurves, baseline_curves
 from perturb_jax.plan.design_curves import Remaining, remaining_variance
+from perturb_jax.plan.figures import coverage_figure, design_figure, spectral_figure
 from perturb_jax.plan.plan import Plan, Request
 from perturb_jax.plan.spectral_curves import SpectralCurves, spectral_baselines
-from perturb_jax.support.figures import coverage_figure, design_figure, spectral_figure
-from perturb_jax.support.provenance import checksums, graph_record, versions
+from perturb_jax.support.provenance import checksums, versions
 
 FILES = ("picks.csv", "picks.json", "picks.png")
 TARGETS_FILE = "targets.csv"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,14 +10,15 @@ import pandas as pd
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.plan.design import Design, check_money, design_columns, state_design
 from perturb_jax.plan.robust import Noise, Robustness, robustness
 from perturb_jax.selection.selection import Selection
-from perturb_jax.strategies import OPTIONS, STRATEGIES
-from perturb_jax.strategies.order import as_selection
+from perturb_jax.strategies.choose import choose, in_order
+from perturb_jax.strategies.registry import STRATEGIES, make_strategy, one_shot_names
+from perturb_jax.strategies.strategy import Ask
 from perturb_jax.support.checks import check_hops
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import options_of
 
 DEFAULT_CYCLES = 5
 DEFAULT_STRATEGY = "graphdesign"
@@ -103,17 +105,7 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     Raises:
         InputError: anything in the request that cannot be used.
     """
-    if request.strategy not in STRATEGIES:
-        raise InputError(f"strategy: expected one of {', '.join(STRATEGIES)}, got {request.strategy!r}")
-    for option in request.options:
-        if option not in OPTIONS.get(request.strategy, ()):
-            having = " or ".join(name for name, options in OPTIONS.items() if option in options)
-            instead = f" or choose strategy {having}" if having else ""
-            raise InputError(f"{option}: not an option of the strategy {request.strategy}; leave it away{instead}")
-    if request.robust and request.strategy != "graphreach":
-        raise InputError(
-            f"robust: not for the strategy {request.strategy}; leave it away or choose strategy graphreach"
-        )
+    _strategy(request, request.options)
     check_hops(request.hops)
     given, must, tested, excluded = (
         _parse(graph, option, getattr(request, option), request.unknown)
@@ -133,7 +125,7 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
         if priced:
             check_money(design, must, request.budget)
     copies = None if request.robust is None else request.robust.graphs(graph)
-    selections = _select(copies or graph, request, must, pool, tested, design)
+    selections = _select(graph, request, must, pool, tested, design)
     if len(must):
         must = must.take(np.array([must.labels.index(gene) for gene in selections[0].genes]))
     table = _table(graph, request, selections, tested, must_haves=len(must))
@@ -169,18 +161,34 @@ def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Un
         raise InputError(f"{option.replace('_', '-')}: {error}") from None
 
 
+def _strategy(request: Request, options: Mapping[str, object]) -> Any:
+    """The strategy with its options; hops and direction are among them where it has such."""
+    if request.strategy not in one_shot_names() and ".py:" not in request.strategy:
+        raise InputError(f"strategy: expected one of {', '.join(one_shot_names())}, got {request.strategy!r}")
+    known = {one.name for one in options_of(STRATEGIES.get(request.strategy))}
+    conditions = {"hops": request.hops, "direction": request.direction}
+    noise = (
+        {} if request.robust is None else dict(zip(("robust", "dropout", "dropout_seed"), request.robust, strict=True))
+    )
+    if noise and "robust" not in known:
+        raise InputError(f"robust: not for the strategy {request.strategy}; omit it or choose strategy graphreach")
+    return make_strategy(
+        request.strategy, {name: value for name, value in conditions.items() if name in known} | noise | options
+    )
+
+
 def _select(
-    graph: KnowledgeGraph | GraphBatch, request: Request, must: Perturbations, pool: Perturbations,
-    tested: Perturbations, design: Design | None,
+    graph: KnowledgeGraph, request: Request, must: Perturbations, pool: Perturbations, tested: Perturbations,
+    design: Design | None,
 ) -> tuple[Selection, ...]:  # fmt: skip
     options = dict(request.options if design is None else design.options)
     left = request.budget - (len(must) if design is None else design.cost(must.labels))
-    covered: tuple[str, ...] = tested.labels
+    covered = tested
     selections = []
     if len(must):
         free = {name: value for name, value in options.items() if name != "costs"}
         selections.append(_ask(graph, request, must, len(must), covered, free))
-        covered += selections[0].genes
+        covered = covered.joined(must)
     if _buys_more(design, pool, left) or not selections:
         selections.append(_ask(graph, request, pool, left, covered, options))
     if len(selections) == 2:
@@ -189,19 +197,11 @@ def _select(
 
 
 def _ask(
-    graph: KnowledgeGraph | GraphBatch, request: Request, candidates: Perturbations, budget: int | float,
-    covered: tuple[str, ...], options: Mapping[str, object],
+    graph: KnowledgeGraph, request: Request, candidates: Perturbations, budget: int | float, covered: Perturbations,
+    options: Mapping[str, object],
 ) -> Selection:  # fmt: skip
-    return STRATEGIES[request.strategy](
-        graph,  # type: ignore[arg-type]  # a batch goes to GraphReach only
-        candidates.labels,
-        budget,
-        hops=request.hops,
-        direction=request.direction,
-        selected=covered,
-        seed=request.seed,
-        **options,
-    )
+    strategy = _strategy(request, options)
+    return choose(strategy, Ask(graph, candidates, covered, budget, request.seed), request.hops, request.direction)
 
 
 def _buys_more(design: Design | None, pool: Perturbations, left: int | float) -> bool:
@@ -221,10 +221,8 @@ def _table(
     graph: KnowledgeGraph, request: Request, selections: tuple[Selection, ...], tested: Perturbations, must_haves: int
 ) -> pd.DataFrame:
     genes = [gene for picks in selections for gene in picks.genes]
-    in_order = parse_perturbations(graph.names, genes)
-    coverage = as_selection(
-        graph, in_order, np.arange(len(genes)), request.hops, request.direction, tested.labels, request.strategy
-    )
+    ordered = parse_perturbations(graph.names, genes)
+    coverage = in_order(graph, ordered, tested, request.hops, request.direction, request.strategy)
     gains, values, bounds, layers = (
         np.concatenate([getattr(picks, part) for picks in selections])
         for part in ("gains", "values", "bounds", "layers")

@@ -9,12 +9,12 @@ import pandas as pd
 
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.variant_reach import sets_on
+from perturb_jax.graph.reach import reach_sets
 from perturb_jax.graph.variants import GraphBatch, edge_dropout
-from perturb_jax.selection.graphreach import Ties, cover_counts, graphreach
-from perturb_jax.selection.host import coverage as coverage_host
+from perturb_jax.selection.coverage import Ties, covered_after
+from perturb_jax.selection.graphreach import graphreach
+from perturb_jax.selection.pick_counts import pick_counts
 from perturb_jax.selection.selection import Selection
-from perturb_jax.selection.stability import pick_counts
 from perturb_jax.support.checks import check_seed
 from perturb_jax.support.errors import InputError
 
@@ -89,7 +89,7 @@ def robustness(
         share = dict(zip(counts.candidates, counts.counts / len(copies), strict=True))
         frequency[len(must) :] = [share[gene] for gene in selections[-1].genes]
         chosen += graphreach(graph, pool.labels, left, hops, direction, covered, seed, ties=ties).genes
-    before = cover_counts(sets_on(copies, tested.members, hops, direction))
-    sets = sets_on(copies, parse_perturbations(graph.names, chosen).members, hops, direction)
-    plain = coverage_host.covered_after(sets.indptr, sets.indices, None, before, np.arange(len(chosen)))[-1]
+    before = reach_sets(copies, tested.members, hops, direction).counts()
+    sets = reach_sets(copies, parse_perturbations(graph.names, chosen).members, hops, direction)
+    plain = covered_after(sets, before)[-1]
     return Robustness(values, bounds, frequency, float(plain) / len(copies))

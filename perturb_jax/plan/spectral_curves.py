@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import Perturbations
+from perturb_jax.graph.degrees import candidate_degrees
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.operator import gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.plan.coverage_curves import RANDOM_DRAWS
 from perturb_jax.selection.spectral_search import InducedMatrix
-from perturb_jax.strategies.top_degree import candidate_degrees
 
 _POINTS = 12
 

@@ -23,8 +23,7 @@ from perturb_jax.selection.design import (
     parse_costs,
     parse_targets,
 )
-from perturb_jax.selection.graphreach import tie_order
-from perturb_jax.selection.greedy import greedy, upper_bounds
+from perturb_jax.selection.greedy import greedy, tie_order, upper_bounds
 from perturb_jax.selection.knapsack import NO_PICK, knapsack
 from perturb_jax.selection.objective import Objective
 from perturb_jax.selection.posterior import information, variance_reduction

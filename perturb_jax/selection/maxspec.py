@@ -12,8 +12,7 @@ from perturb_jax.genes.perturbations import Perturbations, as_names, parse_pertu
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.operator import MessagePassing, gcn_norm, is_symmetric, message_passing
 from perturb_jax.graph.reach import reach_mask, reach_sets
-from perturb_jax.selection.graphreach import tie_order
-from perturb_jax.selection.greedy import greedy
+from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.selection.spectral import spectral
 from perturb_jax.selection.spectral_search import lazy_search, naive_search, stale_search

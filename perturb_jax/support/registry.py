@@ -69,6 +69,14 @@ class Registry(Generic[Thing]):
             return from_file(name, self.kind)
         raise InputError(f"{self.kind}: expected one of {', '.join(self.names)}, or FILE.py:NAME; got {name!r}")
 
+    def name_of(self, thing: Any) -> str:
+        """The name under which a thing is found; what it calls itself where it is found under none."""
+        path = f"{thing.__module__}:{thing.__qualname__}"
+        installed = {name: point.value for name, point in self._installed().items()}
+        named = [name for name, where in (self.built_in | installed).items() if where == path]
+        named += [name for name, one in self._registered.items() if one is thing]
+        return named[0] if named else thing.__name__
+
     def _installed(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group) if point.name not in self.built_in}
 
@@ -82,8 +90,8 @@ class Registry(Generic[Thing]):
 def from_file(reference: str, kind: str) -> Any:
     """What "FILE.py:NAME" means.
 
-    A class that is a frozen dataclass can be sent to other processes, which need not have the file: its source goes
-    with it.
+    What a class makes, with no state but the fields of a dataclass, can be sent to other processes, which need not have
+    the file: its source goes with it.
 
     Raises:
         InputError: no such file, a file that ends with an exception, a file that does not define NAME.
@@ -139,14 +147,15 @@ def _defined(source: str, path: str, name: str, kind: str) -> Any:
         public = ", ".join(key for key, value in vars(module).items() if _is_own(value, module_name))
         raise InputError(f"{kind}: {path} defines no {name!r}; expected one of: {public or 'nothing'}")
     thing = getattr(module, name)
-    if isinstance(thing, type) and is_dataclass(thing):
+    if isinstance(thing, type):
         copyreg.pickle(thing, _reduce_with(source, path, kind))
     return thing
 
 
 def _reduce_with(source: str, path: str, kind: str) -> Callable[[Any], tuple[Any, ...]]:
     def reduce(instance: Any) -> tuple[Any, ...]:
-        values = {one.name: getattr(instance, one.name) for one in fields(instance) if one.init}
+        held = fields(instance) if is_dataclass(instance) else ()
+        values = {one.name: getattr(instance, one.name) for one in held if one.init}
         return _remade, (source, path, type(instance).__name__, kind, values)
 
     return reduce

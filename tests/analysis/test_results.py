@@ -25,8 +25,8 @@ from perturb_jax.predictors.predictor import Answers
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import split_selected
 from perturb_jax.screen.store import load_screen, save_screen
-from perturb_jax.strategies import STRATEGIES
-from perturb_jax.strategies.cycle import Hybrid, OneShot
+from perturb_jax.strategies.hybrid import Hybrid
+from perturb_jax.strategies.random import Random
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, finish, finished, tables, with_strategy
 
@@ -84,7 +84,7 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
         screen = load_screen(directory / "data" / work.preparation.digest / SCREEN)
         graph = pj.load_go_graph(screen.genes)
         split = split_selected(work.selected, work.test, work.split_seed)
-        trial = fit_and_measure(screen, graph, pj.graph_gp(), split, work.training_seed)
+        trial = fit_and_measure(screen, graph, pj.GraphGP(), split, work.training_seed)
         results = read_results(directory)
         rows = results.metrics.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
         rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(BUILT_IN)]
@@ -95,7 +95,7 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
         candidates = [name for name in screen.perturbations if name not in work.test]
         first = walk(experiment, Sources({"sim": {}}, {}), chain, known).cycles[0].choice
         assert first is not None
-        expected = STRATEGIES["graphreach"](graph, candidates, 12, seed=first.seed).genes
+        expected = pj.graphreach(graph, candidates, 12, seed=first.seed).genes
         assert picked["perturbation"].tolist() == list(expected)
 
 
@@ -112,7 +112,7 @@ def test_a_simulation_is_over_the_graph_that_is_read(directory: Path) -> None:
 
 def test_a_model_based_strategy_sees_what_the_run_before_has_learnt(tmp_path: Path) -> None:
     raw = tables(cycles=3, seeds=1, predictors={"graph-gp": {}}, strategies={"random": {}})
-    hybrid = Hybrid(OneShot("random"), 2, Largest("log_variance"))
+    hybrid = Hybrid(Random(), 2, Largest("log_variance"))
     experiment = with_strategy(experiment_of(raw), "unsure", hybrid)
     sources = find_sources(experiment, tmp_path)
     done = finish(experiment, sources, tmp_path)
@@ -122,7 +122,7 @@ def test_a_model_based_strategy_sees_what_the_run_before_has_learnt(tmp_path: Pa
     work = cycles[1].training
     screen, graph, names = ready(work.preparation, store)
     split = split_selected(work.selected, work.test, work.split_seed)
-    fitted = pj.graph_gp().fit(screen, graph, split.train, split.validation, work.training_seed)
+    fitted = pj.GraphGP().fit(screen, graph, split.train, split.validation, work.training_seed)
     free = [name for name in names if name not in {*work.test, *work.selected}]
     deviations = fitted.uncertainties(free)
     unsure = np.abs(2 * np.log(deviations[:, (fitted.uncertainties([*free, *work.selected]) > 0).all(0)]).mean(1))
@@ -164,7 +164,7 @@ def test_a_view_holds_what_the_predictor_has_and_says_what_it_has_not(tmp_path: 
     raw = tables(cycles=1, seeds=1, predictors={"training-mean": {}}, strategies={"random": {}})
     experiment = experiment_of(raw)
     experiment.predictors["other"] = NamedPredictor("pretender", Pretender())
-    experiment.strategies["random"] = NamedStrategy(OneShot("random"), tuple(experiment.predictors))
+    experiment.strategies["random"] = NamedStrategy(Random(), tuple(experiment.predictors))
     finish(experiment, find_sources(experiment, tmp_path), tmp_path)
     runs = {}
     for run in (tmp_path / "runs").iterdir():
@@ -187,7 +187,7 @@ def test_a_view_holds_what_the_predictor_has_and_says_what_it_has_not(tmp_path: 
 
 def test_effects_are_in_the_view_where_a_strategy_reads_them(tmp_path: Path) -> None:
     raw = tables(seeds=1, predictors={"graph-gp": {}}, strategies={"random": {}})
-    experiment = with_strategy(experiment_of(raw), "effect", Hybrid(OneShot("random"), 1, Largest("effect")))
+    experiment = with_strategy(experiment_of(raw), "effect", Hybrid(Random(), 1, Largest("effect")))
     done = finish(experiment, find_sources(experiment, tmp_path), tmp_path)
     work = next(work for work in done if isinstance(work, Training))
     view = read_view(Store(tmp_path).place(work), ("effect",))

@@ -7,7 +7,7 @@ import pytest
 
 from perturb_jax.experiment.file import experiment_of, read_experiment
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
-from perturb_jax.strategies.cycle import OneShot
+from perturb_jax.strategies.graphreach import GraphReach
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, tables
 
@@ -98,7 +98,7 @@ def test_settings_options_and_labels_are_understood() -> None:
     assert experiment.table.seeds == (7, 3)
     expected = GearsFlax(steps=5, learning_rate=1e-3, uncertainty=True)
     assert experiment.predictors["mine"] == ("gears-flax", expected)
-    assert experiment.strategies["wide"].strategy == OneShot("graphreach", (("hops", 2),))
+    assert experiment.strategies["wide"].strategy == GraphReach(hops=2)
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:

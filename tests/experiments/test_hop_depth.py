@@ -49,7 +49,7 @@ def test_a_file_has_every_setting_under_its_name(name: str) -> None:
     for label in SETTINGS:
         strategy, direction, k = label.split()
         found = experiment.strategies[label].strategy
-        assert found == pj.strategies.registry.cycle_strategy(strategy, {"hops": int(k[2:]), "direction": direction})
+        assert found == pj.strategies.registry.strategy_of(strategy, {"hops": int(k[2:]), "direction": direction})
 
 
 def test_every_setting_is_scored_on_every_seed(results: Path) -> None:

@@ -11,8 +11,9 @@ from perturb_jax.plan.design_curves import COMPARED, Remaining
 from perturb_jax.plan.files import plan_curves, plan_file_names, plan_files, plan_record
 from perturb_jax.plan.plan import Plan, Request, make_plan
 from perturb_jax.selection.learned import explained_shares, teaching
-from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.registry import make_strategy
 from tests.graphs import graph_of
+from tests.strategies.asks import pick
 
 GRAPH = graph_of(12, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 6), (0, 6), (7, 8), (9, 8), (9, 1), (10, 11)])
 NAMES = list(GRAPH.genes)
@@ -37,11 +38,11 @@ def test_curves_are_what_the_picks_explain() -> None:
     assert remaining.random.shape == (RANDOM_DRAWS, 6)
     before = ["G8", "G5"]
     for seed in (0, 7):
-        picks = STRATEGIES["random"](GRAPH, plan.pool.labels, 4, selected=before, seed=seed).genes
+        picks = pick(make_strategy("random"), GRAPH, plan.pool.labels, 4, selected=before, seed=seed).genes
         np.testing.assert_allclose(remaining.random[seed], shares(plan, [*before, *picks])[1:])
     assert set(remaining.others) == set(COMPARED)
     for name, curve in remaining.others.items():
-        picks = STRATEGIES[name](GRAPH, plan.pool.labels, 4, selected=before).genes
+        picks = pick(make_strategy(name), GRAPH, plan.pool.labels, 4, selected=before).genes
         np.testing.assert_allclose(curve, shares(plan, [*before, *picks])[1:])
     assert (remaining.design[-1] <= remaining.random[:, -1] + 1e-12).all()
 

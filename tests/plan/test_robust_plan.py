@@ -64,8 +64,8 @@ def test_without_noise_nothing_is_added() -> None:
     ("strategy", "noise", "message"),
     [
         ("maxspec", NOISE, "choose strategy graphreach"),
-        ("graphreach", Noise(0), "at least 1 noisy copy"),
-        ("graphreach", Noise(2, 1.5), "probability in \\[0, 1\\), got 1.5"),
+        ("graphreach", Noise(0), "robust: expected a whole number of at least 1"),
+        ("graphreach", Noise(2, 1.5), "dropout: expected a finite number of at least 0 and below 1"),
     ],
 )
 def test_what_cannot_be_used_is_refused(strategy: str, noise: Noise, message: str) -> None:

@@ -6,9 +6,11 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
 from perturb_jax.plan.spectral_curves import spectral_baselines
-from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.top_degree import TopDegree
 from tests.graphs import graph_of
 from tests.oracles import dense_operator, induced_norm
+from tests.strategies.asks import pick
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8), (1, 5)])
 
@@ -29,8 +31,8 @@ def test_norms_are_those_of_what_the_baselines_reach(options: dict[str, object])
         return induced_norm(adjacency, reached.tolist(), str(options.get("normalization", "graph")))
 
     for draw in (0, 7):
-        picks = STRATEGIES["random"](GRAPH, pool.labels, 3, hops=2, direction="in", selected=["G9", "G4"], seed=draw)
+        picks = pick(Random(), GRAPH, pool.labels, 3, hops=2, direction="in", selected=["G9", "G4"], seed=draw)
         expected = [norm(picks.genes[:size]) for size in range(4)]
         np.testing.assert_allclose(curves.random[draw], expected, rtol=1e-5)
-    top = STRATEGIES["top-degree"](GRAPH, pool.labels, 3, hops=2, direction="in", selected=["G9", "G4"])
+    top = pick(TopDegree(), GRAPH, pool.labels, 3, hops=2, direction="in", selected=["G9", "G4"])
     np.testing.assert_allclose(curves.top_degree, [norm(top.genes[:size]) for size in range(4)], rtol=1e-5)

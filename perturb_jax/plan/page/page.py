@@ -19,7 +19,6 @@ from perturb_jax.graph.term_names import term_names
 from perturb_jax.plan.page.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
 from perturb_jax.plan.page.terms import SharedTerms
 from perturb_jax.plan.plan import Plan, Request
-from perturb_jax.selection.graphreach import cover_counts
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 
@@ -67,8 +66,8 @@ def report_page(
     """
     picks = parse_perturbations(graph.names, plan.table["gene"])
     picked, tested = (reach_sets(graph, some.members, request.hops, request.direction) for some in (picks, plan.tested))
-    tested_counts = cover_counts(tested)
-    covered = map_covered(graph, (cover_counts(picked) + tested_counts) > 0)
+    tested_counts = tested.counts()
+    covered = map_covered(graph, (picked.counts() + tested_counts) > 0)
     label = np.full(graph.num_nodes, -1)
     label[covered.nodes] = covered.labels
     shared = SharedTerms(graph, annotation)
@@ -83,7 +82,7 @@ def report_page(
         "curve": "Coverage" if plan.design is None else "What stays unknown",
         "teaches": "" if plan.design is None else _TEACHES,
         "picture": base64.b64encode(picture).decode(),
-        "tested": _tested(plan.tested, tested, tested_counts, cover_counts(picked), label),
+        "tested": _tested(plan.tested, tested, tested_counts, picked.counts(), label),
         "map": draw(covered, graph, _members(picks), _members(plan.tested)),
         "map_caption": f"{len(covered.nodes):,} genes in {covered.labels.max() + 1} groups",
         "communities": _communities(covered, graph, picks, plan.tested, label),

@@ -94,7 +94,7 @@ class GearsFlax(Options):
         False, "Whether co-expression reaches the first row of a batch only, as in cell-gears."
     )
     at_once: int = option(1, "Models whose steps are computed together (`jax.vmap`), if several.", at_least=1)
-    checkpoint: Path | None = option(  # noqa: RUF009  (a field)
+    checkpoint: Path | None = option(
         None,
         "A file to continue from and to keep up to date, numbered where models are trained one after the other.",
         compare=False,

@@ -1,4 +1,4 @@
-"""How a selection depends on noise in the graph: GraphReach on every graph of a batch."""
+"""On how many graphs of a batch GraphReach picks each candidate: how a selection depends on noise in the graph."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -11,13 +11,10 @@ from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction
-from perturb_jax.graph.reach import mask_by_steps, reach_sets
-from perturb_jax.graph.variant_reach import batch_steps
+from perturb_jax.graph.reach import batch_steps, mask_by_steps
 from perturb_jax.graph.variants import GraphBatch
-from perturb_jax.selection.coverage import coverage, rarity
-from perturb_jax.selection.graphreach import Ties, cover_counts, tie_order
-from perturb_jax.selection.greedy import greedy
-from perturb_jax.selection.host import coverage as coverage_host
+from perturb_jax.selection.coverage import Ties, coverage, maximum_coverage, rarity
+from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_budget, check_hops, check_seed
 
@@ -84,15 +81,14 @@ def pick_counts(
             _all_picks(here, there, pool.members, before.members, min(hops, nodes), fixed, budget, nodes, at_once)
         )
     else:
-        rows = []
-        for i in range(len(graphs)):
-            graph = graphs.variant(i)
-            sets = reach_sets(graph, pool.members, hops, direction)
-            counts = cover_counts(reach_sets(graph, before.members, hops, direction))
-            rarities = None if ties == "first" else coverage_host.rarity(sets.indptr, sets.indices, sets.num_nodes)
-            order = tie_order(len(pool), rarities, seed)
-            rows.append(coverage_host.lazy_greedy(sets.indptr, sets.indices, None, counts, order, budget)[0])
-        picks = np.stack(rows)
+        runs = [
+            maximum_coverage(
+                graphs.variant(i), pool.members, before.members, budget, hops, direction, None, ties, seed,
+                certified=False,
+            )
+            for i in range(len(graphs))
+        ]  # fmt: skip
+        picks = np.stack([run.picks for run in runs])
     return PickCounts(pool.labels, picks, np.bincount(picks.ravel(), minlength=len(pool)))
 
 
