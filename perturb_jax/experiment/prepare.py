@@ -111,7 +111,7 @@ def _ready(work: Preparation, root: Path) -> Ready:
 
 def _genes_of(screen: Screen) -> list[str]:
     perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
-    return list(dict.fromkeys([*screen.genes, *perturbed]))
+    return list(dict.fromkeys([*screen.readouts, *perturbed]))
 
 
 def _graph(work: Preparation, of_screen: list[str] | None) -> KnowledgeGraph:
