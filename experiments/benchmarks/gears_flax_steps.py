@@ -70,8 +70,9 @@ def torch_steps(screen: Screen, graph: KnowledgeGraph, names: list[str], steps: 
     network = GEARS_Model(
         {
             "num_genes": len(screen.readouts), "num_perts": graph.num_nodes, "hidden_size": HIDDEN,
-            "uncertainty": False, "num_go_gnn_layers": 1, "num_gene_gnn_layers": 1, "decoder_hidden_size": 16, "no_perturb": False,
-            "device": "cpu", "G_go": go, "G_go_weight": go_weights, "G_coexpress": edges, "G_coexpress_weight": weights,
+            "uncertainty": False, "num_go_gnn_layers": 1, "num_gene_gnn_layers": 1, "decoder_hidden_size": 16,
+            "no_perturb": False, "device": "cpu", "G_go": go, "G_go_weight": go_weights,
+            "G_coexpress": edges, "G_coexpress_weight": weights,
         }
     )  # fmt: skip
     control = torch.tensor(screen.control_mean, dtype=torch.float32)
