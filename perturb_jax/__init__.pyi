@@ -17,6 +17,11 @@ from .graph.go import load_go_graph as load_go_graph
 from .graph.knowledge_graph import KnowledgeGraph as KnowledgeGraph
 from .graph.reach import reach as reach
 from .graph.variants import GraphBatch as GraphBatch, edge_dropout as edge_dropout, graph_batch as graph_batch
+from .kernel.dense import DenseKernel as DenseKernel
+from .kernel.features import FeatureKernel as FeatureKernel
+from .kernel.graph import GraphKernel as GraphKernel
+from .kernel.kernel import Kernel as Kernel
+from .kernel.sums import SumKernel as SumKernel
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
 from .plan.robust import Noise as Noise
 from .predictors.baselines import ControlMean as ControlMean, NearestNeighbours as NearestNeighbours

@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import identity, nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import Rows, as_dense
 from perturb_jax.predictors.baselines import embedded
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.screen.screen import Screen
@@ -69,12 +70,17 @@ class BilinearRidge:
         changes = finite_changes(screen, rows)
         center = changes.mean(0)
         genes = gene_embeddings(screen.mean[rows].astype(np.float64), self.dimensions)
-        column = {gene: place for place, gene in enumerate(screen.genes)}
+        column = {gene: place for place, gene in enumerate(screen.readouts)}
         perturbed = _summed(genes, column, train)
         left, right = _ridge(genes, self.penalty), _ridge(perturbed, self.penalty)
         coefficients = genes @ (left @ (changes - center).T @ right.T)  # U W: genes x dimensions
         embed = partial(_summed, genes, column)
-        learnt = {"coefficients": coefficients, "center": center, "embeddings": genes, "genes": np.array(screen.genes)}
+        learnt = {
+            "coefficients": coefficients,
+            "center": center,
+            "embeddings": genes,
+            "genes": np.array(screen.readouts),
+        }
         return Answers(self.name, partial(_linear, coefficients, center, embed), embed, learnt=learnt)
 
 
@@ -149,7 +155,7 @@ class GraphRidge:
         outer = residuals @ residuals.T
         best: tuple[float, int, float, GraphKernel, Rows, np.ndarray] | None = None
         for hops in hop_choices(self.hops):
-            kernel = graph_kernel(graph, hops, self.direction, self.weighted, self.normalize)
+            kernel = GraphKernel(graph, hops, self.direction, self.weighted, self.normalize)
             trained = kernel.rows(members)
             gram = kernel.gram(trained)
             unit = float(gram.diagonal().mean())
@@ -196,7 +202,7 @@ def inverse_of(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n
 
 def unmeasured(screen: Screen, perturbations: Sequence[str]) -> dict[str, list[str]]:
     """The perturbations with genes that the screen does not measure, and which: `BilinearRidge` refuses these."""
-    measured = set(screen.genes)
+    measured = set(screen.readouts)
     missing = {name: sorted(identity(name) - measured) for name in perturbations}
     return {name: genes for name, genes in missing.items() if genes}
 

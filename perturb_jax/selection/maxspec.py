@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.operator import MessagePassing, gcn_norm, is_symmetric, message_passing
+from perturb_jax.graph.operator import Operator, gcn_norm, is_symmetric, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host.spectral import InducedMatrix
@@ -146,7 +146,7 @@ def maxspec(
 
 def _on_device(
     graph: KnowledgeGraph,
-    operator: MessagePassing,
+    operator: Operator,
     pool: Perturbations,
     before: Perturbations,
     budget: int,
@@ -207,7 +207,7 @@ class SpectralRun(NamedTuple):
 
 
 def lazy_search(
-    operator: MessagePassing, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
+    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
 ) -> SpectralRun:
     """Greedy minimisation with lower bounds: exact for an operator whose norm never falls when nodes are added.
 
@@ -242,7 +242,7 @@ def lazy_search(
 
 
 def naive_search(
-    operator: MessagePassing,
+    operator: Operator,
     sets: ReachSets,
     before: Int[np.ndarray, " before"],
     budget: int,
@@ -261,7 +261,7 @@ def naive_search(
 
 
 def stale_search(
-    operator: MessagePassing, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
+    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
 ) -> SpectralRun:
     """Lazy greedy minimisation for the renormalised operator: a heuristic, since its norm can fall."""
     known = np.zeros(len(sets.indptr) - 1)

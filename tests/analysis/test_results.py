@@ -12,15 +12,14 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.analysis.results import read_results
-from perturb_jax.evaluation.metrics import METRICS
+from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.evaluation.trial import fit_and_measure
-from perturb_jax.experiment.carry_out import HISTORY, RUN, VIEW, read_view
-from perturb_jax.experiment.config import NamedPredictor, NamedStrategy, experiment_of
-from perturb_jax.experiment.known import Stored
+from perturb_jax.experiment.carry_out import read_view
+from perturb_jax.experiment.file import NamedPredictor, NamedStrategy, experiment_of
 from perturb_jax.experiment.planner import Chain, chains_of, walk
-from perturb_jax.experiment.prepare import SCREEN, ready
+from perturb_jax.experiment.prepare import ready
 from perturb_jax.experiment.sources import Sources, find_sources
-from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.store import HISTORY, RUN, SCREEN, VIEW, Store, Stored
 from perturb_jax.experiment.work import Choice, Preparation, Training
 from perturb_jax.predictors.predictor import Answers
 from perturb_jax.screen.screen import Screen
@@ -53,7 +52,7 @@ def test_there_is_a_row_for_everything(directory: Path) -> None:
     times = {"selection": chains, "training": 3 * chains, "view": 3 * chains}
     assert results.times.groupby("what").size().to_dict() == times
     labels = ["data", "predictor", "strategy", "seed", "cycle", "size", "perturbation"]
-    assert list(results.metrics.columns) == [*labels, *METRICS]
+    assert list(results.metrics.columns) == [*labels, *BUILT_IN]
     by_chain = results.selections.groupby(["predictor", "strategy", "seed"])
     assert all(part["rank"].tolist() == list(range(1, 13)) for _, part in by_chain)
     assert all(part["cycle"].tolist() == [1] * 4 + [2] * 4 + [3] * 4 for _, part in by_chain)
@@ -83,12 +82,12 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
     for cycle in walk(experiment, Sources({"sim": {}}, {}), chain, known).cycles:
         work = cycle.training
         screen = load_screen(directory / "data" / work.preparation.digest / SCREEN)
-        graph = pj.load_go_graph(screen.genes)
+        graph = pj.load_go_graph(screen.readouts)
         split = split_selected(work.selected, work.test, work.split_seed)
         trial = fit_and_measure(screen, graph, pj.GraphGP(), split, work.training_seed)
         results = read_results(directory)
         rows = results.metrics.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
-        rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(METRICS)]
+        rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(BUILT_IN)]
         pd.testing.assert_frame_equal(rows, trial.metrics)
         picked = results.selections.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
         so_far = picked[picked["cycle"] <= cycle.number]["perturbation"]
@@ -107,7 +106,7 @@ def test_a_simulation_is_over_the_graph_that_is_read(directory: Path) -> None:
     assert preparation.seed is not None
     simulated = pj.simulate_screen(graph, 24, list(graph.genes), 10, seed=preparation.seed)
     np.testing.assert_array_equal(screen.mean, simulated.mean)
-    assert set(graph.genes) == set(screen.genes)
+    assert set(graph.genes) == set(screen.readouts)
     assert names == screen.perturbations
 
 
@@ -158,7 +157,7 @@ class Pretender:
         def rows(names: Sequence[str]) -> np.ndarray:
             return np.arange(len(names) * self.width, dtype=float).reshape(-1, self.width)
 
-        return Learner(self.name, lambda names: np.zeros((len(names), len(screen.genes))), rows)
+        return Learner(self.name, lambda names: np.zeros((len(names), len(screen.readouts))), rows)
 
 
 def test_a_view_holds_what_the_predictor_has_and_says_what_it_has_not(tmp_path: Path) -> None:
@@ -224,13 +223,13 @@ def test_an_unfinished_experiment_can_be_read_and_a_damaged_one_not(tmp_path: Pa
     full = read_results(tmp_path)
     run = sorted((tmp_path / "runs").iterdir())[0]
     (run / "metrics.parquet").write_bytes(b"")
-    with pytest.raises(InputError, match=r"metrics.parquet has changed .* `perturb-jax run` does them again"):
+    with pytest.raises(InputError, match=r"metrics.parquet has changed .* run the experiment again"):
         read_results(tmp_path)
     run.rename(tmp_path / "aside")
     part = read_results(tmp_path)
     assert part.record["trainings"]["there"] == full.record["trainings"]["there"] - 1
     assert len(part.metrics) == len(full.metrics) - 4
-    with pytest.raises(InputError, match=r"expected results of `perturb-jax run`, found no experiment.json"):
+    with pytest.raises(InputError, match=r"expected the results of an experiment, found no experiment.json"):
         read_results(tmp_path / "runs")
 
 

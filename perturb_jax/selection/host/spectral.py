@@ -9,7 +9,7 @@ as a list of edges.
 import numpy as np
 from jaxtyping import Int
 
-from perturb_jax.graph.operator import MessagePassing
+from perturb_jax.graph.operator import Operator
 from perturb_jax.support.loops import kernel
 
 RESIDUAL = 2e-6
@@ -28,7 +28,7 @@ class InducedMatrix:
         renormalize: scale by the in-degrees within the reached nodes.
     """
 
-    def __init__(self, operator: MessagePassing, renormalize: bool):
+    def __init__(self, operator: Operator, renormalize: bool):
         nodes = operator.num_nodes
         self._by_row = _sorted_by(operator.receivers, operator.senders, operator.weights, nodes)
         self._by_column = _sorted_by(operator.senders, operator.receivers, operator.weights, nodes)
