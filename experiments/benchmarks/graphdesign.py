@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from coverage_cases import screen_candidates, screen_graph
-from graphdesign_growth import NOTE as GROWTH_NOTE
-from graphdesign_growth import growth_rows, measure_growth, plot_growth
+from graphdesign_growth import NOTE as GROWTH_NOTE, growth_rows, measure_growth, plot_growth
 from graphdesign_peer import NOISE, TIE, Problem, blas_update, dense, naive, recurrence, submodlib
 from graphdesign_stages import MODULE, Outcome, count_compilations, select
 from harness import (

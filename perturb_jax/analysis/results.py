@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from perturb_jax.evaluation.metrics import BUILT_IN
-from perturb_jax.experiment.carry_out import METRICS as METRICS_FILE
-from perturb_jax.experiment.carry_out import PICKS, RUN
+from perturb_jax.experiment.carry_out import METRICS as METRICS_FILE, PICKS, RUN
 from perturb_jax.experiment.config import experiment_of
 from perturb_jax.experiment.known import Stored
 from perturb_jax.experiment.planner import Chain, Cycle, chains_of, preparation_of, walk

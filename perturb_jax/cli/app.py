@@ -14,8 +14,7 @@ import typer
 from rich.console import Console
 
 import perturb_jax as pj
-from perturb_jax.cli import data as data_commands
-from perturb_jax.cli import printing
+from perturb_jax.cli import data as data_commands, printing
 from perturb_jax.cli.inputs import annotation_of, candidate_names, graph_of, noise_of, optional_names, target_worths
 from perturb_jax.cli.options import (
     ALL_TARGETS,

@@ -85,7 +85,7 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
         screen = load_screen(directory / "data" / work.preparation.digest / SCREEN)
         graph = pj.load_go_graph(screen.genes)
         split = split_selected(work.selected, work.test, work.split_seed)
-        trial = fit_and_measure(screen, graph, pj.graph_gp(), split, work.training_seed)
+        trial = fit_and_measure(screen, graph, pj.GraphGP(), split, work.training_seed)
         results = read_results(directory)
         rows = results.metrics.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
         rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(METRICS)]
@@ -123,7 +123,7 @@ def test_a_model_based_strategy_sees_what_the_run_before_has_learnt(tmp_path: Pa
     work = cycles[1].training
     screen, graph, names = ready(work.preparation, store)
     split = split_selected(work.selected, work.test, work.split_seed)
-    fitted = pj.graph_gp().fit(screen, graph, split.train, split.validation, work.training_seed)
+    fitted = pj.GraphGP().fit(screen, graph, split.train, split.validation, work.training_seed)
     free = [name for name in names if name not in {*work.test, *work.selected}]
     deviations = fitted.uncertainties(free)
     unsure = np.abs(2 * np.log(deviations[:, (fitted.uncertainties([*free, *work.selected]) > 0).all(0)]).mean(1))

@@ -159,7 +159,7 @@ def test_coverage_is_that_of_the_interval(results: Path, cells: Path, modules: N
     assert coverage(np.array([0.0, 0.6, 1.0, 1.8, 2.5])) == {"50": 0.4, "90": 0.6, "95": 0.8}
     measured = read_measured(cells, "dataset=norman19")
     split = split_of(measured, 0)
-    fitted = pj.graph_gp().fit(measured.screen, measured.graph, split.train, split.validation)
+    fitted = pj.GraphGP().fit(measured.screen, measured.graph, split.train, split.validation)
     table = pd.read_csv(results / "calibration.csv")
     assert not table.duplicated(["split", "perturbation", "genes", "interval"]).any()
     rows: Any = table.set_index(["split", "genes", "interval", "perturbation"])

@@ -39,7 +39,7 @@ def ask(case: str, screen: pj.Screen, selected: tuple[str, ...], cycle: int, bat
     parts = strategy_of(*CASES[case]).parts(cycle)
     view = None
     if parts:
-        view = view_of(pj.graph_gp(hops=2).fit(screen, GRAPH, selected, (), 0), NAMES_OF, parts)
+        view = view_of(pj.GraphGP(hops=2).fit(screen, GRAPH, selected, (), 0), NAMES_OF, parts)
     left = tuple(name for name in NAMES_OF if name not in selected)
     return Ask.of(GRAPH, left, batch, selected, seed, view)
 

@@ -5,8 +5,7 @@ from itertools import combinations
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph

@@ -39,7 +39,7 @@ def test_the_ranking_is_that_of_a_gaussian_process_posterior_variance() -> None:
     trained = list(range(0, 30, 3))
     candidates = tuple(NAMES[i] for i in range(30) if i not in trained)
     selected = tuple(NAMES[i] for i in trained)
-    fitted = pj.graph_gp(signal=1.0, own=0.05).fit(screen, GRAPH, selected, (), 0)
+    fitted = pj.GraphGP(signal=1.0, own=0.05).fit(screen, GRAPH, selected, (), 0)
     view = view_of(fitted, NAMES, Uncertainty().parts(1))
     picks = Uncertainty().choose(Ask.of(GRAPH, candidates, len(candidates), selected, 0, view))
     variances = posterior_variances(screen, fitted, trained)[places(picks)]
