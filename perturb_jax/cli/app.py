@@ -15,7 +15,7 @@ from rich.console import Console
 
 import perturb_jax as pj
 from perturb_jax.cli import data as data_commands, printing
-from perturb_jax.cli.inputs import annotation_of, candidate_names, graph_of, noise_of, optional_names, target_worths
+from perturb_jax.cli.inputs import annotation_of, candidate_names, graph_of, optional_names, target_worths
 from perturb_jax.cli.options import (
     ALL_TARGETS,
     OUTPUT,
@@ -153,6 +153,7 @@ def select(
         names = candidate_names(candidates, candidates_go, column, known)
         given: dict[str, object] = {"ties": ties, "normalization": normalization, "sense": sense}
         given |= {"symmetric": symmetric or None, "criterion": criterion, "noise": noise}
+        given |= {"robust": robust, "dropout": dropout, "dropout_seed": dropout_seed}
         given |= {"normalize": False if unnormalized else None, "weighted": False if unweighted else None}
         given |= {"targets": target_worths(targets), "costs": None if costs is None else read_numbers(costs, "cost")}
         request = Request(
@@ -168,7 +169,6 @@ def select(
             seed=seed,
             options={name: value for name, value in given.items() if value is not None},
             unknown=unknown,  # type: ignore[arg-type]
-            robust=noise_of(robust, dropout, dropout_seed),
         )
     with _step("Building the graph", quiet):
         graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)

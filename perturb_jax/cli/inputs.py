@@ -7,7 +7,6 @@ import perturb_jax as pj
 from perturb_jax.cli.options import ALL_TARGETS
 from perturb_jax.genes.lists import read_names, read_numbers
 from perturb_jax.graph.annotation import Annotation
-from perturb_jax.plan.robust import DROPOUT, Noise
 from perturb_jax.support.errors import InputError
 
 
@@ -72,15 +71,6 @@ def optional_names(path: Path | None) -> list[str]:
 def target_worths(targets: str | None) -> dict[str, float] | None:
     """What each target in a file is worth; None for none named, and for all genes, which the graph knows."""
     return None if targets in (None, ALL_TARGETS) else read_numbers(targets, "weight", default=1.0)
-
-
-def noise_of(robust: int | None, dropout: float | None, seed: int | None) -> Noise | None:
-    """The noise that --robust, --dropout and --dropout-seed describe."""
-    if robust is None:
-        if dropout is not None or seed is not None:
-            raise InputError("--dropout, --dropout-seed: need --robust N, how many noisy copies of the graph to use")
-        return None
-    return Noise(robust, DROPOUT if dropout is None else dropout, seed or 0)
 
 
 def _codes(text: str | None) -> list[str] | None:

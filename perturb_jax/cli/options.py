@@ -7,8 +7,8 @@ import typer
 
 from perturb_jax.graph.knowledge_graph import DIRECTIONS
 from perturb_jax.plan.plan import DEFAULT_CYCLES
-from perturb_jax.plan.robust import DROPOUT
 from perturb_jax.selection.graphdesign import CRITERIA
+from perturb_jax.strategies.graphreach import DROPOUT
 from perturb_jax.strategies.registry import one_shot_names
 from perturb_jax.support.errors import InputError
 

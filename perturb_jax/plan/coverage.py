@@ -233,6 +233,7 @@ def draw_coverage(
     label: str,
     bound_label: str,
 ) -> None:
+    """The curves of coverage and, where there is one, the certificate."""
     picks = np.arange(len(covered))
     mean, low, high = band(curves.random)
     axes.fill_between(picks, low, high, color=RANDOM, alpha=0.25, linewidth=0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.plan.coverage import RANDOM_DRAWS, Coverage, band

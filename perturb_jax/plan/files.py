@@ -10,7 +10,7 @@ import pandas as pd
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.plan.coverage import RANDOM_DRAWS, CoverageCurves
 from perturb_jax.plan.evidence import EVIDENCE, Comparison
-from perturb_jax.plan.plan import Plan, Request, strategy_name
+from perturb_jax.plan.plan import Plan, Request
 from perturb_jax.strategies.registry import STRATEGIES
 from perturb_jax.strategies.strategy import Strategy
 from perturb_jax.support.options import changed_options
@@ -111,7 +111,11 @@ def plan_file_names(strategy: Any) -> tuple[str, ...]:
 
 
 def plan_files(
-    graph: KnowledgeGraph, request: Request, plan: Plan, record: Mapping[str, Any], curves: Comparison  # noqa: ARG001
+    graph: KnowledgeGraph,
+    request: Request,
+    plan: Plan,
+    record: Mapping[str, Any],
+    curves: Comparison,  # noqa: ARG001
 ) -> dict[str, bytes]:
     """The contents of the files."""
     contents = {

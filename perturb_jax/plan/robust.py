@@ -33,7 +33,7 @@ class Robust(Coverage):
         dropout = DROPOUT if strategy.dropout is None else strategy.dropout
         return {"robust": {"copies": strategy.robust, "dropout": dropout, "seed": strategy.dropout_seed or 0}}
 
-    def found(self, picks: Perturbations, selections: tuple[Selection, ...]) -> Found:
+    def found(self, picks: Perturbations, selections: tuple[Selection, ...]) -> Found:  # noqa: ARG002
         """The picks on each copy."""
         asked, strategy = self.question, self.question.strategy
         must = selections[0].perturbations if len(asked.must) else asked.must

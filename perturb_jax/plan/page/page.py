@@ -47,9 +47,13 @@ def report_file(path: str, force: bool) -> OutputDirectory:
 
 
 def report_page(
-    graph: KnowledgeGraph, annotation: Annotation, request: Request, plan: Plan, record: Mapping[str, Any],
+    graph: KnowledgeGraph,
+    annotation: Annotation,
+    request: Request,  # noqa: ARG001
+    plan: Plan,
+    record: Mapping[str, Any],
     picture: bytes,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """The page, which names no address: style, script and pictures are inside.
 
     Args:
