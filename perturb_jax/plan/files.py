@@ -111,8 +111,8 @@ def plan_file_names(strategy: Any) -> tuple[str, ...]:
 
 
 def plan_files(
-    graph: KnowledgeGraph,
-    request: Request,
+    graph: KnowledgeGraph,  # noqa: ARG001
+    request: Request,  # noqa: ARG001
     plan: Plan,
     record: Mapping[str, Any],
     curves: Comparison,  # noqa: ARG001
