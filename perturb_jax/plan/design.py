@@ -1,7 +1,7 @@
 """What is learned as evidence: what each pick teaches, what stays unknown, and what others would leave unknown."""
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,10 +9,18 @@ from jaxtyping import Float
 from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.genes.perturbations import Perturbations
+from perturb_jax.kernel.graph import as_kernel
 from perturb_jax.plan.coverage import RANDOM_DRAWS, Coverage, band
 from perturb_jax.plan.evidence import Comparison, Found, Question
-from perturb_jax.selection.design import design_problem, parse_costs, parse_targets
-from perturb_jax.selection.learned import explained_shares, teaching
+from perturb_jax.selection.design import (
+    DesignProblem,
+    explained_by_each,
+    explained_fractions,
+    parse_costs,
+    parse_targets,
+    state_problem,
+)
+from perturb_jax.selection.graphdesign import design
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.registry import STRATEGIES, make_strategy
@@ -34,6 +42,19 @@ _TEACHERS_SHOWN = 3
 _LEAST_SHARE = 0.0005  # what rounds to 0.0 % teaches nothing
 _GRID = 100
 _OTHERS = (("#D55E00", "-."), ("#009E73", "--"), ("#CC79A7", "-"))
+
+
+class _Stated(NamedTuple):
+    """GraphDesign for a problem that is stated already."""
+
+    problem: DesignProblem
+    criterion: Any
+    costs: dict[str, float] | None
+
+    def choose(self, ask: Ask) -> Selection:
+        """The picks with what is learned by each."""
+        prices = None if self.costs is None else np.array([self.costs[label] for label in ask.candidates])
+        return design(self.problem, ask.candidates, ask.selected, ask.budget, self.criterion, prices, ask.seed)
 
 
 class Learned(Coverage):
@@ -62,14 +83,14 @@ class Learned(Coverage):
             targets = must.joined(question.given.without(must))
             weights = np.ones(len(targets))
         else:
-            targets, weights = parse_targets(graph, strategy.targets, question.unknown)
-        how = (strategy.hops, strategy.direction, strategy.weighted, strategy.normalize, strategy.noise)
-        self.problem = design_problem(graph, targets, weights, *how)
+            targets, weights = parse_targets(graph.names, strategy.targets, question.unknown)
+        kernel = as_kernel(graph, strategy.hops, strategy.direction, strategy.weighted, strategy.normalize)
+        self.problem = state_problem(kernel, targets, weights, strategy.noise)
         self.targets = dict(zip(targets.labels, weights.tolist(), strict=True))
         self.costs: dict[str, float] | None = None
         if strategy.costs is not None:
             everyone = must.joined(question.pool)
-            prices = parse_costs(graph, strategy.costs, everyone, question.unknown)
+            prices = parse_costs(graph.names, strategy.costs, everyone, question.unknown)
             self.costs = dict(zip(everyone.labels, prices.tolist(), strict=True))
             if self.cost(must) > question.budget * (1 + 1e-6):
                 raise InputError(
@@ -93,8 +114,8 @@ class Learned(Coverage):
         return any(self.costs[label] <= left for label in self.question.pool)
 
     def asked(self, first: bool) -> Any:
-        """The strategy with its names understood; must-haves are ordered whatever they cost."""
-        return replace(self.question.strategy, targets=self.targets, costs=None if first else self.costs)
+        """The strategy, which the problem is stated for already; must-haves are ordered whatever they cost."""
+        return _Stated(self.problem, self.question.strategy.criterion, None if first else self.costs)
 
     def found(self, picks: Perturbations, selections: tuple[Selection, ...]) -> Found:
         """Columns for the table of picks, and the table of targets.
@@ -106,7 +127,7 @@ class Learned(Coverage):
         prior variance), status, taught_by.
         """
         problem, tested = self.problem, self.question.tested
-        shares = teaching(problem, tested.joined(picks))
+        shares = explained_by_each(problem, tested.joined(picks))
         worth = problem.weights * problem.rows.variance / problem.prior
         explained = np.cumsum(shares @ worth)[len(tested) :]
         labels = problem.targets.labels
@@ -229,7 +250,7 @@ def remaining_variance(learned: Learned, picks: Perturbations, first: Perturbati
 
     def curve(order: Perturbations, ends: bool = False) -> Float[np.ndarray, " points"]:
         affordable, money = bought_of(order)
-        left = 1 - explained_shares(learned.problem, tested.joined(affordable))[len(tested) :]
+        left = 1 - explained_fractions(learned.problem, tested.joined(affordable))[len(tested) :]
         bought = np.searchsorted(money, grid * (1 + 1e-6), side="right") - 1
         return np.where(ends & (grid > money[-1] * (1 + 1e-6)), np.nan, left[bought])
 
@@ -259,7 +280,7 @@ def walking(name: str, conditions: dict[str, object]) -> Any:
 
 
 def _unknown(learned: Learned, picks: Perturbations) -> Float[np.ndarray, " targets"]:
-    return (1 - teaching(learned.problem, learned.question.tested.joined(picks)).sum(0)).clip(0, 1)
+    return (1 - explained_by_each(learned.problem, learned.question.tested.joined(picks)).sum(0)).clip(0, 1)
 
 
 def _largest(labels: tuple[str, ...], shares: np.ndarray, worth: np.ndarray, most: int) -> str:

@@ -15,8 +15,8 @@ from perturb_jax.graph.operator import gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.plan.coverage import RANDOM_DRAWS, Coverage, CoverageCurves, band, covered_points, draw_coverage
 from perturb_jax.plan.evidence import Comparison, Found
+from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.selection import Selection
-from perturb_jax.selection.spectral_search import InducedMatrix
 from perturb_jax.support.figures import DEGREE, RANDOM, SELECTION, canvas
 
 if TYPE_CHECKING:
