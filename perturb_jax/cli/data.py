@@ -20,10 +20,9 @@ from perturb_jax.cli.screen_options import (
     LayerName,
     Normalize,
     Pseudobulk,
-    Reading,
     TooFewCells,
     Where,
-    open_screen,
+    pairs_of,
 )
 from perturb_jax.cli.simulate import simulate
 from perturb_jax.cli.split import split
@@ -37,6 +36,7 @@ from perturb_jax.screen.datasets import (
     fetch,
     holding,
 )
+from perturb_jax.screen.reading import Reading, open_screen
 
 app = typer.Typer(name="data", help="Perturbation screens: what is published, and getting it.", no_args_is_help=True)
 out, err = Console(), Console(stderr=True)
@@ -126,9 +126,10 @@ def check_screen(
 ) -> None:
     """Read a screen as every other command would, and say what is in it or why it cannot be used."""
     reading = Reading(
-        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
-    )
-    screen = open_screen(path, reading, quiet)
+        pairs_of("--where", "COLUMN", where) or None, condition, gene_names, control, cell_type, layer, normalize,
+        too_few, pseudobulk, cell_counts,  # type: ignore[arg-type]
+    )  # fmt: skip
+    screen = open_screen(path, reading, False if quiet else None)
     combinations = sum("+" in name for name in screen.perturbations)
     record = {
         "perturbations": len(screen),

@@ -17,12 +17,12 @@ from perturb_jax.cli.screen_options import (
     LayerName,
     Normalize,
     Pseudobulk,
-    Reading,
     TooFewCells,
     Where,
-    open_screen,
+    pairs_of,
     size_of,
 )
+from perturb_jax.screen.reading import Reading, open_screen
 from perturb_jax.support.files import OutputDirectory
 
 FILES = ("test.txt", "candidates.txt")
@@ -60,9 +60,10 @@ def split(
     files = OutputDirectory(output, FILES, force)
     size = size_of(test, "a share or a count")
     reading = Reading(
-        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
-    )
-    screen = open_screen(screen_file, reading, quiet)
+        pairs_of("--where", "COLUMN", where) or None, condition, gene_names, control, cell_type, layer, normalize,
+        too_few, pseudobulk, cell_counts,  # type: ignore[arg-type]
+    )  # fmt: skip
+    screen = open_screen(screen_file, reading, False if quiet else None)
     tested = choose_test(screen.perturbations, size, seed)
     others = remaining(screen.perturbations, tested)
     lists = {name: "\n".join(names) + "\n" for name, names in zip(FILES, (tested, others), strict=True)}

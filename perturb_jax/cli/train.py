@@ -36,15 +36,14 @@ from perturb_jax.cli.screen_options import (
     LayerName,
     Normalize,
     Pseudobulk,
-    Reading,
     TooFewCells,
     Where,
-    open_screen,
     pairs_of,
     size_of,
 )
 from perturb_jax.genes.lists import read_names
 from perturb_jax.predictors.registry import PREDICTORS
+from perturb_jax.screen.reading import Reading, open_screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 
@@ -162,9 +161,10 @@ def train(
     picks = None if selected is None else tuple(read_names(selected))
     known = annotation_of(graph_file, annotation, evidence, drop_evidence)
     reading = Reading(
-        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
-    )
-    screen = open_screen(screen_file, reading, quiet)
+        pairs_of("--where", "COLUMN", where) or None, condition, gene_names, control, cell_type, layer, normalize,
+        too_few, pseudobulk, cell_counts,  # type: ignore[arg-type]
+    )  # fmt: skip
+    screen = open_screen(screen_file, reading, False if quiet else None)
     genes = genes_of_screen(screen)
     graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error", genes)
     usable = usable_perturbations(screen, graph, unknown)

@@ -5,12 +5,11 @@ import tempfile
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import perturb_jax as pj
-from perturb_jax.cli.screen_options import Reading, open_screen
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.tables import Simulation
 from perturb_jax.experiment.work import Preparation
@@ -18,6 +17,7 @@ from perturb_jax.genes.lists import read_names
 from perturb_jax.genes.perturbations import parse_perturbations, perturbed_genes, unknown_to
 from perturb_jax.graph.annotation import Annotation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.screen.reading import Reading, open_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.store import load_screen, save_screen
@@ -196,9 +196,9 @@ def _read(work: Preparation) -> Screen:
     path = work.path("data.screen") or work.path("data.dataset")
     assert path is not None
     data = work.data
-    where: Any = [f"{column}={value}" for column, value in data.where.items()] or None
+    where = {column: str(value) for column, value in data.where.items()}
     how = Reading(
-        where, data.condition, data.gene_names, data.control, data.cell_type, data.layer, data.normalize,
+        where or None, data.condition, data.gene_names, data.control, data.cell_type, data.layer, data.normalize,
         data.too_few, data.pseudobulk, data.cell_counts,
     )  # fmt: skip
-    return open_screen(path, how, quiet=True)
+    return open_screen(path, how, progress=False)

@@ -44,7 +44,7 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
         names = table[_choose_column(path, table, column)].astype(str).str.strip().tolist()
     else:
         if column is not None:
-            raise InputError(f"{path}: a text file has no columns; leave --column away or give a .csv file")
+            raise InputError(f"{path}: a text file has no columns; omit column=... or give a .csv file")
         names = _lines(path)
     _refuse_blank(path, names, first_row=2 if is_table else 1)
     return [_without_control(name) for name in names if is_table or not name.startswith("#")]
@@ -130,9 +130,9 @@ def _choose_column(path: Path, table: pd.DataFrame, column: str | None) -> str:
     if not known and len(columns) == 1:
         known = columns
     if not known:
-        raise InputError(f"{path}: which column holds the gene names? Name it with --column; found {found:.200}")
+        raise InputError(f"{path}: which column holds the gene names? Name it with column=...; found {found:.200}")
     if any(not table[name].astype(str).equals(table[known[0]].astype(str)) for name in known):
-        raise InputError(f"{path}: the columns {', '.join(known)} differ; choose one with --column")
+        raise InputError(f"{path}: the columns {', '.join(known)} differ; choose one with column=...")
     return known[0]
 
 

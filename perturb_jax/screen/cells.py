@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from perturb_jax.screen.cell_file import open_cells, open_matrix, read_table
 from perturb_jax.screen.cell_labels import label_cells, label_genes
+from perturb_jax.screen.cell_table import open_cells
 from perturb_jax.screen.gather import COUNTS_PER_CELL
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
@@ -46,13 +46,13 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
     """
     if screen.source is None:
         raise InputError(
-            "this screen has no cells (Screen.source is None: it was simulated, or read from averages); expected one "
-            "that read_screen made from an .h5ad file of cells: read those, or use what needs moments only"
+            "this screen has no cells (Screen.source is None: it was simulated, or read from averages or from memory); "
+            "expected one that read_screen made from an .h5ad file: read that, or use what needs moments only"
         )
     how: dict[str, Any] = screen.settings
     place = str(screen.source)
-    with open_cells(screen.source) as file:
-        obs, var = read_table(file, "obs", screen.source), read_table(file, "var", screen.source)
+    with open_cells(screen.source) as table:
+        obs, var = table.obs, table.var
         # Perturbations that were too small for the screen are not asked for, so there is no need to refuse them.
         keys = (how.get(key) for key in ("where", "condition", "control", "cell_type"))
         where, condition, control, cell_type = keys  # what is not there is guessed again
@@ -62,7 +62,7 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
             raise InputError(f"{place}: its genes are not the screen's; has the file changed since?")
         names = np.array(["", CONTROL, *labels.perturbations])[labels.condition + 1]
         wanted = np.flatnonzero(np.isin(names, [CONTROL, *perturbations]))
-        matrix = open_matrix(file, how.get("layer"), (len(obs), len(var)), screen.source)
+        matrix = table.matrix(how.get("layer"))
         parts = []
         for chunk in matrix.chunks(lambda first, stop: not matrix.by_cell or _any_within(wanted, first, stop)):
             rows, minor = len(chunk.indptr) - 1, len(var) if chunk.by_cell else len(obs)

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from perturb_jax.screen import moments
-from perturb_jax.screen.cell_file import Chunk, Matrix, canonical
 from perturb_jax.screen.cell_labels import Cells
+from perturb_jax.screen.cell_table import Chunk, Matrix, canonical
 from perturb_jax.screen.moments import Moments
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.progress import progress_bar
@@ -99,18 +99,17 @@ class _Check:
                 raise InputError(f"{self.place}: expected finite values, got {value}; mend or leave out such cells")
             raise InputError(
                 f"{self.place}: expected log1p of scaled counts, got {value}; negative values come from "
-                "scaling to unit variance: give the layer before that with --layer (layer=...)"
+                "scaling to unit variance: give the layer before that with layer=..."
             )
         if self.normalize and not whole:
             raise InputError(
-                f"{self.place}: --normalize (normalize=True) expects raw counts (whole numbers), got fractions; leave "
-                "it away if they are log1p already, or name the counts with --layer (layer=...)"
+                f"{self.place}: normalize=True expects raw counts (whole numbers), got fractions; omit it "
+                "if they are log1p already, or name the counts with layer=..."
             )
         if not self.normalize and whole and largest > 0 and not self.fractions:
             raise InputError(
                 f"{self.place}: the values are whole numbers (up to {largest:g}), so raw counts; "
-                "expected log1p of scaled counts: give --normalize (normalize=True) to do that, "
-                "or another --layer (layer=...)"
+                "expected log1p of scaled counts: give normalize=True to do that, or another layer=..."
             )
         self.fractions |= not whole
 

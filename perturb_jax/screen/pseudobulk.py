@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -22,7 +23,7 @@ LARGEST = np.log1p(1e6)
 
 
 def read_pseudobulk(
-    table: str | Path | pd.DataFrame,
+    table: "str | Path | pd.DataFrame | anndata.AnnData",
     where: Mapping[str, object] | None = None,
     *,
     condition: str | None = None,
@@ -44,7 +45,7 @@ def read_pseudobulk(
     holds z-scores, which are refused.
 
     Args:
-        table: a table, or the path of a CSV, TSV (.gz allowed) or `.h5ad` file, of log1p expression.
+        table: a table, an AnnData, or the path of a CSV, TSV (.gz allowed) or `.h5ad` file, of log1p expression.
         where: column to the value, or values, of the rows to read; such a column of a table is no gene.
         condition: the column with the conditions, as for `read_screen`; None: the one that is called so; else the index
             (of a CSV or TSV file: the first column). "index": the index.
@@ -67,8 +68,11 @@ def read_pseudobulk(
         >>> screen.perturbations, screen.change.tolist()
         (('A',), [[-0.5, 0.5]])
     """
-    place = "pseudobulk table" if isinstance(table, pd.DataFrame) else str(table)
-    if not isinstance(table, pd.DataFrame) and ".h5ad" in Path(table).suffixes:
+    in_memory = {pd.DataFrame: "pseudobulk table", anndata.AnnData: "AnnData"}
+    place = in_memory.get(type(table)) or str(table)
+    if isinstance(table, anndata.AnnData):
+        rows = rows_of_file(table, where, condition, cell_counts, gene_names, layer)
+    elif not isinstance(table, pd.DataFrame) and ".h5ad" in Path(table).suffixes:
         rows = rows_of_file(Path(table), where, condition, cell_counts, gene_names, layer)
     elif gene_names is not None or layer is not None:
         raise InputError(f"{place}: gene_names and layer are for .h5ad files; a table's columns are the genes")
@@ -85,7 +89,7 @@ def read_pseudobulk(
     if len(conditions) < 2 or conditions[0] != "":
         raise InputError(
             f"{place}: expected rows for control and for at least one perturbation, got "
-            f"{', '.join(rows.labels[:6]) or 'none'}; name the control with --control (control=...)"
+            f"{', '.join(rows.labels[:6]) or 'none'}; name the control with control=..."
         )
     counts, mean = _averages(rows, number, normalize, place)
     genes = rows.genes
@@ -130,7 +134,7 @@ def _averages(rows: Rows, number: np.ndarray, normalize: bool, place: str) -> tu
     elif values.max() > LARGEST or (values.any() and (values == np.floor(values)).all()):
         raise InputError(
             f"{place}: expected means of log1p of scaled counts, got values up to {values.max():.4g}, so raw counts: "
-            "give --normalize (normalize=True) to scale them and take log1p"
+            "give normalize=True to scale them and take log1p"
         )
     counts = np.bincount(number, rows.counts)
     weights = sparse.csr_array((rows.counts, (number, np.arange(len(number)))))

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import anndata
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturb_jax.screen.cell_file import Matrix, open_cells, open_matrix, read_table
 from perturb_jax.screen.cell_labels import (
     CELL_TYPE_COLUMNS,
     CONDITION_COLUMNS,
@@ -20,6 +20,7 @@ from perturb_jax.screen.cell_labels import (
     label_genes,
     text_column,
 )
+from perturb_jax.screen.cell_table import Matrix, open_cells
 from perturb_jax.screen.store import KEY
 from perturb_jax.support.errors import InputError
 
@@ -73,21 +74,20 @@ def rows_of_table(
 
 
 def rows_of_file(
-    path: Path,
+    source: "Path | anndata.AnnData",
     where: Mapping[str, object] | None,
     condition: str | None,
     cell_counts: str | None,
     gene_names: str | None,
     layer: str | None,
 ) -> Rows:
-    """An `.h5ad` file whose observations are conditions. Arguments as for `read_pseudobulk`."""
-    place = str(path)
-    with open_cells(path) as file:
-        if KEY in file.get("uns", ()):
+    """An `.h5ad` file or an AnnData whose observations are conditions. Arguments as for `read_pseudobulk`."""
+    with open_cells(source) as table:
+        obs, place = table.obs, table.place
+        if KEY in table.uns:
             raise InputError(f"{place}: expected a pseudobulk, got a saved screen; open it with load_screen")
-        obs, var = read_table(file, "obs", path), read_table(file, "var", path)
-        genes, gene_key = label_genes(var, gene_names, place)
-        matrix = open_matrix(file, layer, (len(obs), len(genes)), path)
+        genes, gene_key = label_genes(table.var, gene_names, place)
+        matrix = table.matrix(layer)
         used = chosen_rows(obs, where or {}, place)
         values = _dense(matrix, place)[used]
     obs = obs[used]
@@ -110,7 +110,7 @@ def _condition_of_table(rows: pd.DataFrame, condition: str | None, in_memory: bo
     known = [name for name in rows.columns.map(str) if name.strip().lower() in CONDITION_COLUMNS]
     if condition is None and len(known) > 1:
         raise InputError(
-            f"{place}: the columns {', '.join(known)} may all name the condition; choose --condition (condition=...)"
+            f"{place}: the columns {', '.join(known)} may all name the condition; choose one with condition=..."
         )
     return condition or (known[0] if known else INDEX if in_memory else str(rows.columns[0]))
 
@@ -120,11 +120,10 @@ def _counts(rows: pd.DataFrame, column: str | None, place: str) -> tuple[np.ndar
     known = [name for name in rows.columns.map(str) if name.strip().lower() in COUNT_COLUMNS]
     if column is None and len(known) > 1:
         raise InputError(
-            f"{place}: the columns {', '.join(known)} may all hold numbers of cells; "
-            "choose --cell-counts (cell_counts=...)"
+            f"{place}: the columns {', '.join(known)} may all hold numbers of cells; choose one with cell_counts=..."
         )
     if column is not None and column not in rows:
-        raise InputError(f"{place}: cell_counts: no column {column!r}; leave it away or name the numbers of cells")
+        raise InputError(f"{place}: cell_counts: no column {column!r}; omit it or name the numbers of cells")
     column = column or (known[0] if known else None)
     if column is None:
         return np.ones(len(rows)), None
@@ -132,7 +131,7 @@ def _counts(rows: pd.DataFrame, column: str | None, place: str) -> tuple[np.ndar
     if not (np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts))).all():
         raise InputError(
             f"{place}: expected whole numbers >= 1 in {column}, the numbers of cells; correct them, or name another "
-            "column with --cell-counts (cell_counts=...)"
+            "column with cell_counts=..."
         )
     return counts, str(column)
 
@@ -144,7 +143,7 @@ def _refuse_several_cell_types(obs: pd.DataFrame, place: str) -> None:
     if len(kinds) > 1:
         raise InputError(
             f"{place}: expected rows of one cell type, got {len(kinds)} in {column} ({', '.join(kinds[:6])}); choose "
-            f"one with where={{{column!r}: ...}} (--where {column}=...)"
+            f"one with where={{{column!r}: ...}}"
         )
 
 

@@ -5,10 +5,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import anndata
 import numpy as np
 
-from perturb_jax.screen.cell_file import open_cells, open_matrix, read_table
 from perturb_jax.screen.cell_labels import Cells, TooFew, label_cells, label_genes
+from perturb_jax.screen.cell_table import open_cells
 from perturb_jax.screen.coexpression import coexpression_graph
 from perturb_jax.screen.differential import top_genes, welch_t
 from perturb_jax.screen.gather import Gathered, gather, moments_of
@@ -19,7 +20,7 @@ from perturb_jax.support.errors import InputError
 
 
 def read_screen(
-    path: str | Path,
+    source: "str | Path | anndata.AnnData",
     where: Mapping[str, object] | None = None,
     *,
     condition: str | None = None,
@@ -34,7 +35,7 @@ def read_screen(
     min_correlation: float = 0.4,
     progress: bool | None = None,
 ) -> Screen:
-    """Read a screen from an `.h5ad` file of cells: moments, differentially expressed genes, co-expression.
+    """Read a screen from cells: moments, differentially expressed genes, co-expression.
 
     The matrix (CSR, CSC or dense) is read once, in chunks, and never as a whole; CSC with `normalize` twice, first for
     the cells' totals. Conditions are understood in GEARS' form ("KLF1+ctrl", "ctrl") and in the plain one ("KLF1",
@@ -50,7 +51,7 @@ def read_screen(
     the control cells, sparse.
 
     Args:
-        path: the `.h5ad` file.
+        source: the `.h5ad` file, or an AnnData in memory (or backed by a file), which stays as it is.
         where: column of the cells' table to the value, or values, of the cells to read, as {"dataset": "norman19"}.
         condition: the column with the conditions.
         gene_names: the genes' column with their names; "index" for the index.
@@ -80,24 +81,23 @@ def read_screen(
         >>> screen.perturbations, screen.mean.shape, screen.cell_counts.tolist()
         (('MYC', 'TP53'), (2, 6), [5, 5])
     """
-    path = Path(path)
     if num_de < 1 or neighbors < 0 or not 0 <= min_correlation <= 1:
         raise InputError(
             f"expected num_de >= 1, neighbors >= 0 and min_correlation in [0, 1], got {num_de}, {neighbors} and "
             f"{min_correlation}"
         )
-    with open_cells(path) as file:
-        if KEY in file.get("uns", ()):
-            raise InputError(f"{path}: expected cells, got a saved screen; open it with load_screen")
-        obs, var = read_table(file, "obs", path), read_table(file, "var", path)
-        genes, gene_key = label_genes(var, gene_names, str(path))
-        cells = label_cells(obs, where, condition, control, cell_type, too_few, str(path))
-        matrix = open_matrix(file, layer, (len(obs), len(genes)), path)
-        gathered = gather(matrix, cells, genes, normalize, progress, str(path))
+    path = Path(source) if isinstance(source, str | Path) else None
+    with open_cells(source if path is None else path) as table:
+        place = table.place
+        if KEY in table.uns:
+            raise InputError(f"{place}: expected cells, got a saved screen; open it with load_screen")
+        genes, gene_key = label_genes(table.var, gene_names, place)
+        cells = label_cells(table.obs, where, condition, control, cell_type, too_few, place)
+        gathered = gather(table.matrix(layer), cells, genes, normalize, progress, place)
         if not gathered.sums.any():
             raise InputError(
-                f"{path}: all values of these cells are 0; expected their expression: name the layer that holds it "
-                "with --layer (layer=...)"
+                f"{place}: all values of these cells are 0; expected their expression: name the layer that holds it "
+                "with layer=..."
             )
     guessed = [*cells.guessed, *(["gene_names"] if gene_names is None else [])]
     settings = {
@@ -118,7 +118,7 @@ def read_screen(
         genes=genes,
         **statistics,
         coexpression=coexpression_graph(control_cells, genes, neighbors, min_correlation),
-        source=path.absolute(),
+        source=None if path is None else path.absolute(),
         settings=settings,
     )
 

@@ -91,8 +91,8 @@ class Screen:
             return ""
         column, shown = self.settings["cell_type"], f"{', '.join(map(str, kinds[:3]))}{', ...' * (len(kinds) > 3)}"
         return (
-            f"{len(kinds)} cell types ({shown}): changes are against their control cells pooled; --where "
-            f"{column}=VALUE (where={{{str(column)!r}: ...}}) reads one"
+            f"{len(kinds)} cell types ({shown}): effects are against their control cells pooled; "
+            f"where={{{str(column)!r}: ...}} reads one"
         )
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.screen.cell_file import open_cells
+from perturb_jax.screen.cell_table import open_h5ad
 from perturb_jax.screen.moments import MOMENTS
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
@@ -75,6 +75,15 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
     return path
 
 
+def is_saved_screen(path: Path) -> bool:
+    """Whether a file is a screen that `save_screen` wrote; not where it cannot be read."""
+    try:
+        with h5py.File(path) as file:
+            return KEY in file.get("uns", ())
+    except OSError:
+        return False  # whoever reads the cells says what is wrong
+
+
 def load_screen(path: str | Path) -> Screen:
     """Read a screen that `save_screen` wrote.
 
@@ -82,7 +91,7 @@ def load_screen(path: str | Path) -> Screen:
         InputError: a file that is missing, damaged or not such a screen; values that are NaN, infinite or all 0.
     """
     path = Path(path)
-    with open_cells(path) as file:
+    with open_h5ad(path) as file:
         if KEY not in file.get("uns", ()):
             raise InputError(f"{path}: not a saved screen; read cells with read_screen, which save_screen then writes")
         about = _about(path, file)
