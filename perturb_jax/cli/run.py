@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from perturb_jax.cli.options import OUTPUT, Quiet
+from perturb_jax.cli.blocks import OUTPUT, Quiet
+from perturb_jax.cli.flags import with_flags
 from perturb_jax.cli.printing import print_line
 from perturb_jax.support.errors import InputError
 
@@ -20,6 +21,7 @@ WORKERS = "Workers"
 out, err = Console(), Console(stderr=True)
 
 
+@with_flags
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
     output: Annotated[
@@ -68,7 +70,7 @@ def run(
     from perturb_jax.experiment.command import begin, describe, work
 
     if sum(given is not None for given in (workers or memory, scheduler, slurm)) > 1:
-        raise InputError("--workers and --memory, --scheduler, --slurm: expected one kind of workers, got several")
+        raise InputError("workers, memory, scheduler, slurm: expected one kind of workers, got several")
     started = begin(file, output)
     if dry_run:
         describe(started, out, err)

@@ -22,7 +22,7 @@ class Sample(Options):
     weighted: bool = option(True, "Every edge weighs 1.", negative="unweighted")
     normalize: bool = option(False, "The values are counts.")
     kinds: tuple[str, ...] | None = option(None, "Which count.")
-    where: Mapping[str, str] | None = option(None, "Read only what has COLUMN=VALUE.")
+    where: Mapping[str, str] | None = option(None, "Read only what has COLUMN=VALUE.", key="COLUMN")
     file: Path | None = option(None, "The edges.")
     matrix: Any = option(None, "For Python alone, since no text can say it.")
     hidden: int = 3
