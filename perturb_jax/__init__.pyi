@@ -17,6 +17,11 @@ from .graph.go import load_go_graph as load_go_graph
 from .graph.knowledge_graph import KnowledgeGraph as KnowledgeGraph
 from .graph.reach import reach as reach
 from .graph.variants import GraphBatch as GraphBatch, edge_dropout as edge_dropout, graph_batch as graph_batch
+from .kernel.dense import DenseKernel as DenseKernel
+from .kernel.features import FeatureKernel as FeatureKernel
+from .kernel.graph import GraphKernel as GraphKernel
+from .kernel.kernel import Kernel as Kernel
+from .kernel.sums import SumKernel as SumKernel
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
 from .plan.robust import Noise as Noise
 from .predictors.baselines import ControlMean as ControlMean, NearestNeighbours as NearestNeighbours
@@ -45,7 +50,7 @@ from .selection.graphreach import graphreach as graphreach
 from .selection.maxspec import maxspec as maxspec
 from .selection.pick_counts import PickCounts as PickCounts, pick_counts as pick_counts
 from .selection.selection import SearchInfo as SearchInfo, Selection as Selection
-from .selection.spectral_norm import spectral_norm as spectral_norm
+from .selection.spectral import spectral_norm as spectral_norm
 from .strategies.acs_fw import ACSFW as ACSFW
 from .strategies.graphdesign import GraphDesign as GraphDesign
 from .strategies.graphreach import GraphReach as GraphReach

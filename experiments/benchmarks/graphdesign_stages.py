@@ -15,7 +15,7 @@ import perturb_jax as pj
 
 MODULE = importlib.import_module("perturb_jax.selection.graphdesign")
 STEPS = {
-    "design_problem": "kernel",
+    "state_problem": "kernel",
     "_objective": "blocks",
     "greedy": "picks",
     "upper_bounds": "certificate",

@@ -36,7 +36,7 @@ from maxspec_peer import peer
 from maxspec_variants import Variant, batches_per_pick, device_iterations, naive_picks, search
 
 import perturb_jax as pj
-from perturb_jax.graph.operator import MessagePassing, gcn_norm, message_passing
+from perturb_jax.graph.operator import Operator, gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.selection.maxspec import BATCH, TIE
 
@@ -99,7 +99,7 @@ class Case(NamedTuple):
 
     graph: pj.KnowledgeGraph
     candidates: tuple[str, ...]
-    operator: MessagePassing
+    operator: Operator
     sets: ReachSets
 
 

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from data import Split, read_graph, read_outcomes, splits
+from perturb_jax.strategies.cycle import Ask, CycleStrategy, View
 from run import RESULTS, join, provenance, study_parser, write
 from studies import Problem, Rows, Seed, predictors
 from summary import GO, OTHER, TERMS
 from views import Seen, Unsure, factor
 
-from perturb_jax.strategies.cycle import Ask, CycleStrategy, View
 from perturb_jax.strategies.registry import cycle_strategy
 
 CYCLES, BATCH, SEEDS, DRAWS = 5, 100, 10, 1

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.selection.design import DesignProblem, design_problem, parse_costs, parse_targets
-from perturb_jax.selection.learned import teaching
+from perturb_jax.kernel.graph import as_kernel
+from perturb_jax.selection.design import DesignProblem, explained_by_each, parse_costs, parse_targets, state_problem
 from perturb_jax.support.errors import InputError
 
 TARGETS_SHOWN = 5
@@ -66,14 +66,14 @@ def state_design(
     Raises:
         InputError: options that cannot be used.
     """
-    settings = {name: options[name] for name in ("weighted", "normalize", "noise") if name in options}
+    kept = {name: options[name] for name in ("weighted", "normalize") if name in options}
     named, priced = options.get("targets"), options.get("costs")
-    targets, weights = (given, np.ones(len(given))) if named is None else parse_targets(graph, named, unknown)
-    problem = design_problem(graph, targets, weights, hops, direction, **settings)
+    targets, weights = (given, np.ones(len(given))) if named is None else parse_targets(graph.names, named, unknown)
+    problem = state_problem(as_kernel(graph, hops, direction, **kept), targets, weights, options.get("noise", 2.0))
     resolved = {**options, "targets": dict(zip(targets.labels, weights.tolist(), strict=True))}
     costs = None
     if priced is not None:
-        costs = dict(zip(everyone.labels, parse_costs(graph, priced, everyone, unknown).tolist(), strict=True))
+        costs = dict(zip(everyone.labels, parse_costs(graph.names, priced, everyone, unknown).tolist(), strict=True))
         resolved["costs"] = costs
     return Design(problem, resolved, costs, targets.dropped, targets.renamed)
 
@@ -95,7 +95,7 @@ def design_columns(design: Design, tested: Perturbations, picks: Perturbations) 
         remaining (share of its prior variance), status, taught_by.
     """
     problem = design.problem
-    shares = teaching(problem, tested.joined(picks))
+    shares = explained_by_each(problem, tested.joined(picks))
     worth = problem.weights * problem.rows.variance / problem.prior
     explained = np.cumsum(shares @ worth)[len(tested) :]
     of_picks = shares[len(tested) :]

@@ -9,7 +9,7 @@ from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.plan.coverage_curves import RANDOM_DRAWS
 from perturb_jax.plan.design import Design
-from perturb_jax.selection.learned import explained_shares, teaching
+from perturb_jax.selection.design import explained_by_each, explained_fractions
 from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.registry import make_strategy
 from perturb_jax.strategies.strategy import Ask
@@ -75,7 +75,7 @@ def remaining_variance(
 
     def curve(order: Perturbations, ends: bool = False) -> Float[np.ndarray, " points"]:
         affordable, money = bought_of(order)
-        left = 1 - explained_shares(design.problem, tested.joined(affordable))[len(tested) :]
+        left = 1 - explained_fractions(design.problem, tested.joined(affordable))[len(tested) :]
         bought = np.searchsorted(money, grid * (1 + 1e-6), side="right") - 1
         return np.where(ends & (grid > money[-1] * (1 + 1e-6)), np.nan, left[bought])
 
@@ -102,4 +102,4 @@ def remaining_variance(
 
 
 def _unknown(design: Design, tested: Perturbations, picks: Perturbations) -> Float[np.ndarray, " targets"]:
-    return (1 - teaching(design.problem, tested.joined(picks)).sum(0)).clip(0, 1)
+    return (1 - explained_by_each(design.problem, tested.joined(picks)).sum(0)).clip(0, 1)

@@ -13,7 +13,7 @@ from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.operator import gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.plan.coverage_curves import RANDOM_DRAWS
-from perturb_jax.selection.spectral_search import InducedMatrix
+from perturb_jax.selection.host.spectral import InducedMatrix
 
 _POINTS = 12
 

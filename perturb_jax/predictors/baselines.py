@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import Rows, as_dense
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
@@ -97,7 +98,7 @@ class NearestNeighbours:
         """See `Predictor.fit`; the key is not read."""
         rows, _ = training_rows(screen, train, validation)
         changes = finite_changes(screen, rows)
-        kernel = graph_kernel(graph, self.hops, self.direction, self.weighted, normalize=True)
+        kernel = GraphKernel(graph, self.hops, self.direction, self.weighted, normalize=True)
         trained = kernel.rows(nodes_of(graph.names, train).members)
         predict = partial(_nearest, graph, kernel, trained, changes, self.neighbors)
         return Answers(self.name, predict, partial(embedded, graph, kernel))
@@ -109,7 +110,7 @@ def embedded(
     """Rows of P^hops, summed over a combination's genes and scaled as the kernel is; dense."""
     rows = kernel.rows(nodes_of(graph.names, perturbations).members)
     blocks = [as_dense(block) for _, block in kernel.features(rows.members)]
-    return np.concatenate([np.zeros((0, kernel.num_nodes)), *blocks]) * rows.scale[:, None]
+    return np.concatenate([np.zeros((0, kernel.num_units)), *blocks]) * rows.scale[:, None]
 
 
 def _nearest(

@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import Rows, as_dense
 from perturb_jax.predictors.baselines import embedded
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.predictors.ridge import hop_choices, inverse_of
@@ -102,7 +103,7 @@ class GraphGP:
         known = nodes_of(graph.names, train)
         candidates = []
         for hops in hop_choices(self.hops):
-            kernel = graph_kernel(graph, hops, self.direction, self.weighted, self.normalize)
+            kernel = GraphKernel(graph, hops, self.direction, self.weighted, self.normalize)
             trained = kernel.rows(known.members)
             evidence = Evidence(kernel.gram(trained), noise, outer, changes.shape[1])
             try:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import identity, nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import Rows, as_dense
 from perturb_jax.predictors.baselines import embedded
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.screen.screen import Screen
@@ -149,7 +150,7 @@ class GraphRidge:
         outer = residuals @ residuals.T
         best: tuple[float, int, float, GraphKernel, Rows, np.ndarray] | None = None
         for hops in hop_choices(self.hops):
-            kernel = graph_kernel(graph, hops, self.direction, self.weighted, self.normalize)
+            kernel = GraphKernel(graph, hops, self.direction, self.weighted, self.normalize)
             trained = kernel.rows(members)
             gram = kernel.gram(trained)
             unit = float(gram.diagonal().mean())

@@ -76,7 +76,7 @@ def simulate_screen(
         cells_per_perturbation: cells of each, at least 2.
         control_cells: unperturbed cells, at least 2; None: ten times as many as of one perturbation.
         homophily: share of the variance of effects that is smooth over the graph, 0 (none) to 1.
-        hops: steps over which it is smooth: k of `graph_kernel`.
+        hops: steps over which it is smooth: k of `GraphKernel`.
         seed: of the genes and effects.
         cell_seed: of the cells; None: `seed`. Seeds are at least 0.
         moments: "cells": of cells that are drawn, with their sampling error; "expected": of the model's distribution,

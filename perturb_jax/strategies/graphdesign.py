@@ -51,7 +51,8 @@ class GraphDesign(Strategy):
         """The picks with what is learned by each."""
         from perturb_jax.selection.graphdesign import graphdesign
 
+        source = ask.graph if ask.kernel is None else ask.kernel
         return graphdesign(
-            ask.graph, ask.candidates, ask.budget, self.criterion, self.hops, self.noise, self.normalize,
+            source, ask.candidates, ask.budget, self.criterion, self.hops, self.noise, self.normalize,
             self.direction, self.weighted, self.targets, self.costs, ask.selected, ask.seed,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from perturb_jax.plan.coverage_curves import RANDOM_DRAWS
 from perturb_jax.plan.design_curves import COMPARED, Remaining
 from perturb_jax.plan.files import plan_curves, plan_file_names, plan_files, plan_record
 from perturb_jax.plan.plan import Plan, Request, make_plan
-from perturb_jax.selection.learned import explained_shares, teaching
+from perturb_jax.selection.design import explained_by_each, explained_fractions
 from perturb_jax.strategies.registry import make_strategy
 from tests.graphs import graph_of
 from tests.strategies.asks import pick
@@ -28,7 +28,7 @@ def drawn(request: Request) -> tuple[Plan, Remaining]:
 
 def shares(plan: Plan, genes: list[str]) -> np.ndarray:
     assert plan.design is not None
-    return 1 - explained_shares(plan.design.problem, parse_perturbations(GRAPH.names, genes))
+    return 1 - explained_fractions(plan.design.problem, parse_perturbations(GRAPH.names, genes))
 
 
 def test_curves_are_what_the_picks_explain() -> None:
@@ -51,7 +51,7 @@ def test_the_share_of_each_target_sums_to_the_whole() -> None:
     plan, remaining = drawn(Request(NAMES, 4, "graphdesign", options={"targets": {"G1": 1.0, "G6": 3.0, "G11": 2.0}}))
     assert plan.design is not None
     problem, picks = plan.design.problem, parse_perturbations(GRAPH.names, plan.table["gene"])
-    taught, worth = teaching(problem, picks), np.array([1, 3, 2]) / 6
+    taught, worth = explained_by_each(problem, picks), np.array([1, 3, 2]) / 6
     np.testing.assert_allclose(np.cumsum(taught @ worth), plan.table["explained"], atol=1e-6)
     np.testing.assert_allclose(remaining.per_target[0], 1 - taught.sum(0))
     assert remaining.per_target[0] @ worth == pytest.approx(remaining.design[-1])

@@ -10,7 +10,7 @@ from scipy import stats
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.kernel.graph import graph_kernel
+from perturb_jax.kernel.graph import GraphKernel
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen, simulate_truth
@@ -37,7 +37,7 @@ def kernel_slope(graph: pj.KnowledgeGraph, homophily: float, seed: int) -> float
     names, model = [f"measured{i}" for i in range(400)], SimulationModel(programmes=100, responsive=1.0)
     truth = simulate_truth(graph, 400, names, homophily=homophily, seed=seed, model=model)
     effects = truth.changes / np.linalg.norm(truth.changes, axis=1, keepdims=True)
-    kernel = graph_kernel(graph, 1, "in")
+    kernel = GraphKernel(graph)
     similarity = kernel.gram(kernel.rows(parse_perturbations(graph.names, truth.perturbations).members))
     pairs = np.triu_indices(len(effects), 1)
     return float(np.polyfit(similarity[pairs], (effects @ effects.T)[pairs], 1)[0])

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.selection import graphdesign as module
+from perturb_jax.selection import posterior
 from perturb_jax.selection.graphdesign import CRITERIA, Criterion
 from tests.design_oracles import (
     DenseDesign,
@@ -110,7 +110,7 @@ def test_blocks_and_message_passing_make_the_picks_of_the_definition_on_400_node
     chosen: Options = {"hops": hops, "direction": direction, "noise": 0.5}
     runs = []
     for largest in (4096, 0):
-        with patch.object(module, "_LARGEST_BLOCK", largest):
+        with patch.object(posterior, "_LARGEST_BLOCK", largest):
             runs.append(pj.graphdesign(graph, names(candidates), 5, criterion, targets=graph.genes, **chosen))
     design = dense_design(graph, candidates, targets, **chosen)
     assert_greedy(design, candidates, criterion, runs[0])

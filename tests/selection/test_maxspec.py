@@ -11,9 +11,9 @@ import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
 from perturb_jax.graph.operator import gcn_norm, is_symmetric, message_passing
 from perturb_jax.selection.greedy import greedy
+from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.maxspec import TIE
 from perturb_jax.selection.spectral import spectral
-from perturb_jax.selection.spectral_search import InducedMatrix
 from tests.graphs import graph_of
 from tests.oracles import dense_operator, induced_norm, reach_by_bfs
 
