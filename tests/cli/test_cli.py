@@ -108,7 +108,10 @@ BAD_INPUT = {
     "unknown what": (select("genes.txt", "2", "--unknown", "x"), "--unknown: expected one of error, drop, got 'x'"),
     "cycles": (select("genes.txt", "2", "--cycles", "3"), "cycles: expected a whole number from 1"),
     "neighbors": (select("genes.txt", "2", "--neighbors", "0"), "--neighbors: expected a whole number"),
-    "min-jaccard": (select("genes.txt", "2", "--min-jaccard", "1"), "--min-jaccard: expected a finite number of at least 0 and below 1"),
+    "min-jaccard": (
+        select("genes.txt", "2", "--min-jaccard", "1"),
+        "--min-jaccard: expected a finite",
+    ),
     "namespaces": (select("genes.txt", "2", "--namespaces", "BP,XX"), "got 'XX'"),
     "evidence": (select("genes.txt", "2", "--evidence", "IDA"), "need --annotation"),
     "rules for edges": (
@@ -429,7 +432,7 @@ def test_a_strategy_of_the_users_own_by_file_and_by_entry_point(inputs: Path, tm
     about = installed / "mine-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[perturb_jax.strategies]\nleast-connected = mine_installed:LeastConnected\n")
+    (about / "entry_points.txt").write_text("[perturb_jax.strategies]\nleast-connected=mine_installed:LeastConnected\n")
     (installed / "mine_installed.py").write_text(OWN)
     universe, candidates = str(inputs / "universe.txt"), str(inputs / "genes.txt")
     base = ["select", "--candidates", candidates, "--universe", universe, "--budget", "2", "--out"]
