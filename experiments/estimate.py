@@ -16,7 +16,7 @@ import pandas as pd
 from perturb_jax.strategies.cycle import Ask, Hybrid, OneShot
 
 import perturb_jax as pj
-from perturb_jax.experiment.config import Experiment, read_experiment
+from perturb_jax.experiment.file import Experiment, read_experiment
 from perturb_jax.experiment.planner import chains_of, walk
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training

@@ -32,9 +32,9 @@ def plot(
 
     Writes each figure as .png and .pdf.
     """
-    from perturb_jax.analysis.experiment_figures import figure_files, figure_names
-    from perturb_jax.analysis.experiment_tables import summarise
+    from perturb_jax.analysis.figures import figure_files, figure_names
     from perturb_jax.analysis.results import read_results
+    from perturb_jax.analysis.summary import summarise
 
     summary = summarise(read_results(directory), baseline)
     files = OutputDirectory(output or str(directory / "figures"), figure_names(summary), force)
