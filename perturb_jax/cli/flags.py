@@ -218,13 +218,17 @@ def in_flags(message: str, names: Mapping[str, str]) -> str:
         return match["before"] + ", ".join(names[word.replace("-", "_")] if known else word for word in words) + ": "
 
     def setting(match: re.Match[str]) -> str:
-        flag = names.get(match["name"])
-        if flag is None or match["value"] == "False":
+        flag, value = names.get(match["name"]), match["value"]
+        if flag is None or value == "False":
             return match[0]
-        return flag if match["value"] == "True" else f"{flag} {match['value'].strip(chr(39))}"
+        if pair := re.fullmatch(r"\{'(.+?)': '?(.+?)'?\}", value):
+            return f"{flag} {pair[1]}={pair[2]}"
+        return flag if value in ("True", "...") else f"{flag} {value.strip(chr(39))}"
 
     message = re.sub(r"(?P<before>^|; )(?P<words>[a-z][a-z_-]*(?:, [a-z][a-z_-]*)*): ", subject, message)
-    return re.sub(r"\b(?P<name>[a-z_]+)=(?P<value>'[^']*'|True|False|[A-Z]+\b|\d[\d.]*\b)", setting, message)
+    return re.sub(
+        r"\b(?P<name>[a-z_]+)=(?P<value>'[^']*'|\{[^}]*\}|\.\.\.|True|False|[A-Z]+\b|\d[\d.]*\b)", setting, message
+    )
 
 
 def _block(annotation: Any) -> tuple[type[Options] | None, Block]:

@@ -94,6 +94,8 @@ def test_only_arguments_of_the_command_become_flags() -> None:
     assert in_flags("cell_type, too_few: no cells", names) == "--cell-type, --too-few: no cells"
     assert in_flags("cell_type, other: no cells", names) == "cell_type, other: no cells"
     assert in_flags("genes.txt: no such file; unknown='drop' helps", names).endswith("--unknown drop helps")
+    where = {"where": "--where", "layer": "--layer"}
+    assert in_flags("choose where={'batch': ...} or layer=...", where) == "choose --where batch=... or --layer"
     assert in_flags("other='drop' helps", names) == "other='drop' helps"
 
 
