@@ -114,7 +114,7 @@ def check_screen(
     record = {
         "perturbations": len(screen),
         "combinations": combinations,
-        "genes": len(screen.genes),
+        "genes": len(screen.readouts),
         "perturbed cells": int(screen.cell_counts.sum()),
         "control cells": screen.control_count,
         "fewest cells of a perturbation": int(screen.cell_counts.min()),
