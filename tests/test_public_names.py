@@ -20,9 +20,9 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_the_package_is_imported_without_what_computes() -> None:
-    code = "import sys, perturb_jax; sys.exit(repr({'jax', 'numpy', 'pandas', 'numba'} & set(sys.modules) or ''))"
+    code = "import sys, perturb_jax; sys.exit(repr({'jax', 'numpy', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.stderr.strip() == ""
+    assert done.stderr.strip() == "set()"
 
 
 def test_documents_import_the_public_face_alone() -> None:
@@ -40,6 +40,6 @@ def test_documents_import_the_public_face_alone() -> None:
 
 
 WHILE_NAMES_MOVE = {
-    "docs/how_to/own_strategy.md", "notebooks/1_choose_genes.ipynb", "notebooks/2_hop_depth.ipynb",
+    "docs/architecture.md", "docs/how_to/own_strategy.md", "notebooks/1_choose_genes.ipynb", "notebooks/2_hop_depth.ipynb",
     "notebooks/3_flax_gears.ipynb", "notebooks/4_table_and_figures.ipynb",
 }  # fmt: skip
