@@ -173,7 +173,7 @@ def _strategy(request: Request) -> Any:
     if isinstance(strategy, str):
         cls = STRATEGIES.get(strategy)
         known = {one.name for one in options_of(cls)} if hasattr(cls, "__dataclass_fields__") else set()
-        conditions = {"hops": request.hops, "direction": request.direction}
+        conditions: dict[str, object] = {"hops": request.hops, "direction": request.direction}
         strategy = make_strategy(
             strategy, {name: value for name, value in conditions.items() if name in known} | dict(request.options)
         )
