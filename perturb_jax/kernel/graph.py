@@ -157,6 +157,26 @@ def as_kernel(
     return source
 
 
+def kernels_to_try(
+    source: KnowledgeGraph | Kernel,
+    kernel: Kernel | None,
+    hops: int | tuple[int, ...],
+    direction: Direction,
+    weighted: bool,
+    normalize: bool,
+) -> Iterator[tuple[dict[str, int | str], Kernel]]:
+    """The kernels that a predictor chooses from, each with what its report says of it.
+
+    Those of a graph for every number of hops; a kernel that is given, to the predictor or instead of the graph, alone.
+    """
+    given = kernel if kernel is not None else source
+    if isinstance(given, Kernel):
+        yield {"kernel": given.label}, given
+        return
+    for k in (hops,) if isinstance(hops, int) else hops:
+        yield {"hops": k}, GraphKernel(given, k, direction, weighted, normalize)
+
+
 def _times(block: Block, matrix: sp.csr_array) -> Block:
     product = block @ matrix
     if isinstance(product, np.ndarray):

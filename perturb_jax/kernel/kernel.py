@@ -371,12 +371,10 @@ def union(sets: Sequence[GeneNames]) -> GeneNames:
     for names in sets[1:]:
         if names == first:
             continue
-        present, others = set(genes), set(names.genes)
-        for gene in names.genes:
-            choices = aliases.get(gene, ())
-            is_old = len(choices) == 1 and choices[0] in present and choices[0] not in others
-            if gene not in present and not is_old:
-                genes.append(gene)
+        only = set(genes) - set(names.genes)
+        known = set(genes) | {old for old, choices in aliases.items() if len(choices) == 1 and choices[0] in only}
+        known |= {choices[0] for old, choices in names.aliases.items() if len(choices) == 1 and old in only}
+        genes += [gene for gene in names.genes if gene not in known]
         aliases = {**names.aliases, **aliases}
     return first if len(genes) == len(first) else GeneNames(genes, aliases, "the kernel")
 

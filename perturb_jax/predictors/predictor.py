@@ -185,7 +185,7 @@ class Answers:
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """See `Fitted.uncertainties`."""
         if self.spread is None:
-            raise InputError(f"{self.name} has no uncertainties; use graph_gp, or a strategy that needs none")
+            raise InputError(f"{self.name} has no uncertainties; use GraphGP, or a strategy that needs none")
         return self.spread(_named(perturbations))
 
 
