@@ -11,7 +11,7 @@ import typer
 from perturb_jax.cli.app import app
 
 PACKAGE = Path(__file__).parents[1] / "perturb_jax"
-WHILE_ROOMS_MOVE = {"analysis", "experiment", "genes", "graph", "plan", "screen", "selection"}
+WHILE_ROOMS_MOVE = {"analysis", "experiment", "genes", "graph", "plan", "predictors", "screen", "selection"}
 
 
 def flags_of(command: Any) -> Iterator[str]:

@@ -16,8 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from data import Outcomes
 from distance import remaining_variance
-from perturb_jax.strategies.cycle import View
 from predictors import Predictor, base_rates
+
+from perturb_jax.strategies.view import View
 
 Unsure = Literal["variance", "entropy"]
 CERTAIN = 1e-3  # probabilities are kept this far from 0 and 1: ridge and smoothing can leave the unit interval

@@ -48,10 +48,10 @@ def table(
     difference_curves.csv, areas.csv, times.csv, costs.csv, predictors.csv (each less the first), stability.csv,
     incomplete.csv (what is left out) and tables.json.
     """
-    from perturb_jax.analysis.experiment_files import FILES, table_files, tables_record
-    from perturb_jax.analysis.experiment_tables import summarise
-    from perturb_jax.analysis.experiment_text import main_table
     from perturb_jax.analysis.results import read_results
+    from perturb_jax.analysis.summary import summarise
+    from perturb_jax.analysis.summary_files import FILES, table_files, tables_record
+    from perturb_jax.analysis.text import main_table
 
     results = read_results(directory)
     files = OutputDirectory(_place(output, directory / "tables"), FILES, force)
@@ -87,9 +87,9 @@ def plot(
 
     Writes each figure as .png and .pdf.
     """
-    from perturb_jax.analysis.experiment_figures import figure_files, figure_names
-    from perturb_jax.analysis.experiment_tables import summarise
+    from perturb_jax.analysis.figures import figure_files, figure_names
     from perturb_jax.analysis.results import read_results
+    from perturb_jax.analysis.summary import summarise
 
     summary = summarise(read_results(directory), baseline)
     files = OutputDirectory(_place(output, directory / "figures"), figure_names(summary), force)

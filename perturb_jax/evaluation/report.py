@@ -15,6 +15,7 @@ import pandas as pd
 from perturb_jax.evaluation.figure import trial_picture
 from perturb_jax.evaluation.trial import Trial, measured_outside
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.predictors.predictor import Fitted
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import checksums, versions
@@ -90,17 +91,16 @@ def _plain(value: object) -> object:
     return str(getattr(value, "__name__", value))
 
 
-def _history(fitted: object) -> dict[str, Any]:
+def _history(fitted: Fitted) -> dict[str, Any]:
     """What a predictor says of its training: errors by epoch, or what it found."""
-    history = getattr(fitted, "history", None)
-    if history is not None:
-        return {name: np.asarray(value).tolist() for name, value in history._asdict().items()}
-    return {name: _plain(value) for name, value in getattr(fitted, "report", {}).items()}
+    if fitted.history is not None:
+        return {name: np.asarray(value).tolist() for name, value in fitted.history._asdict().items()}
+    return _plain_table(fitted.report)
 
 
-def _model(fitted: object) -> dict[str, bytes]:
+def _model(fitted: Fitted) -> dict[str, bytes]:
     """The predictor's parameters as an .npz file, which `numpy.load` reads without pickle."""
-    parameters: dict[str, Any] = getattr(fitted, "parameters", dict)()
+    parameters: dict[str, Any] = fitted.parameters()
     if not parameters:
         return {}
     with tempfile.TemporaryDirectory() as directory:

@@ -89,6 +89,11 @@ def fit_and_measure(
         raise TooFewPerturbationsError(
             f"{error}; {len(split.validation)} validate and {len(split.test)} test: hold out fewer, or select more"
         ) from None
+    if not isinstance(fitted, Fitted):
+        raise InputError(
+            f"{predictor.name}: expected a Fitted from fit, got {type(fitted).__name__}; inherit from "
+            "perturb_jax.Fitted, which says what there is unless you define it"
+        )
     trained = time.perf_counter()
     effects = fitted.effects(split.test)
     table = evaluate(screen, split.test, effects, split.train, metrics=metrics)

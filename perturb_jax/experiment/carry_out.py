@@ -5,22 +5,20 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 
 from perturb_jax.evaluation.trial import fit_and_measure
 from perturb_jax.experiment.prepare import prepare, ready, with_cells
-from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RUN, VIEW, Store
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.genes.perturbations import nodes_of
-from perturb_jax.predictors.predictor import Fitted
+from perturb_jax.predictors.predictor import Fitted, history_of
 from perturb_jax.screen.split import remaining, split_selected
 from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.strategy import Ask
@@ -28,10 +26,9 @@ from perturb_jax.strategies.view import PARTS, View, view_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import versions
 
-RUN, METRICS, HISTORY, VIEW = "run.json", "metrics.parquet", "history.parquet", "view.npz"
-PICKS = "picks.json"
-_REPEATED_BELOW = 10.0
-"""Seconds; what takes longer is not slowed by compilation."""
+_REPEATED_BELOW = 1.0
+"""Seconds; the first time holds imports and compilation, which would hide what so short a choice takes."""
+_COMPILATION = "/jax/core/compile/"
 
 
 def carry_out(work: Work, root: Path) -> None:
@@ -58,10 +55,12 @@ def _choose(work: Choice, store: Store) -> None:
     # labels are the screen's names, so picks are too
     pool, selected = (nodes_of(graph.names, names) for names in (candidates, work.selected))
     ask = Ask(graph, pool, selected, work.batch, work.seed, view)
-    begin = time.perf_counter()
-    picks = choose(work.strategy, ask).genes
-    seconds = first = time.perf_counter() - begin
-    if first < _REPEATED_BELOW:  # the first time holds compilation
+    with _compilation() as compiling:
+        begin = time.perf_counter()
+        picks = choose(work.strategy, ask).genes
+        first = time.perf_counter() - begin
+    seconds = max(first - sum(compiling), 0.0)
+    if first < _REPEATED_BELOW:
         begin = time.perf_counter()
         choose(work.strategy, ask)
         seconds = time.perf_counter() - begin
@@ -72,15 +71,39 @@ def _choose(work: Choice, store: Store) -> None:
         _write_json(place / PICKS, record)
 
 
+@contextmanager
+def _compilation() -> Iterator[list[float]]:
+    """Seconds of JAX's compilations while the context is open."""
+    seconds: list[float] = []
+    _listening.append(seconds)
+    if len(_listening) == 1 and not _registered:
+        jax.monitoring.register_event_duration_secs_listener(_heard)
+        _registered.append(True)
+    try:
+        yield seconds
+    finally:
+        _listening.remove(seconds)
+
+
+_listening: list[list[float]] = []
+_registered: list[bool] = []
+
+
+def _heard(event: str, duration: float, **_: object) -> None:
+    if event.startswith(_COMPILATION):
+        for seconds in _listening:
+            seconds.append(duration)
+
+
 def _train(work: Training, store: Store) -> None:
     begin = time.perf_counter()
     screen, graph, names = ready(work.preparation, store)
     predictor = work.predictor.predictor
-    if any(field.name == "cells" for field in fields(predictor)):  # type: ignore[arg-type]
+    if getattr(predictor, "reads_cells", False):
         screen = with_cells(work.preparation, store, screen)
     split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)
     seconds = {"loading": time.perf_counter() - begin}
-    trial = fit_and_measure(screen, graph, predictor, split, work.training_seed)
+    trial = fit_and_measure(screen, graph, predictor, split, work.training_seed, work.metrics or None)
     fitted, metrics = trial.fitted, trial.metrics
     seconds |= trial.seconds
     begin = time.perf_counter()
@@ -88,7 +111,7 @@ def _train(work: Training, store: Store) -> None:
     view = _view_of(fitted, remaining(names, work.test), parts)
     seconds["view"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    history, report = _history_of(fitted)
+    history, report = history_of(fitted)
     with store.writing(work) as place:
         metrics.reset_index().to_parquet(place / METRICS, index=False)
         if history is not None:
@@ -138,23 +161,6 @@ def read_view(run: Path, parts: Sequence[str]) -> View:
             values.setflags(write=False)
             held[part] = values
         return View(tuple(file["perturbations"].tolist()), **held)
-
-
-def _history_of(fitted: object) -> tuple[pd.DataFrame | None, dict[str, Any]]:
-    """Errors by step as a table, and what else a predictor says of its training."""
-    history, report = getattr(fitted, "history", None), getattr(fitted, "report", {})
-    if history is None:
-        return None, _plain(report)
-    parts = {name: np.asarray(value) for name, value in history._asdict().items()}
-    table = pd.DataFrame({name: value for name, value in parts.items() if value.ndim == 1})
-    return table, _plain({name: value for name, value in parts.items() if value.ndim == 0})
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers and texts, for JSON; NumPy's as Python's."""
-    return {
-        name: value.item() if isinstance(value, np.generic | np.ndarray) else value for name, value in values.items()
-    }
 
 
 def _environment() -> dict[str, Any]:

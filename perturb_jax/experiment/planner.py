@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from perturb_jax.experiment.config import Experiment
+from perturb_jax.experiment.file import Experiment
 from perturb_jax.experiment.seeds import PURPOSES, Purpose, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
@@ -106,7 +106,7 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
     if budget > candidates:
         raise InputError(
             f"data.{chain.data}: {table.cycles} cycles of {table.batch} are {budget} perturbations, and there are "
-            f"{candidates} that are not tested; select fewer"
+            f"{candidates} that are not held out; select fewer"
         )
     effect = any("effect" in _parts(experiment, label) for label in experiment.strategies)
     cycles: list[Cycle] = []
@@ -134,7 +134,7 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
             selected += part
             training = Training(
                 preparation, experiment.predictors[chain.predictor], tuple(sorted(selected)), test, table.validation,
-                split_seed, training_seed, effect,
+                split_seed, training_seed, effect, experiment.metrics,
             )  # fmt: skip
             done = known.has_run(training)
             wanted += [] if done else [training]

@@ -34,7 +34,8 @@ class GraphGP(Options):
     The true effect of perturbation p on gene g is  m_g + t_g (f_p + o_p): f ~ N(0, signal K), K = P^k (P^k)^T the graph
     kernel (of unit diagonal where normalised) or any other, what the graph can tell; o ~ N(0, own I), what only p
     itself can. It is measured with error t_g N(0, r_p), r_p the variance among p's cells / (cells - 1), averaged over
-    genes (control's where there is one cell; 0 in a pseudobulk without variances). So with S = signal K + own I and C = S + diag(r),
+    genes (control's where there is one cell; 0 in a pseudobulk without variances). So with S = signal K + own I and
+    C = S + diag(r),
 
         w = C^-1 s + (1 - 1^T C^-1 s) / P,   effect = w^T Y,   variance = t_g^2 (S_pp - s^T C^-1 s + 1^T C 1 b^2),
 

@@ -1,12 +1,13 @@
 """Hybrid: one strategy for the first cycles, another one afterwards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perturb_jax.strategies.strategy import Ask, Strategy, is_one_shot, parts_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import option
+from perturb_jax.support.registry import Registry
 
 if TYPE_CHECKING:
     from perturb_jax.selection.selection import Selection
@@ -29,14 +30,19 @@ class Hybrid(Strategy):
     then: Any = option(help="The strategy of the others, by name; its options are the table then_options.")
 
     @classmethod
-    def from_table(cls, table: Mapping[str, object]) -> "Hybrid":
+    def of_strategies(
+        cls, table: Mapping[str, object], strategies: Registry[Any], make: Callable[..., Any]
+    ) -> "Hybrid":
         """A hybrid of strategies by name, with the tables `first_options` and `then_options`.
+
+        Args:
+            table: the options.
+            strategies: the strategies by name.
+            make: a strategy from its name and its options.
 
         Raises:
             InputError: keys that are not among these or are missing; what the strategies refuse.
         """
-        from perturb_jax.strategies.registry import STRATEGIES, make_strategy
-
         table = {key.replace("-", "_"): value for key, value in table.items()}
         problems = [f"{key}: no such setting; expected one of {', '.join(_KEYS)}" for key in table if key not in _KEYS]
         problems += [f"{key}: expected a value, got none" for key in _KEYS[:3] if key not in table]
@@ -44,8 +50,8 @@ class Hybrid(Strategy):
         for role, one_shot in (("first", True), ("then", False)):
             known = [
                 name
-                for name in STRATEGIES.names
-                if STRATEGIES.get(name) is not cls and is_one_shot(STRATEGIES.get(name)) == one_shot
+                for name in strategies.names
+                if strategies.get(name) is not cls and is_one_shot(strategies.get(name)) == one_shot
             ]
             name, options = table.get(role), table.get(f"{role}_options", {})
             if role not in table:
@@ -56,7 +62,7 @@ class Hybrid(Strategy):
                 problems.append(f"{role}_options: expected a table of options, got {options!r}")
             else:
                 try:
-                    parts[role] = make_strategy(name, options)
+                    parts[role] = make(name, options)
                 except InputError as error:
                     problems.append(f"{role}_options: {error}")
         if problems:

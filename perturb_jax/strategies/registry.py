@@ -60,7 +60,9 @@ def make_strategy(name: str, options: Mapping[str, object] = {}) -> Any:
         2
     """
     cls = STRATEGIES.get(name)
-    if hasattr(cls, "from_table"):
+    if hasattr(cls, "of_strategies"):
+        made = cls.of_strategies(options, STRATEGIES, make_strategy)
+    elif hasattr(cls, "from_table"):
         made = cls.from_table(options)
     elif hasattr(cls, "__dataclass_fields__"):
         made = made_from(cls, options)

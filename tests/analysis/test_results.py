@@ -12,15 +12,14 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.analysis.results import read_results
-from perturb_jax.evaluation.metrics import METRICS
+from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.evaluation.trial import fit_and_measure
-from perturb_jax.experiment.carry_out import HISTORY, RUN, VIEW, read_view
-from perturb_jax.experiment.config import NamedPredictor, NamedStrategy, experiment_of
-from perturb_jax.experiment.known import Stored
+from perturb_jax.experiment.carry_out import read_view
+from perturb_jax.experiment.file import NamedPredictor, NamedStrategy, experiment_of
 from perturb_jax.experiment.planner import Chain, chains_of, walk
-from perturb_jax.experiment.prepare import SCREEN, ready
+from perturb_jax.experiment.prepare import ready
 from perturb_jax.experiment.sources import Sources, find_sources
-from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.store import HISTORY, RUN, SCREEN, VIEW, Store, Stored
 from perturb_jax.experiment.work import Choice, Preparation, Training
 from perturb_jax.predictors.predictor import Answers
 from perturb_jax.screen.screen import Screen
@@ -53,7 +52,7 @@ def test_there_is_a_row_for_everything(directory: Path) -> None:
     times = {"selection": chains, "training": 3 * chains, "view": 3 * chains}
     assert results.times.groupby("what").size().to_dict() == times
     labels = ["data", "predictor", "strategy", "seed", "cycle", "size", "perturbation"]
-    assert list(results.metrics.columns) == [*labels, *METRICS]
+    assert list(results.metrics.columns) == [*labels, *BUILT_IN]
     by_chain = results.selections.groupby(["predictor", "strategy", "seed"])
     assert all(part["rank"].tolist() == list(range(1, 13)) for _, part in by_chain)
     assert all(part["cycle"].tolist() == [1] * 4 + [2] * 4 + [3] * 4 for _, part in by_chain)
@@ -88,7 +87,7 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
         trial = fit_and_measure(screen, graph, pj.GraphGP(), split, work.training_seed)
         results = read_results(directory)
         rows = results.metrics.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
-        rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(METRICS)]
+        rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(BUILT_IN)]
         pd.testing.assert_frame_equal(rows, trial.metrics)
         picked = results.selections.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
         so_far = picked[picked["cycle"] <= cycle.number]["perturbation"]
@@ -224,13 +223,13 @@ def test_an_unfinished_experiment_can_be_read_and_a_damaged_one_not(tmp_path: Pa
     full = read_results(tmp_path)
     run = sorted((tmp_path / "runs").iterdir())[0]
     (run / "metrics.parquet").write_bytes(b"")
-    with pytest.raises(InputError, match=r"metrics.parquet has changed .* `perturb-jax run` does them again"):
+    with pytest.raises(InputError, match=r"metrics.parquet has changed .* run the experiment again"):
         read_results(tmp_path)
     run.rename(tmp_path / "aside")
     part = read_results(tmp_path)
     assert part.record["trainings"]["there"] == full.record["trainings"]["there"] - 1
     assert len(part.metrics) == len(full.metrics) - 4
-    with pytest.raises(InputError, match=r"expected results of `perturb-jax run`, found no experiment.json"):
+    with pytest.raises(InputError, match=r"expected the results of an experiment, found no experiment.json"):
         read_results(tmp_path / "runs")
 
 

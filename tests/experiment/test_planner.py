@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.experiment.config import Experiment, experiment_of
+from perturb_jax.experiment.file import Experiment, experiment_of
 from perturb_jax.experiment.planner import Chain, chains_of, preparation_of, walk
 from perturb_jax.experiment.seeds import PURPOSES, seed_for
 from perturb_jax.experiment.sources import Sources

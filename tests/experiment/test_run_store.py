@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perturb_jax.experiment.config import experiment_of
+from perturb_jax.experiment.file import experiment_of
 from perturb_jax.experiment.planner import chains_of, preparation_of
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.store import CHECKSUMS, STAGING, Store, locked, what_is_wrong

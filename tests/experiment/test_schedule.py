@@ -10,7 +10,7 @@ from distributed import LocalCluster
 
 import perturb_jax.cli.run as run_command
 from perturb_jax.experiment.clusters import existing_scheduler
-from perturb_jax.experiment.config import NamedPredictor, experiment_of
+from perturb_jax.experiment.file import NamedPredictor, experiment_of
 from perturb_jax.experiment.planner import Chain
 from perturb_jax.experiment.schedule import Failure, Grid, distinct_runs, trainings_done, work_off
 from perturb_jax.experiment.sources import find_sources

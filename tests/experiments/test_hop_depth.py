@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.experiment.config import read_experiment
+from perturb_jax.experiment.file import read_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FOLDER = EXPERIMENTS / "hop_depth"

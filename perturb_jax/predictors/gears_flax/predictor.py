@@ -14,7 +14,7 @@ from perturb_jax.genes.perturbations import identity
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.gears_flax.convert import to_torch
 from perturb_jax.predictors.gears_flax.early_stopping import CHUNK, padded_size
-from perturb_jax.predictors.gears_flax.ensemble import FlaxHistory, Pace, Problem, Trained, keys_of, train_models
+from perturb_jax.predictors.gears_flax.ensemble import Pace, Problem, Trained, keys_of, train_models
 from perturb_jax.predictors.gears_flax.inputs import (
     conditions_of,
     convolution_of,
@@ -25,7 +25,7 @@ from perturb_jax.predictors.gears_flax.inputs import (
 )
 from perturb_jax.predictors.gears_flax.model import Gears
 from perturb_jax.predictors.gears_flax.training import Graphs, Plan, Weights, predict
-from perturb_jax.predictors.predictor import Key, finite_changes, seed_of, training_rows
+from perturb_jax.predictors.predictor import Fitted, Key, finite_changes, seed_of, training_rows
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import Options, option
@@ -171,11 +171,12 @@ class GearsFlax(Options):
         return Pace(self.evaluate_every, self.patience, file, self.progress)
 
 
-class FittedGearsFlax:
+class FittedGearsFlax(Fitted):
     """Trained weights, and what they predict.
 
     Attributes:
         histories: errors by step, of each model.
+        history: of the first model.
     """
 
     def __init__(
@@ -187,15 +188,12 @@ class FittedGearsFlax:
         trained: list[Trained],
     ):
         self.config, self.graph = config, graph
+        self.model, self.graphs, self.trained = model, graphs, trained
         self.histories = tuple(model.history for model in trained)
+        self.history = self.histories[0]
         self._model, self._graphs = model, graphs
         self._weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[model.weights for model in trained])
         self._convolution = convolution_of(graph)
-
-    @property
-    def history(self) -> FlaxHistory:
-        """Errors by step, of the first model."""
-        return self.histories[0]
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """Predicted mean expression less the control mean; of several models their mean.

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,7 @@ from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.gears_reference import data as gears_data, private as gears_private
 from perturb_jax.predictors.gears_reference.cells import check_cells
-from perturb_jax.predictors.predictor import Key, seed_of, training_rows
+from perturb_jax.predictors.predictor import Fitted, Key, seed_of, training_rows
 from perturb_jax.screen.cells import CellReader, read_cells
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
@@ -104,6 +104,7 @@ class GearsReference(Options):
     cells: CellReader = field(default=read_cells, repr=False, compare=False)
     """How to read the cells of a screen."""
     name: str = "GEARS reference"
+    reads_cells: ClassVar[bool] = True
 
     def fit(
         self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key = 0
@@ -203,7 +204,7 @@ class GearsReference(Options):
         )
 
 
-class FittedGears:
+class FittedGears(Fitted):
     """Trained weights of cell-gears, and what they predict.
 
     Attributes:
@@ -256,6 +257,13 @@ class FittedGears:
         """The weights that were kept, by cell-gears' names."""
         weights = self.model.best_model.state_dict()
         return {name: tensor.detach().cpu().numpy() for name, tensor in weights.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Refuse: cell-gears has no way to make its model again without pickle."""
+        raise InputError(
+            f"{path}: {self.config.name} cannot be stored, cell-gears' model would have to be pickled; keep its "
+            "parameters(), or use GearsFlax"
+        )
 
     def _nodes(self, perturbations: Sequence[str]) -> list[list[int]]:
         members = nodes_of(self.graph.names, perturbations).members

@@ -1,13 +1,13 @@
 """From a row per test perturbation to a number per run, and which runs can be compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from perturb_jax.analysis.results import Results
-from perturb_jax.evaluation.metrics import BUILT_IN
+from perturb_jax.evaluation.metrics import BUILT_IN, METRICS, Metric
 from perturb_jax.support.errors import InputError
 
 PLACE = ["data", "predictor"]
@@ -17,7 +17,11 @@ RUN = [*PLACE, "strategy", "seed"]
 LISTED = {"data": "data", "predictor": "predictors", "strategy": "strategies"}
 """Where a config lists the names that a column of the tables has."""
 
+HEADLINE = ("mse_de", "pearson_de")
+"""The metrics that people are shown first; the CSV files have all."""
+
 _NAMED = 4
+_NO_METRICS = {*RUN, "cycle", "size", "perturbation"}
 
 
 class Runs(NamedTuple):
@@ -33,6 +37,8 @@ class Runs(NamedTuple):
             cycles without a view are selected together.
         simulated: the data sets whose outcomes are.
         fixed: what is the same for every seed, of "data", "split", "selection", "training".
+        own: the metrics that do not ship here.
+        unmeasured: metrics that some trainings were stored without, and how many; `means` has no row for these.
     """
 
     means: pd.DataFrame
@@ -44,6 +50,22 @@ class Runs(NamedTuple):
     model_based: frozenset[str]
     simulated: frozenset[str]
     fixed: frozenset[str]
+    own: tuple[Metric, ...] = ()
+    unmeasured: tuple[tuple[str, int], ...] = ()
+
+    def metric(self, name: str) -> Metric:
+        """What a metric is."""
+        return next((metric for metric in self.own if metric.name == name), None) or METRICS.get(name)
+
+    @property
+    def shown(self) -> list[str]:
+        """The metrics of the tables for people and of the figures: two over the DE genes, and those of one's own."""
+        return [metric for metric in self.metrics if metric in HEADLINE or metric not in BUILT_IN]
+
+    @property
+    def errors(self) -> frozenset[str]:
+        """The metrics of which smaller values are better."""
+        return frozenset(metric for metric in self.metrics if self.metric(metric).smaller_is_better)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -61,7 +83,8 @@ class Runs(NamedTuple):
 
     def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table with its rows in the order of data, predictors, metrics, strategies."""
-        orders = {"data": self.data, "predictor": self.predictors, "metric": BUILT_IN, "strategy": self.strategies}
+        metrics = in_table_order(table["metric"]) if "metric" in table else ()
+        orders = {"data": self.data, "predictor": self.predictors, "metric": metrics, "strategy": self.strategies}
         columns = [name for name in (*orders, "cycle", "seed") if name in table]
         return table.sort_values(columns, key=lambda column: _positions(column, orders), ignore_index=True)
 
@@ -75,7 +98,7 @@ def complete_runs(results: Results) -> Runs:
     Raises:
         InputError: no run has all of its cycles.
     """
-    means = _means(results.metrics)
+    means = _means(results)
     config = results.record.get("config", {})
     seen = {key: set(map(int, cycles)) for key, cycles in means.groupby(RUN)["cycle"]}
     rows = []
@@ -91,7 +114,7 @@ def complete_runs(results: Results) -> Runs:
     keys = pd.MultiIndex.from_frame(means[RUN])
     means = means[~keys.isin(pd.MultiIndex.from_frame(incomplete[RUN]))]
     if means.empty:
-        raise InputError(f"no run has all of its cycles yet ({len(seen)} have some); continue with perturb-jax run")
+        raise InputError(f"no run has all of its cycles yet ({len(seen)} have some); run the rest of the experiment")
     names = {column: ordered(config.get(listed), means[column]) for column, listed in LISTED.items()}
     there = set(results.metrics[[*PLACE, "strategy"]].drop_duplicates().itertuples(index=False, name=None))
     times = results.times
@@ -106,6 +129,8 @@ def complete_runs(results: Results) -> Runs:
         frozenset(viewing),
         frozenset(name for name in names["data"] if _is_simulated(results.record, name)),
         frozenset(config.get("fixed") or ()),
+        own_metrics(results.record),
+        tuple((str(name), len(own)) for name, own in results.unmeasured.groupby("metric", sort=False)),
     )
     return runs._replace(means=runs.in_order(means), incomplete=runs.in_order(incomplete))
 
@@ -140,22 +165,32 @@ def label_of(results: Results, runs: Runs, strategy: str) -> str | None:
     return strategy if strategy in runs.strategies else next(iter(named), None)
 
 
-def smaller_is_better(metric: str) -> bool:
-    """Whether a metric is an error."""
-    return "mse" in metric
+def in_table_order(names: Iterable[object]) -> tuple[str, ...]:
+    """Names of metrics in the order of tables: those that ship here first."""
+    there = dict.fromkeys(map(str, names))
+    return (*(name for name in BUILT_IN if name in there), *(name for name in there if name not in BUILT_IN))
 
 
-def _means(metrics: pd.DataFrame) -> pd.DataFrame:
+def own_metrics(record: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """What a record says of metrics that do not ship here."""
+    return tuple(Metric(name, **about) for name, about in record.get("metrics", {}).items())
+
+
+def _means(results: Results) -> pd.DataFrame:
+    metrics = results.metrics
     if metrics.empty:
-        raise InputError("expected the results of at least one run, got none; start with perturb-jax run")
-    columns = [name for name in BUILT_IN if name in metrics]
+        raise InputError("expected the results of at least one run, got none; run the experiment first")
+    columns = list(in_table_order(name for name in metrics.columns if name not in _NO_METRICS))
     grouped = metrics.groupby([*RUN, "cycle", "size"], sort=False)[columns]
     tables = {"value": grouped.mean(), "defined": grouped.count()}
     stacked = {name: own.rename_axis(columns="metric").stack(future_stack=True) for name, own in tables.items()}
     table = pd.DataFrame(stacked).reset_index()
     tests = metrics.groupby([*RUN, "cycle", "size"], sort=False).size().rename("tests").reset_index()
     table = table.merge(tests, on=[*RUN, "cycle", "size"])
-    return table.assign(undefined=table["tests"] - table["defined"]).drop(columns="defined")
+    table = table.assign(undefined=table["tests"] - table["defined"]).drop(columns="defined")
+    keys = [*RUN, "cycle", "metric"]
+    without = pd.MultiIndex.from_frame(table[keys]).isin(pd.MultiIndex.from_frame(results.unmeasured[keys]))
+    return table[~without] if without.any() else table
 
 
 def _is_simulated(record: Mapping[str, Any], data: str) -> bool:

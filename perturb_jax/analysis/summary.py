@@ -4,12 +4,22 @@ from typing import NamedTuple, cast
 
 import pandas as pd
 
-from perturb_jax.analysis.learning_curves import areas, curves, difference_curves, setbacks
 from perturb_jax.analysis.results import Results
-from perturb_jax.analysis.run_means import PLACE, Runs, about, complete_runs, label_of
-from perturb_jax.analysis.seed_statistics import differences, estimates, mean_ranks, verdicts
-from perturb_jax.analysis.selection_times import selection_times
-from perturb_jax.analysis.stability import STABILITY, left_out, stability
+from perturb_jax.analysis.runs import PLACE, Runs, about, complete_runs, label_of
+from perturb_jax.analysis.statistics import (
+    STABILITY,
+    areas,
+    curves,
+    difference_curves,
+    differences,
+    estimates,
+    left_out,
+    mean_ranks,
+    selection_times,
+    setbacks,
+    stability,
+    verdicts,
+)
 from perturb_jax.support.errors import InputError
 
 BASELINE = "random"
@@ -66,8 +76,8 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
     label = label_of(results, runs, baseline)
     if label is None:
         raise InputError(
-            f"no complete run of the strategy {baseline!r}, to which the others are compared; name another one with "
-            f"--baseline: {', '.join(runs.strategies)}"
+            f"no complete run of the strategy {baseline!r}, to which the others are compared; choose another "
+            f"baseline: {', '.join(runs.strategies)}"
         )
     baseline = label
     compared = estimates(differences(runs.final(), baseline))
@@ -76,7 +86,7 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
         runs=runs,
         baseline=baseline,
         final=_final(runs),
-        differences=runs.in_order(compared.assign(verdict=verdicts(compared)).reset_index()),
+        differences=runs.in_order(compared.assign(verdict=verdicts(compared, runs.errors)).reset_index()),
         curves=curves(runs),
         difference_curves=difference_curves(runs, baseline),
         areas=_areas(runs, baseline),
@@ -90,7 +100,7 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
 
 def _final(runs: Runs) -> pd.DataFrame:
     values = runs.final()
-    table = estimates(values).join(mean_ranks(values)).reset_index()
+    table = estimates(values).join(mean_ranks(values, runs.errors)).reset_index()
     last = runs.means[runs.means["cycle"] == runs.means.groupby("data")["cycle"].transform("max")]
     grouped = last.groupby(_ROW)
     counts = pd.DataFrame({"cycle": grouped["cycle"].max(), "size": grouped["size"].mean()})
@@ -103,7 +113,7 @@ def _areas(runs: Runs, baseline: str) -> pd.DataFrame:
     found = estimates(values)
     compared = estimates(differences(values, baseline)) if len(values) else found
     less = compared[["mean", "low", "high"]].set_axis(["difference", "low_difference", "high_difference"], axis=1)
-    table = found.join(less.assign(verdict=verdicts(compared))).join(setbacks(runs)).reset_index()
+    table = found.join(less.assign(verdict=verdicts(compared, runs.errors))).join(setbacks(runs)).reset_index()
     return runs.in_order(table.assign(verdict=table["verdict"].fillna("")))
 
 
@@ -114,7 +124,7 @@ def _predictors(runs: Runs) -> pd.DataFrame:
     pairs = cast("pd.Series[float]", less.stack(future_stack=True)).dropna().groupby([*PLACE, "metric", "seed"])
     found = estimates(pairs.mean())
     counts = pairs.size().groupby([*PLACE, "metric"]).sum().rename("pairs")
-    return runs.in_order(found.join(counts).assign(verdict=verdicts(found)).reset_index())
+    return runs.in_order(found.join(counts).assign(verdict=verdicts(found, runs.errors)).reset_index())
 
 
 def _cautions(runs: Runs, intervals: int) -> list[str]:
@@ -124,6 +134,10 @@ def _cautions(runs: Runs, intervals: int) -> list[str]:
         f"{metric} is undefined for {count:,} of {every[str(metric)]:,} predictions, left out of the means (table.csv "
         "counts them by strategy)."
         for metric, count in lost.items()
+    ]
+    found += [
+        f"{metric} is missing for {count:,} trainings, which were stored before it was among the metrics."
+        for metric, count in runs.unmeasured
     ]
     if {"data", "split"} <= runs.fixed:
         found.append(

@@ -6,12 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from perturb_jax.analysis.experiment_tables import Summary
-from perturb_jax.analysis.run_means import PLACE
+from perturb_jax.analysis.runs import PLACE
+from perturb_jax.analysis.summary import Summary
 from perturb_jax.analysis.text_tables import Cell, TextTable, decimals, number, with_interval, with_spread
-
-SHOWN = {"mse_de": "MSE", "pearson_de": "Pearson"}
-"""The metrics of the tables for people, over the DE genes; the CSV files have all."""
 
 _METRIC_ROW = [*PLACE, "metric", "strategy"]
 _EMPTY = Cell("")
@@ -26,7 +23,7 @@ def text_tables(summary: Summary) -> list[TextTable]:
         found = [make(summary, predictor) for make in makers]
         tables += [table._replace(name=f"{table.name}-{place}") for table in found]
     if len(summary.runs.predictors) > 1:
-        tables += [_predictor_table(summary, metric) for metric in _shown(summary)]
+        tables += [_predictor_table(summary, metric) for metric in summary.runs.shown]
         tables.append(_predictor_difference_table(summary))
     return [table for table in tables if table.blocks]
 
@@ -36,7 +33,7 @@ def main_table(summary: Summary, predictor: str) -> TextTable:
     own = summary.final[summary.final["predictor"] == predictor]
     verdicts = _rows(summary.differences, _METRIC_ROW)
     data = list(own["data"].unique())
-    columns = [(name, metric) for name in data for metric in _shown(summary)]
+    columns = [(name, metric) for name in data for metric in summary.runs.shown]
     cells: dict[tuple[object, ...], Cell] = {}
     for _, part in own.groupby(["data", "metric"], sort=False):
         digits = decimals(part["sd"].to_numpy(), part["mean"].to_numpy())
@@ -51,15 +48,15 @@ def main_table(summary: Summary, predictor: str) -> TextTable:
     last = _rows(own.drop_duplicates("data"), ["data"]).values()
     after = "; ".join(f"{row['data']}: {row['cycle']} cycles, {row['size']:.0f} perturbations" for row in last)
     caption = (
-        f"{_subject(summary)} {predictor}: mean squared error and Pearson correlation over the DE genes of test "
+        f"{_subject(summary)} {predictor}: {_measured(summary)} of test "
         f"perturbations after the last cycle ({after}), mean ± standard deviation over seeds. {_marks(summary)}"
     )
-    header = ("strategy", *(f"{name}: {SHOWN[metric]}" for name, metric in columns))
+    header = ("strategy", *(f"{name}: {_label(summary, metric)}" for name, metric in columns))
     return TextTable("final", caption, header, 1, (rows,) if rows else ())
 
 
 def _difference_table(summary: Summary, predictor: str) -> TextTable:
-    final, metrics = _rows(summary.final, _METRIC_ROW), _shown(summary)
+    final, metrics = _rows(summary.final, _METRIC_ROW), summary.runs.shown
     shown = _intervals(summary.differences, "mean", "low", "high")
 
     def cells(data: str, strategy: str) -> list[Cell]:
@@ -68,7 +65,7 @@ def _difference_table(summary: Summary, predictor: str) -> TextTable:
         seeds = max((final[key]["seeds"] for key in keys if key in final), default="")
         return [*(cell for pair in pairs for cell in pair), Cell(str(seeds))]
 
-    header = [part for metric in metrics for part in (f"{SHOWN[metric]}, less {summary.baseline}", "rank")]
+    header = [part for metric in metrics for part in (f"{_label(summary, metric)}, less {summary.baseline}", "rank")]
     caption = (
         f"{_subject(summary)} {predictor} after the last cycle: difference to {summary.baseline} with the same seed "
         f"[95 % t interval], mean rank over the seeds that all strategies have (1 is best), seeds. {_marks(summary)}"
@@ -78,7 +75,7 @@ def _difference_table(summary: Summary, predictor: str) -> TextTable:
 
 
 def _area_table(summary: Summary, predictor: str) -> TextTable:
-    table, metrics = _rows(summary.areas, _METRIC_ROW), _shown(summary)
+    table, metrics = _rows(summary.areas, _METRIC_ROW), summary.runs.shown
     shown = _intervals(summary.areas, "difference", "low_difference", "high_difference")
 
     def cells(data: str, strategy: str) -> list[Cell]:
@@ -90,11 +87,10 @@ def _area_table(summary: Summary, predictor: str) -> TextTable:
             found += [shown(key), Cell(text)]
         return found
 
-    turns = {"mse_de": "rose", "pearson_de": "fell"}
     header = [
         part
         for metric in metrics
-        for part in (f"{SHOWN[metric]} area, less {summary.baseline}", f"{SHOWN[metric]} {turns[metric]}")
+        for part in (f"{_label(summary, metric)} area, less {summary.baseline}", _turned(summary, metric))
     ]
     caption = (
         f"{_subject(summary)} {predictor}: area under the learning curve over the number of perturbations, divided by "
@@ -153,7 +149,7 @@ def _predictor_table(summary: Summary, metric: str) -> TextTable:
         for data in summary.runs.data
     )
     caption = (
-        f"{_subject(summary)} {SHOWN[metric]} over the DE genes after the last cycle, less that of {summary.baseline} "
+        f"{_subject(summary)} {_over(summary, metric)} after the last cycle, less that of {summary.baseline} "
         f"with the same seed and predictor [95 % t interval]. {_marks(summary)}"
     )
     header = ("data", "strategy", *summary.runs.predictors)
@@ -161,7 +157,7 @@ def _predictor_table(summary: Summary, metric: str) -> TextTable:
 
 
 def _predictor_difference_table(summary: Summary) -> TextTable:
-    metrics, (first, *others) = _shown(summary), summary.runs.predictors
+    metrics, (first, *others) = summary.runs.shown, summary.runs.predictors
     shown = _intervals(summary.predictors.assign(strategy=""), "mean", "low", "high")
     pairs = _rows(summary.predictors, [*PLACE, "metric"])
     found = [
@@ -179,7 +175,7 @@ def _predictor_difference_table(summary: Summary) -> TextTable:
         "same seed, mean over a seed's cycles and strategies [95 % t interval over seeds], and how many pairs of "
         f"trainings. Bold is better and italic is worse than {first}, where the interval excludes 0."
     )
-    header = ("data", "predictor", *(f"{SHOWN[metric]}, less {first}" for metric in metrics), "pairs")
+    header = ("data", "predictor", *(f"{_label(summary, metric)}, less {first}" for metric in metrics), "pairs")
     return TextTable("predictor-differences", caption, header, 2, (block,) if block else ())
 
 
@@ -216,8 +212,27 @@ def _rows(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], dict
     return {tuple(row[key] for key in keys): row for row in records}
 
 
-def _shown(summary: Summary) -> list[str]:
-    return [metric for metric in SHOWN if metric in summary.runs.metrics]
+def _label(summary: Summary, metric: str) -> str:
+    return summary.runs.metric(metric).label
+
+
+def _over(summary: Summary, metric: str) -> str:
+    about = summary.runs.metric(metric)
+    return f"{about.label} over the {about.over}" if about.over else about.label
+
+
+def _turned(summary: Summary, metric: str) -> str:
+    """What a metric has done where it got worse."""
+    return f"{_label(summary, metric)} {'rose' if summary.runs.metric(metric).smaller_is_better else 'fell'}"
+
+
+def _measured(summary: Summary) -> str:
+    """What is shown, in a caption: spelt out for the metrics that ship here."""
+    spelt = {"mse_de": "mean squared error", "pearson_de": "Pearson correlation"}
+    usual = [spelt[metric] for metric in summary.runs.shown if metric in spelt]
+    others = [summary.runs.metric(metric).words for metric in summary.runs.shown if metric not in spelt]
+    over = [f"{' and '.join(usual)} over the DE genes"] if usual else []
+    return ", ".join(over + others)
 
 
 def _subject(summary: Summary) -> str:

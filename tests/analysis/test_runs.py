@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perturb_jax.analysis.experiment_files import table_files
-from perturb_jax.analysis.experiment_tables import summarise
-from perturb_jax.analysis.run_means import about, complete_runs
+from perturb_jax.analysis.runs import about, complete_runs
+from perturb_jax.analysis.summary import summarise
+from perturb_jax.analysis.summary_files import table_files
 from perturb_jax.support.errors import InputError
 from tests.made_results import made_results, row_of, without
 
@@ -96,7 +96,7 @@ def test_without_any_run_there_is_nothing_to_compare() -> None:
 
 def test_the_baseline_is_found_by_its_name_where_the_label_is_another() -> None:
     results = made_results(strategies=("chance", "graphreach"))
-    with pytest.raises(InputError, match=r"no complete run of the strategy 'random'.* --baseline: chance, graphreach"):
+    with pytest.raises(InputError, match=r"no complete run of the strategy 'random'.* baseline: chance, graphreach"):
         summarise(results)
     assert summarise(results, "chance").baseline == "chance"
     results.record["config"]["strategies"] = {"chance": {"strategy": "random"}, "graphreach": {}}

@@ -5,11 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from perturb_jax.analysis.experiment_figures import figure_files
-from perturb_jax.analysis.experiment_files import table_files
-from perturb_jax.analysis.experiment_tables import Summary, summarise
-from perturb_jax.analysis.experiment_text import text_tables
-from perturb_jax.analysis.stored_summary import read_summary
+from perturb_jax.analysis.figures import figure_files
+from perturb_jax.analysis.summary import Summary, summarise
+from perturb_jax.analysis.summary_files import read_summary, table_files
+from perturb_jax.analysis.text import text_tables
 from perturb_jax.analysis.text_tables import markdown
 from perturb_jax.support.errors import InputError
 from tests.made_results import made_results, without
@@ -52,5 +51,5 @@ def test_committed_tables_for_people_have_the_numbers_of_the_committed_csv(direc
 
 def test_a_directory_without_tables_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.md").touch()
-    with pytest.raises(InputError, match=r"expected the files of perturb-jax table, found no table\.tex, table\.csv"):
+    with pytest.raises(InputError, match=r"the files of an experiment's tables, found no table\.tex, table\.csv"):
         read_summary(tmp_path)

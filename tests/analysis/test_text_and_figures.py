@@ -5,15 +5,15 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from perturb_jax.analysis.curve_figures import draw_learning
-from perturb_jax.analysis.experiment_figures import figure_files, figure_names
-from perturb_jax.analysis.experiment_files import FILES, table_files
-from perturb_jax.analysis.experiment_tables import Summary, summarise
-from perturb_jax.analysis.experiment_text import main_table, text_tables
+from perturb_jax.analysis.figures import draw_areas, draw_learning, figure_files, figure_names
+from perturb_jax.analysis.summary import Summary, summarise
+from perturb_jax.analysis.summary_files import FILES, table_files
+from perturb_jax.analysis.text import main_table, text_tables
 from perturb_jax.analysis.text_tables import Cell, TextTable, decimals, latex, markdown, with_interval, with_spread
 from tests.made_results import made_results, row_of, without
 
@@ -196,6 +196,50 @@ def test_each_figure_is_a_png_and_a_pdf() -> None:
     }  # fmt: skip
     for name, content in files.items():
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"%PDF"), name
+
+
+def test_figures_draw_the_numbers_of_the_tables() -> None:
+    summary = summarise(made_results(seeds=3))
+    figure = Figure()
+    draw_learning(figure, summary, "gears-flax", "mse_de")
+    drawn = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    own = summary.curves[summary.curves["metric"] == "mse_de"]
+    assert set(drawn) == {"random", "graphreach", "uncertainty"}
+    for name, line in drawn.items():
+        curve = own[own["strategy"] == name]
+        np.testing.assert_allclose(np.asarray(line.get_xydata()), curve[["size", "mean"]].to_numpy())
+    assert {axes.get_ylabel() for axes in figure.axes} == {"MSE over DE genes"}
+    areas = Figure()
+    draw_areas(areas, summary, "pearson_de")
+    (axes,) = areas.axes
+    assert axes.get_xlabel() == "Pearson over DE genes, less random"
+    own = summary.areas[(summary.areas["metric"] == "pearson_de") & (summary.areas["strategy"] != "random")]
+    points = next(line for line in axes.get_lines() if line.get_marker() not in ("", "None", None))
+    np.testing.assert_allclose(np.asarray(points.get_xdata()), own["difference"].to_numpy())
+    assert [label.get_text() for label in axes.get_yticklabels()] == own["strategy"].tolist()
+
+
+def test_a_metric_of_ones_own_is_shown_and_where_it_is_missing_that_is_said() -> None:
+    results = made_results(seeds=3)
+    later = results.metrics["seed"] > 0
+    metrics = results.metrics.assign(worst=np.where(later, 2 * results.metrics["mse_de"], np.nan))
+    labels = ["data", "predictor", "strategy", "seed", "cycle"]
+    unmeasured = metrics.loc[~later, labels].drop_duplicates().assign(metric="worst")
+    own = {"worst": {"label": "worst error", "smaller_is_better": True, "over": "all genes", "unit": ""}}
+    changed = results._replace(metrics=metrics, unmeasured=unmeasured, record=results.record | {"metrics": own})
+    before, summary = summarise(results), summarise(changed)
+    assert f"worst is missing for {len(unmeasured)} trainings" in " ".join(summary.notes)
+    final = summary.final[summary.final["metric"] == "worst"]
+    assert (final["seeds"] == 2).all() and (final["undefined"] == 0).all()
+    pd.testing.assert_frame_equal(
+        summary.final[summary.final["metric"] != "worst"].reset_index(drop=True), before.final, check_dtype=False
+    )
+    assert "adamson: worst error" in main_table(summary, "gears-flax").header
+    assert {"learning_worst_gears-flax.png", "areas_worst.png"} <= set(figure_names(summary))
+    verdict = summary.differences.set_index(["metric", "strategy"])["verdict"]
+    assert set(verdict["worst"]) <= {"", "better", "worse"}
+    assert {"areas_worst.png", "learning_worst_gears-flax.pdf"} <= set(figure_files(summary))
+    assert table_files(summary, changed.record)["table.md"]
 
 
 @pytest.mark.parametrize(
