@@ -44,7 +44,7 @@ def central_moments(values: np.ndarray) -> np.ndarray:
 
 def assert_same_screen(one: Screen, other: Screen, settings: bool = True) -> None:
     """Equal in everything but where the cells are."""
-    assert one.perturbations == other.perturbations and one.genes == other.genes
+    assert one.perturbations == other.perturbations and one.readouts == other.readouts
     assert one.control_count == other.control_count and one.coexpression.num_edges == other.coexpression.num_edges
     for name in ("cell_counts", "nonzero", "de_genes", *MOMENTS, *(f"control_{moment}" for moment in MOMENTS)):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)

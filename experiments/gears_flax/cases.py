@@ -61,7 +61,7 @@ def _drawn(name: str, seed: int, directory: Path) -> tuple[Screen, KnowledgeGrap
         )
         pj.save_screen(drawn, stored)
     screen = pj.load_screen(stored)
-    return screen, pj.load_go_graph(list(screen.genes), unknown="drop")
+    return screen, pj.load_go_graph(list(screen.readouts), unknown="drop")
 
 
 def _adamson(seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph]:

@@ -75,7 +75,7 @@ def main() -> None:
         "inputs": inputs, "where": given.where,
         "versions": versions() | _optional_versions(),
         "tested": TESTED, "seeds": sorted(table["split"].unique().tolist()),
-        "perturbations": len(measured.usable), "left out": measured.unknown, "genes": len(screen.genes),
+        "perturbations": len(measured.usable), "left out": measured.unknown, "genes": len(screen.readouts),
         "cells": int(screen.cell_counts.sum()), "control cells": screen.control_count,
         "graph": {"nodes": graph.num_nodes, "edges": graph.num_edges},
     }  # fmt: skip

@@ -45,10 +45,10 @@ def trial_picture(screen: Screen, trial: Trial) -> bytes:
         panels.append(
             Panel(
                 name,
-                [screen.genes[gene] for gene in genes],
+                [screen.readouts[gene] for gene in genes],
                 trial.effects[number, genes],
                 None if cells is None else cells[name][:, genes] - screen.control_mean[genes][None, :],
-                screen.change[row, genes],
+                screen.effects[row, genes],
                 np.sqrt(screen.variance[row, genes]),
             )
         )

@@ -247,8 +247,8 @@ def evaluate(
         raise InputError(f"nan: expected 'keep' or 'zero', got {nan!r}")
     chosen = metrics_of(metrics)
     rows, training = _checked_rows(screen, perturbations, train)
-    if effects.shape != (len(rows), len(screen.genes)):
-        raise InputError(f"effects: expected the shape {(len(rows), len(screen.genes))}, got {effects.shape}")
+    if effects.shape != (len(rows), len(screen.readouts)):
+        raise InputError(f"effects: expected the shape {(len(rows), len(screen.readouts))}, got {effects.shape}")
     bad = [name for name, effect in zip(perturbations, effects, strict=True) if not np.isfinite(effect).all()]
     if bad:
         raise InputError(f"effects: expected finite numbers, got NaN or infinity for {', '.join(bad[:5])}")
@@ -325,10 +325,10 @@ def duplicate_ceiling(
         >>> table["pearson"].round(1).tolist()
         [1.0, 1.0]
     """
-    if first.genes != second.genes:
+    if first.readouts != second.readouts:
         raise InputError("second: expected the same measured genes in the same order as in the first half")
     rows, _ = _checked_rows(second, perturbations, train)
-    return evaluate(first, perturbations, second.change[rows], train, nan)
+    return evaluate(first, perturbations, second.effects[rows], train, nan)
 
 
 def pearson_rows(

@@ -49,7 +49,7 @@ def trial_record(
         "settings": {**_plain_table(configuration), **settings},
         "screen": {
             "perturbations": len(screen),
-            "genes": len(screen.genes),
+            "genes": len(screen.readouts),
             "cells": int(screen.cell_counts.sum()),
             "control cells": screen.control_count,
             "read": _plain(screen.settings),
@@ -111,13 +111,13 @@ def _model(fitted: Fitted) -> dict[str, bytes]:
 
 def _predictions(screen: Screen, trial: Trial) -> bytes:
     names = trial.split.test
-    layers = {"observed": screen.change[screen.index(names)].astype(np.float32)}
+    layers = {"observed": screen.effects[screen.index(names)].astype(np.float32)}
     with suppress(InputError):  # where the predictor has none
         layers["uncertainty"] = trial.fitted.uncertainties(names).astype(np.float32)
     table = anndata.AnnData(
         X=trial.effects.astype(np.float32),
         obs=pd.DataFrame(index=pd.Index(names, name="perturbation", dtype=object)),
-        var=pd.DataFrame(index=pd.Index(screen.genes, dtype=object)),
+        var=pd.DataFrame(index=pd.Index(screen.readouts, dtype=object)),
         layers=layers,
     )
     with tempfile.TemporaryDirectory() as directory:

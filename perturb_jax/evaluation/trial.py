@@ -141,7 +141,7 @@ def usable_perturbations(screen: Screen, graph: KnowledgeGraph, unknown: str = "
 def genes_of_screen(screen: Screen) -> tuple[str, ...]:
     """The measured and the perturbed genes: those of a screen's graph unless others are named."""
     perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
-    return tuple(dict.fromkeys([*screen.genes, *perturbed]))
+    return tuple(dict.fromkeys([*screen.readouts, *perturbed]))
 
 
 def measured_outside(screen: Screen, graph: KnowledgeGraph) -> tuple[str, ...]:
@@ -150,9 +150,9 @@ def measured_outside(screen: Screen, graph: KnowledgeGraph) -> tuple[str, ...]:
     Raises:
         InputError: none is in the graph.
     """
-    outside = graph.names.resolve(screen.genes, "drop", distinct=False).dropped
-    if len(outside) == len(screen.genes):
-        some = ", ".join(screen.genes[:_SHOWN])
+    outside = graph.names.resolve(screen.readouts, "drop", distinct=False).dropped
+    if len(outside) == len(screen.readouts):
+        some = ", ".join(screen.readouts[:_SHOWN])
         raise InputError(
             f"none of the {len(outside)} measured genes is in the graph: {some}; choose the column of their names, "
             "gene_names"

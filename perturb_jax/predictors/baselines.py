@@ -32,7 +32,7 @@ class ControlMean(Options):
     ) -> Answers:
         """See `Predictor.fit`; neither graph nor key are read."""
         training_rows(screen, train, validation)
-        return Answers(self.name, partial(_repeated, np.zeros(len(screen.genes))))
+        return Answers(self.name, partial(_repeated, np.zeros(len(screen.readouts))))
 
 
 @dataclass(frozen=True)

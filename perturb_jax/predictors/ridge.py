@@ -64,12 +64,17 @@ class BilinearRidge(Options):
         changes = finite_changes(screen, rows)
         center = changes.mean(0)
         genes = gene_embeddings(screen.mean[rows].astype(np.float64), self.dimensions)
-        column = {gene: place for place, gene in enumerate(screen.genes)}
+        column = {gene: place for place, gene in enumerate(screen.readouts)}
         perturbed = _summed(genes, column, train)
         left, right = _ridge(genes, self.penalty), _ridge(perturbed, self.penalty)
         coefficients = genes @ (left @ (changes - center).T @ right.T)  # U W: genes x dimensions
         embed = partial(_summed, genes, column)
-        learnt = {"coefficients": coefficients, "center": center, "embeddings": genes, "genes": np.array(screen.genes)}
+        learnt = {
+            "coefficients": coefficients,
+            "center": center,
+            "embeddings": genes,
+            "genes": np.array(screen.readouts),
+        }
         return Answers(self.name, partial(_linear, coefficients, center, embed), embed, learnt=learnt)
 
 
@@ -177,7 +182,7 @@ def inverse_of(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n
 
 def unmeasured(screen: Screen, perturbations: Sequence[str]) -> dict[str, list[str]]:
     """The perturbations with genes that the screen does not measure, and which: `BilinearRidge` refuses these."""
-    measured = set(screen.genes)
+    measured = set(screen.readouts)
     missing = {name: sorted(identity(name) - measured) for name in perturbations}
     return {name: genes for name, genes in missing.items() if genes}
 

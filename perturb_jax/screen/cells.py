@@ -20,7 +20,7 @@ class Cells(NamedTuple):
     """Cells of a screen.
 
     Attributes:
-        expression: as the screen's moments have it, float32 CSR [cells, genes], columns in the order of `Screen.genes`.
+        expression: as the screen's moments have it, float32 CSR [cells, genes], columns as `Screen.readouts`.
         conditions: of each cell: a name of `Screen.perturbations`, or "ctrl".
     """
 
@@ -58,7 +58,7 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
         where, condition, control, cell_type = keys  # what is not there is guessed again
         labels = label_cells(obs, where, condition, control, cell_type, "drop", place)
         genes, _ = label_genes(var, how.get("gene_names"), place)
-        if genes != screen.genes:
+        if genes != screen.readouts:
             raise InputError(f"{place}: its genes are not the screen's; has the file changed since?")
         names = np.array(["", CONTROL, *labels.perturbations])[labels.condition + 1]
         wanted = np.flatnonzero(np.isin(names, [CONTROL, *perturbations]))

@@ -65,7 +65,7 @@ def read_pseudobulk(
     Examples:
         >>> means = pd.DataFrame({"A": [1.0, 0.5], "B": [2.0, 2.5]}, index=["ctrl", "A+ctrl"])
         >>> screen = read_pseudobulk(means)
-        >>> screen.perturbations, screen.change.tolist()
+        >>> screen.perturbations, screen.effects.tolist()
         (('A',), [[-0.5, 0.5]])
     """
     in_memory = {pd.DataFrame: "pseudobulk table", anndata.AnnData: "AnnData"}
@@ -104,7 +104,7 @@ def read_pseudobulk(
     }
     return Screen(
         perturbations=tuple(conditions[1:].tolist()),
-        genes=genes,
+        readouts=genes,
         cell_counts=counts[1:].astype(np.int64),
         mean=mean[1:],
         variance=none,

@@ -44,7 +44,7 @@ def read_screen(
 
     DE genes are those with the largest absolute t of Welch's test against control, within cell types (see `welch_t`):
     the ranking by which GEARS evaluates, from `scanpy.tl.rank_genes_groups`. Co-expression: see `coexpression_graph`.
-    Everything else, `Screen.change` above all, is of all cells and all control cells pooled: from a file with several
+    Everything else, `Screen.effects` above all, is of all cells and all control cells pooled: from a file with several
     cell types read one, with `where`. `Screen.settings["cell_types"]` holds them, `Screen.caution` says so.
 
     Complexity: O(values) time; memory of 40 bytes per (perturbation, cell type, gene), 32 per (perturbation, gene), and
@@ -115,7 +115,7 @@ def read_screen(
     del gathered  # the largest arrays: not needed while genes are correlated
     return Screen(
         perturbations=cells.perturbations,
-        genes=genes,
+        readouts=genes,
         **statistics,
         coexpression=coexpression_graph(control_cells, genes, neighbors, min_correlation),
         source=None if path is None else path.absolute(),

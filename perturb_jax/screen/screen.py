@@ -20,7 +20,7 @@ class Screen:
 
     Attributes:
         perturbations: "A" or "A+B" with genes in sorted order, as the data name them, controls left out; sorted.
-        genes: the measured genes.
+        readouts: the measured genes.
         cell_counts: cells of each perturbation.
         mean: mean expression.
         variance: second central moment.
@@ -39,19 +39,19 @@ class Screen:
     """
 
     perturbations: tuple[str, ...]
-    genes: tuple[str, ...]
+    readouts: tuple[str, ...]
     cell_counts: Int[np.ndarray, " perturbations"]
-    mean: Float[np.ndarray, "perturbations genes"]
-    variance: Float[np.ndarray, "perturbations genes"]
-    third: Float[np.ndarray, "perturbations genes"]
-    fourth: Float[np.ndarray, "perturbations genes"]
-    nonzero: Bool[np.ndarray, "perturbations genes"]
+    mean: Float[np.ndarray, "perturbations readouts"]
+    variance: Float[np.ndarray, "perturbations readouts"]
+    third: Float[np.ndarray, "perturbations readouts"]
+    fourth: Float[np.ndarray, "perturbations readouts"]
+    nonzero: Bool[np.ndarray, "perturbations readouts"]
     de_genes: Int[np.ndarray, "perturbations de"]
     control_count: int
-    control_mean: Float[np.ndarray, " genes"]
-    control_variance: Float[np.ndarray, " genes"]
-    control_third: Float[np.ndarray, " genes"]
-    control_fourth: Float[np.ndarray, " genes"]
+    control_mean: Float[np.ndarray, " readouts"]
+    control_variance: Float[np.ndarray, " readouts"]
+    control_third: Float[np.ndarray, " readouts"]
+    control_fourth: Float[np.ndarray, " readouts"]
     coexpression: KnowledgeGraph
     source: Path | None
     settings: dict[str, object]
@@ -76,7 +76,7 @@ class Screen:
         return np.array(rows, np.int64)
 
     @property
-    def change(self) -> Float[np.ndarray, "perturbations genes"]:
+    def effects(self) -> Float[np.ndarray, "perturbations readouts"]:
         """Mean expression less the control's: the effect of each perturbation.
 
         All control cells are one: where a screen has several cell types, what tells those apart is in it (`caution`).
@@ -98,7 +98,7 @@ class Screen:
     def __repr__(self) -> str:
         """Size and origin, what was guessed and what was left out, and the caution."""
         cells = f"{int(self.cell_counts.sum()):,} perturbed and {self.control_count:,} control cells"
-        size = f"{len(self):,} perturbations x {len(self.genes):,} genes, {cells}"
+        size = f"{len(self):,} perturbations x {len(self.readouts):,} genes, {cells}"
         origin = "" if self.source is None else f", from {self.source.name}"
         guessed = self.settings.get("guessed")
         keys = [f"{key}={self.settings.get(key)!r}" for key in guessed] if isinstance(guessed, list) else []

@@ -133,7 +133,7 @@ def simulate_screen(
     ]
     return Screen(
         perturbations=truth.perturbations,
-        genes=truth.genes.names,
+        readouts=truth.genes.names,
         cell_counts=rest.count,
         mean=rest.mean,
         variance=rest.variance,

@@ -82,7 +82,7 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
     for cycle in walk(experiment, Sources({"sim": {}}, {}), chain, known).cycles:
         work = cycle.training
         screen = load_screen(directory / "data" / work.preparation.digest / SCREEN)
-        graph = pj.load_go_graph(screen.genes)
+        graph = pj.load_go_graph(screen.readouts)
         split = split_selected(work.selected, work.test, work.split_seed)
         trial = fit_and_measure(screen, graph, pj.GraphGP(), split, work.training_seed)
         results = read_results(directory)
@@ -106,7 +106,7 @@ def test_a_simulation_is_over_the_graph_that_is_read(directory: Path) -> None:
     assert preparation.seed is not None
     simulated = pj.simulate_screen(graph, 24, list(graph.genes), 10, seed=preparation.seed)
     np.testing.assert_array_equal(screen.mean, simulated.mean)
-    assert set(graph.genes) == set(screen.genes)
+    assert set(graph.genes) == set(screen.readouts)
     assert names == screen.perturbations
 
 
@@ -157,7 +157,7 @@ class Pretender:
         def rows(names: Sequence[str]) -> np.ndarray:
             return np.arange(len(names) * self.width, dtype=float).reshape(-1, self.width)
 
-        return Learner(self.name, lambda names: np.zeros((len(names), len(screen.genes))), rows)
+        return Learner(self.name, lambda names: np.zeros((len(names), len(screen.readouts))), rows)
 
 
 def test_a_view_holds_what_the_predictor_has_and_says_what_it_has_not(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_several_cell_types_are_told(files: Path, tmp_path: Path) -> None:
     cells.obs["cell_type"] = ["K562", "RPE1"] * (cells.n_obs // 2)
     cells.write_h5ad(tmp_path / "two.h5ad")
     (result,) = run(tmp_path, train("--test", "2", "--predictor", "training-mean", screen="two.h5ad", out="o"))
-    assert result.code == 0 and "caution: 2 cell types (K562, RPE1): changes are against" in result.out
+    assert result.code == 0 and "caution: 2 cell types (K562, RPE1): effects are against" in result.out
     assert json.loads((tmp_path / "o" / "train.json").read_text())["screen"]["caution"].startswith("2 cell types")
 
 
@@ -124,16 +124,16 @@ def test_a_predictor_is_trained_on_the_selection_and_measured_on_the_rest(files:
     assert sorted(split["train"] + split["validation"]) == ["GATA1", "KLF1", "MDM2", "MYC"]
     assert split["test"] == ["TP53", "TP53+MYC"]
     predictions = anndata.read_h5ad(tmp_path / "mean" / "predictions.h5ad")
-    effect = screen.change[screen.index(tuple(split["train"]))].mean(0)
+    effect = screen.effects[screen.index(tuple(split["train"]))].mean(0)
     np.testing.assert_allclose(predictions.X, np.tile(effect, (2, 1)), atol=1e-5)
     np.testing.assert_allclose(
-        predictions.layers["observed"], screen.change[screen.index(("TP53", "MYC+TP53"))], atol=1e-5
+        predictions.layers["observed"], screen.effects[screen.index(("TP53", "MYC+TP53"))], atol=1e-5
     )
     assert list(predictions.layers) == ["observed"]
     assert (anndata.read_h5ad(tmp_path / "gp" / "predictions.h5ad").layers["uncertainty"] > 0).all()
     metrics = pd.read_csv(tmp_path / "mean" / "metrics.csv", index_col="perturbation")
     assert metrics.columns.tolist() == list(BUILT_IN)
-    error = (effect - screen.change[screen.index(("TP53",))][0]) ** 2
+    error = (effect - screen.effects[screen.index(("TP53",))][0]) ** 2
     assert metrics.loc["TP53", "mse"] == pytest.approx(error.mean(), rel=1e-4)
     assert metrics.loc["TP53", "mse_de"] == pytest.approx(
         error[screen.de_genes[screen.index(("TP53",))[0]]].mean(), rel=1e-4

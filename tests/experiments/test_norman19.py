@@ -165,7 +165,7 @@ def test_coverage_is_that_of_the_interval(results: Path, cells: Path, modules: N
     rows: Any = table.set_index(["split", "genes", "interval", "perturbation"])
     for number, name in enumerate(split.test):
         screen, row = measured.screen, measured.screen.index((name,))[0]
-        away = np.abs(screen.change[row] - fitted.effects(split.test)[number])
+        away = np.abs(screen.effects[row] - fitted.effects(split.test)[number])
         true = fitted.uncertainties(split.test)[number]
         observed = np.sqrt(true**2 + screen.variance[row] / (CELLS - 1))
         de = np.isin(np.arange(NUM_GENES), screen.de_genes[row])

@@ -33,7 +33,7 @@ def test_neighbours_are_the_most_alike(data: st.DataObject, neighbors: int, hops
     rows = rows / np.linalg.norm(rows, axis=1)[:, None]
     fitted = NearestNeighbours(neighbors, hops, direction).fit(screen, graph, train, [])  # type: ignore[arg-type]
     assert np.allclose(fitted.embeddings(names), rows)
-    change = dict(zip(screen.perturbations, screen.change, strict=True))
+    change = dict(zip(screen.perturbations, screen.effects, strict=True))
     for name, row, effect in zip(names, rows, fitted.effects(names), strict=True):
         alike = {other: float(row @ rows[names.index(other)]) for other in train}
         ranked = sorted(train, key=lambda other: -alike[other])
@@ -52,7 +52,7 @@ def test_a_trained_perturbation_is_its_own_neighbour_and_a_lonely_one_gets_the_m
     graph = graph_of(4, [(0, 1)])
     screen = small_screen(["G0", "G2"], GENES)
     effects = NearestNeighbours(neighbors=1).fit(screen, graph, ["G2", "G0"], []).effects(["G2", "G3", "G1"])
-    assert np.allclose(effects, [screen.change[1], screen.change.mean(0), screen.change[0]])
+    assert np.allclose(effects, [screen.effects[1], screen.effects.mean(0), screen.effects[0]])
 
 
 @pytest.mark.parametrize("neighbors", [0, 1.5, True])

@@ -46,12 +46,12 @@ def test_scikit_learn_agrees(seed: int, hops: int, normalize: bool, signal: floa
     fitted = fit(screen, hops=hops, normalize=normalize, signal=signal, own=own, per_gene=False)
     noise = (screen.variance / (screen.cell_counts[:, None] - 1)).mean(1)
     asked = ["G7", "G1+G8", "G6"]  # not trained on, so that `own` is noise to scikit-learn
-    center = screen.change.mean(0)
+    center = screen.effects.mean(0)
     model = GaussianProcessRegressor(
         ConstantKernel(signal, "fixed") * DotProduct(0.0, "fixed"), alpha=noise + own, optimizer=None
     )
     train, new = (features(GRAPH, hops, some, normalize) for some in (names, asked))
-    mean, deviation = model.fit(train, screen.change - center).predict(new, return_std=True)
+    mean, deviation = model.fit(train, screen.effects - center).predict(new, return_std=True)
     assert np.allclose(fitted.effects(asked), center + mean, rtol=1e-7, atol=1e-9)
     covariance = signal * train @ train.T + np.diag(noise + own)
     left = 1 - np.linalg.solve(covariance, signal * train @ new.T).sum(0)
@@ -169,7 +169,7 @@ def test_the_graph_predicts_better_than_the_mean_and_knows_when() -> None:
     test = [name for i, name in enumerate(screen.perturbations) if i % 4 == 0]
     fitted = GraphGP().fit(screen, graph, train, [])
     rows = screen.index(tuple(test))
-    mean = screen.change[screen.index(tuple(train))].mean(0)
+    mean = screen.effects[screen.index(tuple(train))].mean(0)
     assert np.mean((fitted.effects(test) - truth[rows]) ** 2) < 0.6 * np.mean((mean - truth[rows]) ** 2)
     spread = fitted.uncertainties([*train, *test]).mean(1)
     assert spread[: len(train)].max() < spread[len(train) :].min()
@@ -210,7 +210,7 @@ def test_a_pseudobulk_is_interpolated() -> None:
     bulk = replace(screen, variance=np.zeros_like(screen.variance))
     fitted = fit(bulk)
     names = list(bulk.perturbations)
-    assert np.allclose(fitted.effects(names), bulk.change, atol=1e-5)
+    assert np.allclose(fitted.effects(names), bulk.effects, atol=1e-5)
     assert np.allclose(fitted.uncertainties(names), 0, atol=1e-2)
 
 

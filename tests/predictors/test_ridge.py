@@ -35,8 +35,8 @@ def test_bilinear_ridge_is_two_ridge_regressions_on_a_pca(seed: int, dimensions:
     def perturbed(names: list[str]) -> np.ndarray:
         return np.array([sum(embedding[gene] for gene in name.split("+")) for name in names])
 
-    center = screen.change.mean(0)
-    first = Ridge(penalty, fit_intercept=False).fit(genes, (screen.change - center).T).coef_  # train x dimensions
+    center = screen.effects.mean(0)
+    first = Ridge(penalty, fit_intercept=False).fit(genes, (screen.effects - center).T).coef_  # train x dimensions
     second = (
         Ridge(penalty, fit_intercept=False)
         .fit(perturbed(list(screen.perturbations)), first)
@@ -58,8 +58,8 @@ def test_bilinear_ridge_finds_a_bilinear_truth() -> None:
     train = [name for name in screen.perturbations if int(name[1:]) < 25]
     test = [name for name in screen.perturbations if int(name[1:]) >= 25]
     fitted = BilinearRidge(dimensions=4, penalty=1e-6).fit(screen, GRAPH, train, [])
-    truth = screen.change[screen.index(tuple(test))]
-    mean = screen.change[screen.index(tuple(train))].mean(0)
+    truth = screen.effects[screen.index(tuple(test))]
+    mean = screen.effects[screen.index(tuple(train))].mean(0)
     assert np.mean((fitted.effects(test) - truth) ** 2) < 0.1 * np.mean((mean - truth) ** 2)
 
 
@@ -83,9 +83,9 @@ def test_graph_ridge_is_ridge_on_smoothed_features(seed: int, hops: int, normali
     screen = small_screen(NAMES, MEASURED, seed)
     names = list(screen.perturbations)
     fitted = GraphRidge(hops, (penalty,), normalize=normalize).fit(screen, GRAPH, names, [])
-    train, center = features(hops, names, normalize), screen.change.mean(0)
+    train, center = features(hops, names, normalize), screen.effects.mean(0)
     scaled = penalty * np.mean((train**2).sum(1))
-    model = Ridge(scaled, fit_intercept=False, solver="cholesky").fit(train, screen.change - center)
+    model = Ridge(scaled, fit_intercept=False, solver="cholesky").fit(train, screen.effects - center)
     assert np.allclose(fitted.effects(ASKED), center + model.predict(features(hops, ASKED, normalize)))
     assert np.allclose(fitted.embeddings(ASKED), features(hops, ASKED, normalize))
 
@@ -98,7 +98,7 @@ def test_the_choice_has_the_least_error_when_each_is_left_out(seed: int) -> None
     fitted = GraphRidge((1, 2), penalties).fit(screen, GRAPH, names, [])
     errors = {}
     for hops in (1, 2):
-        train, left = features(hops, names, True), screen.change - screen.change.mean(0)
+        train, left = features(hops, names, True), screen.effects - screen.effects.mean(0)
         for penalty in penalties:
             residuals = []
             for row in range(len(names)):
@@ -123,7 +123,7 @@ def test_bad_options_are_refused() -> None:
     with pytest.raises(pj.InputError, match="at least 2 perturbations to choose"):
         GraphRidge().fit(screen, GRAPH, ["G0"], [])
     assert np.allclose(
-        GraphRidge(2, (1e-9,)).fit(screen, GRAPH, ["G0"], []).effects(["G0"]), screen.change[screen.index(("G0",))]
+        GraphRidge(2, (1e-9,)).fit(screen, GRAPH, ["G0"], []).effects(["G0"]), screen.effects[screen.index(("G0",))]
     )
     with pytest.raises(pj.InputError, match="hops"):
         GraphRidge(hops=0).fit(screen, GRAPH, NAMES, [])

@@ -48,7 +48,7 @@ def test_moments_are_those_of_the_cells(
     assert_moments(screen, values, conditions)
     assert screen.perturbations == ("A", "A+B", "B")
     assert screen.source == path.absolute()
-    assert screen.genes == tuple(GENES)
+    assert screen.readouts == tuple(GENES)
     assert screen.de_genes.shape == (3, 12)
 
 
@@ -184,10 +184,10 @@ def test_keys_are_guessed_and_said(tmp_path: Path) -> None:
     var = pd.DataFrame({"gene_name": GENES}, index=[f"ENSG{i:011}" for i in range(12)])
     anndata.AnnData(sparse.csr_matrix(values), obs=table, var=var).write_h5ad(tmp_path / "cells.h5ad")
     screen = read_screen(tmp_path / "cells.h5ad")
-    assert screen.genes == tuple(GENES)
+    assert screen.readouts == tuple(GENES)
     assert "guessed condition='perturbation', control=['control'], gene_names='gene_name'" in repr(screen)
     assert "3 perturbations x 12 genes" in repr(screen)
-    assert read_screen(tmp_path / "cells.h5ad", gene_names="index").genes[0] == "ENSG00000000000"
+    assert read_screen(tmp_path / "cells.h5ad", gene_names="index").readouts[0] == "ENSG00000000000"
 
 
 def test_columns_that_disagree_are_not_guessed(tmp_path: Path) -> None:

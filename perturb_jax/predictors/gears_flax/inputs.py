@@ -70,7 +70,7 @@ def conditions_of(
     perturbed = perturbed_rows(convolution, graph, perturbations)
     with_control = Perturbed(*(jnp.pad(part, [(0, 1), *[(0, 0)] * (part.ndim - 1)]) for part in perturbed))
     moments = pair_moments(screen, screen.index(tuple(perturbations)))
-    control = unpaired(len(screen.genes))
+    control = unpaired(len(screen.readouts))
     return Conditions(
         with_control, PairMoments(*(jnp.concatenate(both) for both in zip(moments, control, strict=True)))
     )
@@ -95,7 +95,7 @@ def held_of(screen: Screen, perturbations: Sequence[str], validation: Sequence[s
     position = {name: row for row, name in enumerate(perturbations)}
     outcomes = screen.index(tuple(validation))
     de_genes = screen.de_genes[outcomes]
-    changes = np.take_along_axis(screen.change[outcomes], de_genes, 1)
+    changes = np.take_along_axis(screen.effects[outcomes], de_genes, 1)
     padding = (0, size - len(validation))
     rows = np.pad(np.array([position[name] for name in validation], np.int64), padding)
     weights = np.pad(np.full(len(validation), 1 / max(len(validation), 1)), padding)

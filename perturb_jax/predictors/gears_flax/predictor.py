@@ -141,7 +141,7 @@ class GearsFlax(Options):
         graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
         conditions = conditions_of(screen, graph, convolution, used)
         model = Gears(
-            len(screen.genes), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
+            len(screen.readouts), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
             self.uncertainty, self.first_row_only,
         )  # fmt: skip
         plan = Plan(self.steps, self.learning_rate, self.weight_decay, self.batch_size, self.uncertainty_weight)

@@ -151,9 +151,9 @@ class GearsReference(Options):
             data = gears_data.stand_in(screen, graph, used, loaders, Path(directory))
             model = module.GEARS(data, device=self._device())
             if self.coexpression == "control":
-                edges = gears_data.edge_tensors(screen.coexpression, screen.genes)
+                edges = gears_data.edge_tensors(screen.coexpression, screen.readouts)
             else:
-                edges = gears_private.training_coexpression(sets["train_loader"], screen.genes, Path(directory))
+                edges = gears_private.training_coexpression(sets["train_loader"], screen.readouts, Path(directory))
             self._initialize(model, gears_data.edge_tensors(graph, graph.genes), edges)
             history = self._train(model, len(loaders["train_loader"]), bool(validation))
         return FittedGears(self, graph, model, history)
