@@ -61,6 +61,24 @@ def candidates_1087(real_data: Path, library_graph: pj.KnowledgeGraph) -> list[s
     return sorted(gene for gene in essential if gene in library_graph.names.position)[:1087]
 
 
+@pytest.fixture(scope="session", params=["of the library", "made here"])
+def at_size(request: pytest.FixtureRequest) -> tuple[pj.KnowledgeGraph, list[str]]:
+    """A GO graph of nearly 10,000 genes, and candidates: the library's where there is real data, and one made here."""
+    if request.param == "of the library":
+        return request.getfixturevalue("library_graph"), request.getfixturevalue("candidates_1087")
+    graph = pj.load_go_graph(pj.human_annotation().genes[::2])
+    return graph, list(graph.genes[::25])
+
+
+@pytest.fixture(scope="session", params=["of the library", "made here"])
+def symbols(request: pytest.FixtureRequest) -> list[str]:
+    """Many gene symbols: the library's where there is real data, and those of the annotation that ships."""
+    if request.param == "of the library":
+        names: list[str] = request.getfixturevalue("library")
+        return names
+    return list(pj.human_annotation().genes)
+
+
 @pytest.fixture(scope="session")
 def genome() -> pj.KnowledgeGraph:
     """The GO graph of every annotated human gene."""

@@ -185,7 +185,7 @@ Criterion = Annotated[
     str | None,
     typer.Option(
         help=f"graphdesign: one of {', '.join(CRITERIA)}.",
-        show_default=CRITERIA[0],
+        show_default=next(iter(CRITERIA)),
         autocompletion=complete(*CRITERIA),
         rich_help_panel=RULES,
     ),

@@ -89,16 +89,16 @@ _listening: list[list[float]] = []
 _registered: list[bool] = []
 
 
-def _heard(event: str, duration: float, **_: object) -> None:
+def _heard(event: str, duration_secs: float, **_: str | int) -> None:
     if event.startswith(_COMPILATION):
         for seconds in _listening:
-            seconds.append(duration)
+            seconds.append(duration_secs)
 
 
 def _train(work: Training, store: Store) -> None:
     begin = time.perf_counter()
     screen, graph, names = ready(work.preparation, store)
-    predictor = work.predictor.predictor
+    predictor: Any = work.predictor.predictor
     if getattr(predictor, "reads_cells", False):
         screen = with_cells(work.preparation, store, screen)
     split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)

@@ -119,38 +119,6 @@ def test_certificate_is_its_formula_on_host_and_device(case: Case, budget: int) 
     assert on_device.tolist() == everything.tolist()
 
 
-@settings(deadline=None, max_examples=100)
-@given(cases(), st.permutations(range(CANDIDATES)), st.integers(0, CANDIDATES - 2), st.data())
-def test_coverage_is_monotone_submodular_and_lazy_as_it_states(
-    case: Case, order: list[int], small: int, data: st.DataObject
-) -> None:
-    objective = case.objective()
-    assert objective.properties.monotone
-    assert objective.properties.submodular
-    assert objective.properties.lazy
-    state = objective.init()
-    for v in order[:small]:
-        state = objective.update(state, jnp.int32(v))
-    early_gains, early_value = np.asarray(objective.gains(state)), int(objective.value(state))
-    large = data.draw(st.integers(small, CANDIDATES - 1))
-    for v in order[small:large]:
-        state = objective.update(state, jnp.int32(v))
-    assert int(objective.value(state)) >= early_value
-    late_gains = np.asarray(objective.gains(state))
-    assert (late_gains <= early_gains).all()
-    v = jnp.int32(order[-1])
-    assert int(objective.gain(state, v)) == late_gains[order[-1]]
-    assert int(objective.value(objective.update(state, v))) == int(objective.value(state)) + late_gains[order[-1]]
-
-
-def test_lazy_is_refused_where_stale_gains_are_no_bounds() -> None:
-    case = Case([{0}] * CANDIDATES, [1] * NODES, [0] * NODES)
-    objective = case.objective()
-    curved = objective._replace(properties=type(objective.properties)(monotone=True, submodular=False, lazy=False))
-    with pytest.raises(pj.InputError, match="use method='naive'"):
-        greedy(curved, 1, jnp.ones(CANDIDATES, bool), "lazy")
-
-
 def test_a_second_objective_of_the_same_shapes_compiles_nothing() -> None:
     from perturb_jax.selection.greedy import _lazy, _naive
 
