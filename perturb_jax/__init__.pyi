@@ -24,7 +24,11 @@ from .kernel.kernel import Kernel as Kernel
 from .kernel.sums import SumKernel as SumKernel
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
 from .plan.robust import Noise as Noise
-from .predictors.baselines import ControlMean as ControlMean, NearestNeighbours as NearestNeighbours
+from .predictors.baselines import (
+    ControlMean as ControlMean,
+    NearestNeighbours as NearestNeighbours,
+    TrainingMean as TrainingMean,
+)
 from .predictors.gears_flax.predictor import GearsFlax as GearsFlax
 from .predictors.gears_reference.predictor import GearsReference as GearsReference
 from .predictors.graph_gp import GraphGP as GraphGP

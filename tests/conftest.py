@@ -38,7 +38,10 @@ REAL_DATA = Path(os.environ.get("PERTURB_JAX_REAL_DATA", PACKAGE.parents[1] / "s
 def real_data() -> Path:
     """The directory of real data sets that are not part of the repository."""
     if not REAL_DATA.is_dir():
-        pytest.skip(f"real data not found in {REAL_DATA}; set PERTURB_JAX_REAL_DATA to its directory")
+        pytest.skip(
+            f"needs the real data sets (Norman's cells, Replogle's libraries, org.Hs.eg.db's tables), which are not part "
+            f"of the repository: {REAL_DATA} is not there; PERTURB_JAX_REAL_DATA names their directory"
+        )
     return REAL_DATA
 
 

@@ -36,7 +36,7 @@ class ControlMean:
 
 
 @dataclass(frozen=True)
-class TrainMean:
+class TrainingMean:
     """Every perturbation does what the training perturbations do on average, each counting once.
 
     Hard to beat on correlations with control as the reference (Systema, Viñas Torné et al. 2025).
@@ -139,5 +139,5 @@ def _repeated(
 
 
 control_mean = ControlMean
-train_mean = TrainMean
+train_mean = TrainingMean
 nearest_neighbours = NearestNeighbours

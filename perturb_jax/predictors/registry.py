@@ -12,7 +12,7 @@ PREDICTORS: Registry[type[Any]] = Registry(
     "predictor",
     {
         "control-mean": "perturb_jax.predictors.baselines:ControlMean",
-        "training-mean": "perturb_jax.predictors.baselines:TrainMean",
+        "training-mean": "perturb_jax.predictors.baselines:TrainingMean",
         "nearest-neighbours": "perturb_jax.predictors.baselines:NearestNeighbours",
         "bilinear-ridge": "perturb_jax.predictors.ridge:BilinearRidge",
         "graph-ridge": "perturb_jax.predictors.ridge:GraphRidge",

@@ -9,7 +9,6 @@ from rich.console import Console
 
 import perturb_jax as pj
 from perturb_jax.cli import printing
-from perturb_jax.cli.inputs import noise_of
 from perturb_jax.plan.files import plan_curves, plan_record
 from perturb_jax.plan.plan import Request, make_plan
 from perturb_jax.plan.robust import Noise
@@ -74,7 +73,5 @@ def test_what_cannot_be_used_is_refused(strategy: str, noise: Noise, message: st
 
 
 def test_noise_options_without_robust_are_refused() -> None:
-    with pytest.raises(InputError, match="need --robust N"):
-        noise_of(None, 0.2, None)
-    assert noise_of(None, None, None) is None
-    assert noise_of(3, None, None) == Noise(3, 0.1, 0)
+    with pytest.raises(InputError, match="robust"):
+        pj.GraphReach(dropout=0.2)
