@@ -187,7 +187,7 @@ def _usable(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputError(f"{place}: cannot be used ({reason}); choose another with cache=...") from None
+        raise InputError(f"{place}: cannot be used ({reason}); choose another directory with cache=...") from None
 
 
 def _verified(place: Path, recorded: str | None) -> Fetched:
