@@ -98,7 +98,7 @@ class Perturbations:
     def __getitem__(self, row: int) -> str: ...
     @overload
     def __getitem__(self, row: slice) -> tuple[str, ...]: ...
-    def __getitem__(self, row: int | slice) -> str | tuple[str, ...]:
+    def __getitem__(self, row: int | np.integer | slice) -> str | tuple[str, ...]:
         return self.labels[row]
 
     def gene_sets(self) -> list[frozenset[int]]:
