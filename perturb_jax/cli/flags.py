@@ -62,7 +62,11 @@ class Flag:
     def parameter(self) -> inspect.Parameter:
         """What typer reads: the flag's type, its help, its default."""
         kind, default = _typed(self.option), self.option.default
-        about: dict[str, Any] = {"help": self.option.help, "rich_help_panel": self.block.panel}
+        said = self.option.help
+        if self.is_negative:  # "Use the weights; else every edge weighs 1."
+            said = said.rpartition("; else ")[2]
+            said = said[:1].upper() + said[1:] if said != self.option.help else said
+        about: dict[str, Any] = {"help": said, "rich_help_panel": self.block.panel}
         if bounds := _bounds(self.option):
             about["metavar"] = f"<{kind.__name__} range> [{bounds}]"
         if self.option.choices:
@@ -84,8 +88,7 @@ class Flag:
     def value(self, given: Any) -> Any:
         """What was given, as the class wants it."""
         if _is_mapping(self.option):
-            pairs = pairs_of(self.name, "COLUMN", given)
-            return pairs if get_origin(_kind(self.option)) is not tuple else tuple(pairs.items())
+            return pairs_of(self.name, self.option.about.key, given)
         if isinstance(given, bool):
             return given != self.is_negative
         if self.option.choices:  # what is none of them, the class refuses together with all else
@@ -168,7 +171,7 @@ def _filled(settings: type[Options], flags: tuple[Flag, ...], given: Mapping[str
     found, problems = {}, []
     for flag in flags:
         value = given[flag.option.name]
-        if value is None or value == [] or value is (_typed(flag.option) is bool and False):
+        if value is None or value is False or value == []:
             continue
         try:
             found[flag.option.name] = flag.value(value)
@@ -176,7 +179,10 @@ def _filled(settings: type[Options], flags: tuple[Flag, ...], given: Mapping[str
             problems.append(str(error))
     if problems:
         raise InputError("; ".join(problems))
-    filled = settings(**found)
+    try:
+        filled = settings(**found)
+    except InputError as error:  # no flag takes "none": it is omitted
+        raise InputError(str(error).replace(", or none", "")) from None
     check_files(value for value in found.values() if isinstance(value, Path))
     return filled
 
@@ -212,13 +218,17 @@ def in_flags(message: str, names: Mapping[str, str]) -> str:
         return match["before"] + ", ".join(names[word.replace("-", "_")] if known else word for word in words) + ": "
 
     def setting(match: re.Match[str]) -> str:
-        flag = names.get(match["name"])
-        if flag is None or match["value"] == "False":
+        flag, value = names.get(match["name"]), match["value"]
+        if flag is None or value == "False":
             return match[0]
-        return flag if match["value"] == "True" else f"{flag} {match['value'].strip(chr(39))}"
+        if pair := re.fullmatch(r"\{'(.+?)': '?(.+?)'?\}", value):
+            return f"{flag} {pair[1]}={pair[2]}"
+        return flag if value in ("True", "...") else f"{flag} {value.strip(chr(39))}"
 
     message = re.sub(r"(?P<before>^|; )(?P<words>[a-z][a-z_-]*(?:, [a-z][a-z_-]*)*): ", subject, message)
-    return re.sub(r"\b(?P<name>[a-z_]+)=(?P<value>'[^']*'|True|False|[A-Z]+\b|\d[\d.]*\b)", setting, message)
+    return re.sub(
+        r"\b(?P<name>[a-z_]+)=(?P<value>'[^']*'|\{[^}]*\}|\.\.\.|True|False|[A-Z]+\b|\d[\d.]*\b)", setting, message
+    )
 
 
 def _block(annotation: Any) -> tuple[type[Options] | None, Block]:
@@ -232,21 +242,16 @@ def _declared(parameter: inspect.Parameter) -> Iterator[str]:
     """The flag of a parameter; arguments, and what typer names itself, by their names."""
     for about in get_args(parameter.annotation)[1:]:
         if isinstance(about, typer.models.OptionInfo):
-            yield (about.param_decls or (f"--{parameter.name.replace('_', '-')}",))[0]
+            said = (about.default, *(about.param_decls or ()))  # typer takes a first name for a default
+            named = [word for word in said if isinstance(word, str) and word.startswith("--")]
+            yield named[0] if named else f"--{parameter.name.replace('_', '-')}"
             return
     yield parameter.name
 
 
-def _kind(one: Option) -> Any:
-    return next((kind for kind in one.kinds if kind is not NoneType), NoneType)
-
-
 def _is_mapping(one: Option) -> bool:
     """Whether it is a table of texts, such as which cells to read."""
-    kind = _kind(one)
-    if get_origin(kind) is tuple:
-        return get_origin(get_args(kind)[0]) is tuple
-    return isinstance(get_origin(kind), type) and issubclass(get_origin(kind), Mapping)
+    return bool(one.about.key)
 
 
 def _typed(one: Option) -> Any:

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress as ProgressBar, TaskID, TextColumn, TimeElapsedColumn
 
-from perturb_jax.cli.options import OUTPUT, Quiet
+from perturb_jax.cli.blocks import OUTPUT, Quiet
+from perturb_jax.cli.flags import with_flags
 from perturb_jax.cli.printing import print_line
 from perturb_jax.support.errors import InputError
 
@@ -25,6 +26,7 @@ WORKERS = "Workers"
 out, err = Console(), Console(stderr=True)
 
 
+@with_flags
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
     output: Annotated[
@@ -73,7 +75,7 @@ def run(
     from perturb_jax.experiment.run import begin, work
 
     if sum(given is not None for given in (workers or memory, scheduler, slurm)) > 1:
-        raise InputError("--workers and --memory, --scheduler, --slurm: expected one kind of workers, got several")
+        raise InputError("workers, memory, scheduler, slurm: expected one kind of workers, got several")
     started = begin(file, output)
     if dry_run:
         _describe(started)

@@ -3,65 +3,42 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from perturb_jax.cli.inputs import annotation_of, graph_of
-from perturb_jax.cli.options import (
-    GRAPH,
-    OUTPUT,
-    AnnotationFile,
+from perturb_jax.cli.blocks import (
     AsJson,
-    DropEvidence,
-    Evidence,
     Force,
-    GraphFile,
-    MinJaccard,
-    Namespaces,
-    Neighbors,
+    HowToRead,
+    Out,
     Quiet,
-    complete,
-    error_or_drop,
-)
-from perturb_jax.cli.printing import print_line
-from perturb_jax.cli.screen_options import (
-    CellCounts,
-    CellTypeKey,
-    ConditionKey,
-    ControlName,
-    GeneNamesKey,
-    LayerName,
-    Normalize,
-    Pseudobulk,
-    TooFewCells,
-    Where,
-    pairs_of,
+    ScreenFile,
+    TheGraphOfAScreen,
+    one_of,
     size_of,
 )
-from perturb_jax.genes.lists import read_names
+from perturb_jax.cli.flags import check_files, complete, pairs_of, with_flags
+from perturb_jax.cli.printing import out, print_line, print_wrote
 from perturb_jax.predictors.registry import PREDICTORS
-from perturb_jax.screen.reading import Reading, open_screen
+from perturb_jax.screen.reading import open_screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 
 TRAINING = "Training"
-out, err = Console(), Console(stderr=True)
 
 
+@with_flags
 def train(
-    screen_file: Annotated[
-        Path, typer.Option("--screen", help="An .h5ad file of cells, a saved screen, or with --pseudobulk means.")
-    ],
-    output: Annotated[
-        str, typer.Option("--out", metavar="<path>", help="Directory for the files.", rich_help_panel=OUTPUT)
-    ],
+    screen_file: ScreenFile,
+    output: Out,
+    reading: HowToRead,
+    choice: TheGraphOfAScreen,
     predictor: Annotated[
         str,
         typer.Option(
-            help=f"One of {', '.join(PREDICTORS.names)}.",
+            help=one_of(PREDICTORS.names),
             autocompletion=complete(*PREDICTORS.names),
             rich_help_panel=TRAINING,
         ),
@@ -91,37 +68,13 @@ def train(
         ),
     ] = None,
     unknown: Annotated[
-        str,
+        Literal["error", "drop"],
         typer.Option(
             help="Perturbations of genes that the graph lacks: 'error', or 'drop' and report them.",
             autocompletion=complete("error", "drop"),
-            callback=error_or_drop,
             rich_help_panel=TRAINING,
         ),
     ] = "error",
-    where: Where = None,
-    condition: ConditionKey = None,
-    gene_names: GeneNamesKey = None,
-    control: ControlName = None,
-    cell_type: CellTypeKey = None,
-    layer: LayerName = None,
-    normalize: Normalize = False,
-    too_few: TooFewCells = "error",
-    pseudobulk: Pseudobulk = False,
-    cell_counts: CellCounts = None,
-    graph_file: GraphFile = None,
-    annotation: AnnotationFile = None,
-    universe: Annotated[
-        Path | None,
-        typer.Option(
-            help="Genes that make up the graph.", show_default="the measured and the perturbed", rich_help_panel=GRAPH
-        ),
-    ] = None,
-    neighbors: Neighbors = None,
-    min_jaccard: MinJaccard = None,
-    namespaces: Namespaces = None,
-    evidence: Evidence = None,
-    drop_evidence: DropEvidence = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -141,11 +94,13 @@ def train(
         split_of,
         usable_perturbations,
     )
+    from perturb_jax.genes.lists import read_names
     from perturb_jax.predictors.predictor import seed_of
     from perturb_jax.predictors.registry import predictor_class
     from perturb_jax.screen.split import read_split
     from perturb_jax.support.options import read_texts
 
+    check_files([screen_file, selected])
     files = OutputDirectory(output, (*FILES, MODEL_FILE), force)
     seed_of(seed)  # refuses one before anything is read
     of_name = predictor_class(predictor)
@@ -159,14 +114,8 @@ def train(
     else:
         tested = read_split(named).test if named.suffix == ".json" else tuple(read_names(named))
     picks = None if selected is None else tuple(read_names(selected))
-    known = annotation_of(graph_file, annotation, evidence, drop_evidence)
-    reading = Reading(
-        pairs_of("--where", "COLUMN", where) or None, condition, gene_names, control, cell_type, layer, normalize,
-        too_few, pseudobulk, cell_counts,  # type: ignore[arg-type]
-    )  # fmt: skip
     screen = open_screen(screen_file, reading, False if quiet else None)
-    genes = genes_of_screen(screen)
-    graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, "error", genes)
+    graph = choice.build(genes=genes_of_screen(screen))
     usable = usable_perturbations(screen, graph, unknown)
     measured_outside(screen, graph)  # refuses a graph without any
     try:
@@ -174,8 +123,8 @@ def train(
     except FloatingPointError as error:
         raise InputError(f"{predictor}: {error}") from None
     inputs = {
-        "screen": screen_file, "train": selected, "test": named if named.is_file() else None, "graph": graph_file,
-        "annotation": annotation, "universe": universe,
+        "screen": screen_file, "train": selected, "test": named if named.is_file() else None, "graph": choice.file,
+        "annotation": choice.annotation, "universe": choice.universe,
     }  # fmt: skip
     given = {"predictor": predictor, "test": test, "seed": seed, "unknown": unknown}
     record = trial_record(screen, graph, trial, inputs, usable.missing, given)
@@ -208,4 +157,4 @@ def _report(record: dict[str, Any], paths: list[Path]) -> None:
         cells = ["" if row[name] is None else f"{row[name]:.4f}" for name in ("mean", "median")]
         table.add_row(metric, *cells, f"{row['undefined']:.0f}")
     out.print(table)
-    print_line(out, "wrote " + ", ".join(map(str, paths)))
+    print_wrote(paths)

@@ -22,7 +22,7 @@ class Sample(Options):
     weighted: bool = option(True, "Every edge weighs 1.", negative="unweighted")
     normalize: bool = option(False, "The values are counts.")
     kinds: tuple[str, ...] | None = option(None, "Which count.")
-    where: Mapping[str, str] | None = option(None, "Read only what has COLUMN=VALUE.")
+    where: Mapping[str, str] | None = option(None, "Read only what has COLUMN=VALUE.", key="COLUMN")
     file: Path | None = option(None, "The edges.")
     matrix: Any = option(None, "For Python alone, since no text can say it.")
     hidden: int = 3
@@ -94,6 +94,8 @@ def test_only_arguments_of_the_command_become_flags() -> None:
     assert in_flags("cell_type, too_few: no cells", names) == "--cell-type, --too-few: no cells"
     assert in_flags("cell_type, other: no cells", names) == "cell_type, other: no cells"
     assert in_flags("genes.txt: no such file; unknown='drop' helps", names).endswith("--unknown drop helps")
+    where = {"where": "--where", "layer": "--layer"}
+    assert in_flags("choose where={'batch': ...} or layer=...", where) == "choose --where batch=... or --layer"
     assert in_flags("other='drop' helps", names) == "other='drop' helps"
 
 

@@ -5,28 +5,23 @@ from typing import Annotated
 
 import typer
 
-from perturb_jax.cli.inputs import annotation_of, graph_of
-from perturb_jax.cli.options import (
+from perturb_jax.cli.blocks import (
     OUTPUT,
-    AnnotationFile,
-    DropEvidence,
-    Evidence,
     Force,
-    GraphFile,
-    MinJaccard,
-    Namespaces,
-    Neighbors,
     Quiet,
-    Universe,
+    TheGraph,
     Unknown,
+    names_in,
 )
-from perturb_jax.genes.lists import read_names
+from perturb_jax.cli.flags import with_flags
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 
 
+@with_flags
 def simulate(
     output: Annotated[Path, typer.Option("--out", help="The .h5ad file to write.", rich_help_panel=OUTPUT)],
+    choice: TheGraph,
     perturbations: Annotated[str, typer.Option(help="How many genes to perturb, or a file of perturbations.")] = "100",
     genes: Annotated[str, typer.Option(help="How many genes to measure, or a file of them.")] = "1000",
     cells: Annotated[int, typer.Option(help="Cells of each perturbation.")] = 100,
@@ -38,14 +33,6 @@ def simulate(
     ] = 0.5,
     hops: Annotated[int, typer.Option(help="Steps over which it is smooth.")] = 1,
     seed: Annotated[int, typer.Option(help="Of genes, effects and cells.")] = 0,
-    graph_file: GraphFile = None,
-    annotation: AnnotationFile = None,
-    universe: Universe = None,
-    neighbors: Neighbors = None,
-    min_jaccard: MinJaccard = None,
-    namespaces: Namespaces = None,
-    evidence: Evidence = None,
-    drop_evidence: DropEvidence = None,
     unknown: Unknown = "error",
     force: Force = False,
     quiet: Quiet = False,
@@ -54,15 +41,14 @@ def simulate(
     from perturb_jax.screen.simulate import simulate_screen  # what draws cells takes long to load
 
     if output.suffix != ".h5ad":
-        raise InputError(f"--out: expected a file that ends with .h5ad, got {output}")
+        raise InputError(f"output: expected a file that ends with .h5ad, got {output}")
     OutputDirectory(output.parent, [output.name], force)  # whether it can be written, before the work
     asked = (_count_or_names("perturbations", perturbations), _count_or_names("genes", genes))
-    known = annotation_of(graph_file, annotation, evidence, drop_evidence)
-    graph = graph_of(graph_file, known, universe, neighbors, min_jaccard, namespaces, unknown)
+    graph = choice.build(unknown)
     try:
         screen = simulate_screen(
             graph, *asked, cells, control_cells=control_cells, homophily=homophily, hops=hops, seed=seed, path=output,
-            unknown=unknown,  # type: ignore[arg-type]
+            unknown=unknown,
         )  # fmt: skip
     except OSError as error:
         raise InputError(f"{output}: cannot be made ({error})") from None
@@ -73,7 +59,7 @@ def simulate(
 
 def _count_or_names(option: str, text: str) -> int | list[str]:
     if Path(text).is_file():
-        return read_names(Path(text))
+        return names_in(Path(text))
     if not text.isdecimal():
-        raise InputError(f"--{option}: expected a number or a file, got {text!r}")
+        raise InputError(f"{option}: expected a number or a file, got {text!r}")
     return int(text)

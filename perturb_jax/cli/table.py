@@ -1,23 +1,22 @@
-"""The commands that turn the results of an experiment into tables and figures."""
+"""The command that turns the results of an experiment into tables."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perturb_jax.cli.options import OUTPUT, AsJson, Force, Quiet
-from perturb_jax.cli.printing import print_line
+from perturb_jax.cli.blocks import OUTPUT, AsJson, Force, Quiet
+from perturb_jax.cli.flags import with_flags
+from perturb_jax.cli.printing import out, print_line, print_wrote
 from perturb_jax.support.files import OutputDirectory
 
 if TYPE_CHECKING:
     from perturb_jax.analysis.text_tables import Cell, TextTable
 
 _STYLES = {"": "", "better": "bold", "worse": "italic"}
-out, err = Console(), Console(stderr=True)
 
 ResultsDirectory = Annotated[
     Path, typer.Argument(metavar="DIR", help="What perturb-jax run wrote.", show_default=False)
@@ -25,6 +24,7 @@ ResultsDirectory = Annotated[
 Baseline = Annotated[str, typer.Option(help="The strategy that the others are compared with, seed by seed.")]
 
 
+@with_flags
 def table(
     directory: ResultsDirectory,
     output: Annotated[
@@ -54,7 +54,7 @@ def table(
     from perturb_jax.analysis.text import main_table
 
     results = read_results(directory)
-    files = OutputDirectory(_place(output, directory / "tables"), FILES, force)
+    files = OutputDirectory(output or str(directory / "tables"), FILES, force)
     summary = summarise(results, baseline)
     paths = files.write(table_files(summary, results.record))
     if as_json:
@@ -64,51 +64,14 @@ def table(
             _print_table(main_table(summary, predictor))
         for note in summary.notes[1:]:
             print_line(out, note)
-        print_line(out, "wrote " + ", ".join(map(str, paths)))
-
-
-def plot(
-    directory: ResultsDirectory,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            metavar="<path>",
-            help="Directory for the figures.",
-            show_default="DIR/figures",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    baseline: Baseline = "random",
-    force: Force = False,
-    quiet: Quiet = False,
-) -> None:
-    """Draw an experiment: learning curves, differences to Random, stability of selections, areas, seconds.
-
-    Writes each figure as .png and .pdf.
-    """
-    from perturb_jax.analysis.figures import figure_files, figure_names
-    from perturb_jax.analysis.results import read_results
-    from perturb_jax.analysis.summary import summarise
-
-    summary = summarise(read_results(directory), baseline)
-    files = OutputDirectory(_place(output, directory / "figures"), figure_names(summary), force)
-    paths = files.write(figure_files(summary))
-    if not quiet:
-        for note in summary.notes:
-            print_line(out, note)
-        print_line(out, "wrote " + ", ".join(map(str, paths)))
-
-
-def _place(output: str | None, default: Path) -> str:
-    return str(default) if output is None else output
+        print_wrote(paths)
 
 
 def _print_table(table: "TextTable") -> None:
     print_line(out, table.caption)
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    for place, name in enumerate(table.header):
-        shown.add_column(Text(name), justify="left" if place < table.words else "right")
+    for column, name in enumerate(table.header):
+        shown.add_column(Text(name), justify="left" if column < table.words else "right")
     for block in table.blocks:
         for row in block:
             shown.add_row(*map(_styled, row))
