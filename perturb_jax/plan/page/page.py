@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
-from perturb_jax.graph.annotation import Annotation
+from perturb_jax.graph.annotation import Annotation, term_names
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.graph.reach import ReachSets, reach_sets
-from perturb_jax.graph.term_names import term_names
 from perturb_jax.plan.page.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
 from perturb_jax.plan.page.terms import SharedTerms
 from perturb_jax.plan.plan import Plan, Request
