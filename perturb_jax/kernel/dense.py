@@ -45,7 +45,7 @@ class DenseKernel(TableSource):
     def __init__(
         self,
         genes: Sequence[str] | pd.DataFrame,
-        matrix: np.ndarray | Sequence[Sequence[float]] | None = None,
+        matrix: np.ndarray | Sequence[Sequence[int | float]] | None = None,
         normalize: bool = True,
     ):
         if isinstance(genes, pd.DataFrame):
@@ -69,6 +69,10 @@ class DenseKernel(TableSource):
 
     def _apply(self) -> Partial:
         return Partial(_product, jnp.asarray(self.values, float))
+
+    def made_of(self) -> dict[str, Any]:
+        """The arguments that make it again, over the matrix' genes."""
+        return {"genes": self.known.genes, "matrix": self.values, "normalize": self.normalize}
 
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""

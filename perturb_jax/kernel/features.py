@@ -91,7 +91,8 @@ def _directions(table: pd.DataFrame, names: GeneNames) -> Float[np.ndarray, "gen
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
         problems.append(f"there twice: {_listed(repeated)}; give each feature once")
-    spread, size = values.std(0), np.abs(values).max(0)
+    known = np.where(finite, values, 0)
+    spread, size = known.std(0), np.abs(known).max(0)
     constant = finite.all(0) & (spread <= _CONSTANT * size)
     if constant.any():
         features = [label for label, same in zip(labels, constant, strict=True) if same]

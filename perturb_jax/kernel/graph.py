@@ -121,6 +121,11 @@ class GraphKernel(Source):
         rows = on_device(Rows(units, 1 / peaks, np.ones(len(units))), self)
         return FeatureMap(Partial(_reads, edges, hops, rows), Partial(_read_by, edges, hops, rows))
 
+    def made_of(self) -> dict[str, Any]:
+        """The arguments that make it again, over the graph's genes."""
+        names = ("graph", "hops", "direction", "weighted", "normalize")
+        return {name: getattr(self, name) for name in names}
+
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""
         return {
@@ -155,6 +160,26 @@ def as_kernel(
     if changed:
         raise InputError(f"{', '.join(changed)}: only for a graph; the kernel given has its own")
     return source
+
+
+def kernels_to_try(
+    source: KnowledgeGraph | Kernel,
+    kernel: Kernel | None,
+    hops: int | tuple[int, ...],
+    direction: Direction,
+    weighted: bool,
+    normalize: bool,
+) -> Iterator[tuple[dict[str, int | str], Kernel]]:
+    """The kernels that a predictor chooses from, each with what its report says of it.
+
+    Those of a graph for every number of hops; a kernel that is given, to the predictor or instead of the graph, alone.
+    """
+    given = kernel if kernel is not None else source
+    if isinstance(given, Kernel):
+        yield {"kernel": given.label}, given
+        return
+    for k in (hops,) if isinstance(hops, int) else hops:
+        yield {"hops": k}, GraphKernel(given, k, direction, weighted, normalize)
 
 
 def _times(block: Block, matrix: sp.csr_array) -> Block:

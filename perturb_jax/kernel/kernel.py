@@ -99,6 +99,10 @@ class Kernel(ABC):
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values; "kernel" is the kind."""
 
+    def made_of(self) -> dict[str, Any]:
+        """The arguments that make it again, over the genes that it knows; TypeError where it cannot be stored."""
+        raise TypeError(f"a kernel of the kind {self.label}")
+
     def features(self, members: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, Block]]:  # noqa: ARG002
         """Rows of a feature map F with K = F F^T before it is scaled, slice by slice of the perturbations.
 
@@ -185,13 +189,13 @@ class Kernel(ABC):
     def __add__(self, other: "Kernel") -> "Kernel":
         return self._summed([self, other], [1.0, 1.0])
 
-    def __mul__(self, weight: float) -> "Kernel":
+    def __mul__(self, weight: int | float) -> "Kernel":
         return self._summed([self], [weight])
 
     __rmul__ = __mul__
 
     @staticmethod
-    def _summed(kernels: Sequence["Kernel"], weights: Sequence[float]) -> "Kernel":
+    def _summed(kernels: Sequence["Kernel"], weights: Sequence[int | float]) -> "Kernel":
         from perturb_jax.kernel.sums import SumKernel  # which needs this class
 
         return SumKernel(kernels, weights)
@@ -371,12 +375,10 @@ def union(sets: Sequence[GeneNames]) -> GeneNames:
     for names in sets[1:]:
         if names == first:
             continue
-        present, others = set(genes), set(names.genes)
-        for gene in names.genes:
-            choices = aliases.get(gene, ())
-            is_old = len(choices) == 1 and choices[0] in present and choices[0] not in others
-            if gene not in present and not is_old:
-                genes.append(gene)
+        only = set(genes) - set(names.genes)
+        known = set(genes) | {old for old, choices in aliases.items() if len(choices) == 1 and choices[0] in only}
+        known |= {choices[0] for old, choices in names.aliases.items() if len(choices) == 1 and old in only}
+        genes += [gene for gene in names.genes if gene not in known]
         aliases = {**names.aliases, **aliases}
     return first if len(genes) == len(first) else GeneNames(genes, aliases, "the kernel")
 

@@ -46,7 +46,7 @@ class SumKernel(Kernel):
         [[1, 0], [0, 1]]
     """
 
-    def __init__(self, kernels: Sequence[Kernel], weights: Sequence[float]):
+    def __init__(self, kernels: Sequence[Kernel], weights: Sequence[int | float]):
         if not kernels or not all(isinstance(kernel, Kernel) for kernel in kernels):
             raise InputError("kernels: expected at least one, and nothing but kernels, each times a number")
         if len(weights) != len(kernels):
@@ -135,6 +135,10 @@ class SumKernel(Kernel):
         other = SumKernel.__new__(SumKernel)
         other._hold(self.sources, self.weights, names)
         return other
+
+    def made_of(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        return {"kernels": self.sources, "weights": self.weights}
 
     def description(self) -> dict[str, Any]:
         """The sources' descriptions, with their weights."""

@@ -131,6 +131,9 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         kept = [one.name for one in fields(value) if one.init and one.name != "parent"]
         return {"class": _name(type(value)), "fields": {name: _encoded(getattr(value, name), arrays) for name in kept}}
+    if isinstance(value, Kernel):
+        parts = {name: _encoded(one, arrays) for name, one in value.made_of().items()}
+        return {"kernel": _name(type(value)), "fields": parts, "names": _encoded(value.names, arrays)}
     raise TypeError(f"{type(value).__name__} is no plain value")
 
 
@@ -163,6 +166,9 @@ def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return sp.csr_array(tuple(_decoded(part, arrays) for part in value["csr"]), shape=tuple(value["shape"]))
     if kind == "class":
         return _found(value["class"])(**{name: _decoded(one, arrays) for name, one in value["fields"].items()})
+    if kind == "kernel":
+        parts = {name: _decoded(one, arrays) for name, one in value["fields"].items()}
+        return _found(value["kernel"])(**parts).over(_decoded(value["names"], arrays))
     if kind in ("tuple", "list"):
         parts = [_decoded(one, arrays) for one in value[kind]]
         return tuple(parts) if kind == "tuple" else parts
@@ -199,7 +205,9 @@ def _found(name: str, functions: bool = False) -> Any:
         raise ValueError(f"{name} is not a part of this package's predictors")
     module, _, attribute = name.partition(":")
     thing = getattr(import_module(module), attribute)
-    is_value = isinstance(thing, type) and (is_dataclass(thing) or hasattr(thing, "_fields") or name in _MADE_OF)
+    is_value = isinstance(thing, type) and (
+        is_dataclass(thing) or issubclass(thing, Kernel) or hasattr(thing, "_fields") or name in _MADE_OF
+    )
     if not (inspect.isfunction(thing) and thing.__module__ == module if functions else is_value):
         raise ValueError(f"{name} is not a part of a fitted predictor")
     return thing

@@ -7,8 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from perturb_jax.screen.cell_labels import label_cells, label_genes
-from perturb_jax.screen.cell_table import open_cells
-from perturb_jax.screen.gather import COUNTS_PER_CELL
+from perturb_jax.screen.cell_table import COUNTS_PER_CELL, open_cells
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
 

@@ -105,7 +105,7 @@ def graphdesign(
         hops: the number k of graph-convolution layers of the model that will be trained.
         noise: variance of a measurement relative to the targets' mean prior variance: all that the kernel does not
             explain, not only the error of a mean over cells (see `perturb_jax.relative_noise`). It is not estimated
-            from a screen: some hundred perturbations do not determine it (see the limits of `graph_gp`).
+            from a screen: some hundred perturbations do not determine it (see the limits of `GraphGP`).
         normalize: scale K to unit diagonal, so that every perturbation is equally uncertain beforehand.
         direction: "in": effects are alike where genes read the same embeddings, as in GEARS; "out": where the same
             genes read them (the transpose of P); "both": P of the symmetrised graph.

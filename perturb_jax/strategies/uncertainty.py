@@ -13,7 +13,7 @@ class Uncertainty(Strategy):
     """Pick the candidates with the highest predicted log variance, mean over the measured genes.
 
     GEARS predicts log variances where it is trained with uncertainty. The number that it gives its user, the
-    exponential of minus their mean, is a confidence, the other way round: high where it is sure. `graph_gp` ranks
+    exponential of minus their mean, is a confidence, the other way round: high where it is sure. `GraphGP` ranks
     perturbations by its posterior variance: the genes' scales are the same for all of them.
 
     Each candidate is judged alone, so a batch may hold several that would teach the same. Ties go to the earliest

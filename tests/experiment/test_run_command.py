@@ -221,7 +221,7 @@ def test_what_fails_is_recorded_and_does_not_stop_the_rest(tmp_path: Path) -> No
         reasons = failures(tmp_path)
         assert len(reasons) == 3
         assert sum("expected moments have no cells to learn from" in reason for reason in reasons) == 2
-        assert sum("graph_gp" in reason or "graph GP" in reason or "at least" in reason for reason in reasons) == 1
+        assert sum("GraphGP" in reason or "graph GP" in reason or "at least" in reason for reason in reasons) == 1
         assert "3 failed, 3 trainings are missing" in result.stderr
         assert "(sim/gears-reference/random/0): expected moments" in result.stderr
         assert "5 of 8 trainings are there, from 3 runs" in result.stdout

@@ -11,11 +11,11 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import nodes_of, unknown_to
-from perturb_jax.predictors.baselines import control_mean, nearest_neighbours, train_mean
+from perturb_jax.predictors.baselines import ControlMean, NearestNeighbours, TrainingMean
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
-from perturb_jax.predictors.graph_gp import graph_gp
+from perturb_jax.predictors.graph_gp import GraphGP
 from perturb_jax.predictors.predictor import Fitted, Predictor, seed_of, training_rows
-from perturb_jax.predictors.ridge import bilinear_ridge, graph_ridge
+from perturb_jax.predictors.ridge import BilinearRidge, GraphRidge
 from perturb_jax.predictors.saved import load_fitted
 from perturb_jax.screen.screen import Screen
 from tests.graphs import graph_of
@@ -29,12 +29,12 @@ ASKED = ["G5", "G1+G0", "G7", "G6+G3", "G1"]
 GRAPH = graph_of(8, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0), (6, 1), (7, 3), (2, 6)])
 
 PREDICTORS: list[Predictor] = [
-    control_mean(),
-    train_mean(),
-    nearest_neighbours(neighbors=2),
-    bilinear_ridge(dimensions=3),
-    graph_ridge(),
-    graph_gp(),
+    ControlMean(),
+    TrainingMean(),
+    NearestNeighbours(neighbors=2),
+    BilinearRidge(dimensions=3),
+    GraphRidge(),
+    GraphGP(),
     GearsFlax(steps=8, evaluate_every=4, hidden_size=8, batch_size=4),
 ]
 READ_GRAPH = [predictor for predictor in PREDICTORS if predictor.name not in ("control mean", "training mean")]

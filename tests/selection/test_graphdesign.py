@@ -455,3 +455,39 @@ def test_what_cannot_be_used(chosen: Options, message: str) -> None:
     options: Options = {"candidates": None, "budget": 1} | chosen
     with pytest.raises(pj.InputError, match=message):
         pj.graphdesign(GRAPH, **options)
+
+
+@pytest.mark.parametrize("criterion", ["variance", "information", "facility"])
+@pytest.mark.parametrize("largest", [4096, 0])
+def test_a_matrix_is_designed_for_as_the_graph_that_it_is_of(criterion: Criterion, largest: int) -> None:
+    graph = scattered_graph(4, 30, 200)
+    raw = pj.GraphKernel(graph, 2, "both", normalize=False)
+    told: Options = {"targets": {"G3": 2.0, "G9": 1.0, "G1+G2": 1.0}, "selected": ["G8", "G4+G5"], "noise": 0.5}
+    expected = pj.graphdesign(graph, None, 6, criterion, hops=2, direction="both", **told)
+    kernels = [
+        pj.GraphKernel(graph, 2, "both"),
+        pj.DenseKernel(graph.genes, raw.matrix()),
+        0.25 * pj.GraphKernel(graph, 2, "both") + 0.75 * pj.DenseKernel(graph.genes, raw.matrix()),
+    ]
+    with patch.object(posterior, "_LARGEST_BLOCK", largest):
+        for kernel in kernels:
+            picks = pj.graphdesign(kernel, None, 6, criterion, **told)
+            assert picks.genes == expected.genes
+            np.testing.assert_allclose(picks.values, expected.values, rtol=1e-9)
+
+
+def test_genes_that_one_source_alone_knows_are_candidates_of_the_sum() -> None:
+    graph = graph_of(4, [(0, 1), (0, 2)])
+    other = pj.DenseKernel(["X", "Y", "G3"], [[1, 0.9, 0.5], [0.9, 1, 0.5], [0.5, 0.5, 1]])
+    picks = pj.graphdesign(0.5 * pj.GraphKernel(graph) + 0.5 * other, None, 6)
+    assert sorted(picks.genes) == ["G0", "G1", "G2", "G3", "X", "Y"]
+
+
+def test_what_a_kernel_cannot_be_used_for() -> None:
+    kernel = pj.DenseKernel(["A", "B"], [[1, 0.5], [0.5, 1]])
+    with pytest.raises(pj.InputError, match="matrix kernel has no features of at least 0; use a graph"):
+        pj.graphdesign(kernel, None, 1, "soft")
+    with pytest.raises(pj.InputError, match="hops, weighted: only for a graph"):
+        pj.graphdesign(kernel, None, 1, hops=2, weighted=False)
+    with pytest.raises(pj.InputError, match="1 gene not in the kernel: 'C'"):
+        pj.graphdesign(kernel, ["C"], 1)
