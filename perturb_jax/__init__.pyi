@@ -23,7 +23,6 @@ from .kernel.graph import GraphKernel as GraphKernel
 from .kernel.kernel import Kernel as Kernel
 from .kernel.sums import SumKernel as SumKernel
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
-from .plan.robust import Noise as Noise
 from .predictors.baselines import (
     ControlMean as ControlMean,
     NearestNeighbours as NearestNeighbours,
@@ -57,6 +56,7 @@ from .selection.pick_counts import PickCounts as PickCounts, pick_counts as pick
 from .selection.selection import SearchInfo as SearchInfo, Selection as Selection
 from .selection.spectral import spectral_norm as spectral_norm
 from .strategies.acs_fw import ACSFW as ACSFW
+from .strategies.choose import choose as choose
 from .strategies.graphdesign import GraphDesign as GraphDesign
 from .strategies.graphreach import GraphReach as GraphReach
 from .strategies.hybrid import Hybrid as Hybrid
@@ -72,6 +72,7 @@ from .strategies.strategy import Ask as Ask, Strategy as Strategy
 from .strategies.top_degree import TopDegree as TopDegree
 from .strategies.typiclust import TypiClust as TypiClust
 from .strategies.uncertainty import Uncertainty as Uncertainty
+from .strategies.view import View as View
 from .support.errors import InputError as InputError
 from .support.options import Options as Options, option as option
 

@@ -22,12 +22,12 @@ from perturb_jax.screen.datasets import (
     CELLS,
     DATASETS,
     PROCESSED_BY,
-    Progress,
     cache_directory,
     fetch,
     holding,
 )
 from perturb_jax.screen.reading import open_screen
+from perturb_jax.support.files import Progress
 
 app = typer.Typer(name="data", help="Perturbation screens: what is published, and getting it.", no_args_is_help=True)
 

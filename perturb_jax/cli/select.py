@@ -119,14 +119,9 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         from perturb_jax.plan.files import plan_curves, plan_file_names, plan_files, plan_record
         from perturb_jax.plan.page.page import report_file, report_page
         from perturb_jax.plan.plan import Request, make_plan
-        from perturb_jax.plan.robust import DROPOUT, Noise
 
         files = OutputDirectory(output, plan_file_names(strategy), force)
         page = None if report is None else report_file(report, force)
-        noise = {name: given.pop(name) for name in ("robust", "dropout", "dropout_seed") if name in given}
-        if noise and "robust" not in noise:
-            raise InputError("dropout, dropout_seed: need robust=N, how many noisy copies of the graph to use")
-        robust = Noise(noise["robust"], noise.get("dropout", DROPOUT), noise.get("dropout_seed", 0)) if noise else None
         with printing.step("Reading the names", quiet):
             options = given | {
                 name: read_numbers(path, COLUMNS[name][0], default=COLUMNS[name][1])
@@ -146,7 +141,6 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
                 seed=seed,
                 options=options,
                 unknown=names_.unknown,
-                robust=robust,
             )
         with printing.step("Building the graph", quiet):
             graph = graph_.build(names_.unknown)

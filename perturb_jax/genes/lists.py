@@ -1,12 +1,12 @@
 """Reading gene names from the files that people have: text, tables, cells."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from perturb_jax.genes.perturbations import CONTROL_NAMES, perturbed_genes
-from perturb_jax.graph.edge_list import read_csv
 from perturb_jax.support.errors import InputError
 
 NAME_COLUMNS = (
@@ -75,6 +75,30 @@ def read_numbers(path: str | Path, column: str, default: float | None = None) ->
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise InputError(f"{path}: {twice} is listed twice; give each gene one {column}")
     return dict(zip(names, numbers.astype(float).tolist(), strict=True))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV or TSV table of text, with one clear message where that fails."""
+    separator = "\t" if {".tsv", ".tab"} & set(path.suffixes) else ","
+    try:
+        table = pd.read_csv(
+            path,
+            sep=separator,
+            compression="gzip" if path.suffix == ".gz" else None,
+            keep_default_na=False,
+            dtype=str,
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of a CSV file") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: the file is empty; expected a CSV table with a header line") from None
+    except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: not a readable text file ({error}); expected a CSV table") from None
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path}: not a CSV table ({str(error).strip()})") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus first columns for an index
+        raise InputError(f"{path}: the rows have more columns than the header; give every column a name")
+    return table
 
 
 def _is_table(path: Path) -> bool:

@@ -95,10 +95,10 @@ class Perturbations:
         return iter(self.labels)
 
     @overload
-    def __getitem__(self, row: int) -> str: ...
+    def __getitem__(self, row: int | np.integer) -> str: ...
     @overload
     def __getitem__(self, row: slice) -> tuple[str, ...]: ...
-    def __getitem__(self, row: int | slice) -> str | tuple[str, ...]:
+    def __getitem__(self, row: int | np.integer | slice) -> str | tuple[str, ...]:
         return self.labels[row]
 
     def gene_sets(self) -> list[frozenset[int]]:

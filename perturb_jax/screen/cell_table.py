@@ -13,6 +13,9 @@ from scipy import sparse
 
 from perturb_jax.support.errors import InputError
 
+COUNTS_PER_CELL = 1e4
+"""What counts are scaled to before log1p."""
+
 CHUNK = 1 << 22
 """Values in memory at a time."""
 

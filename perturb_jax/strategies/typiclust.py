@@ -68,7 +68,7 @@ class TypiClust(Strategy):
         return left.take(np.array(picks, np.int64)).labels
 
 
-def k_means(rows: Float[np.ndarray, "rows features"], count: int, seed: int) -> Int[np.ndarray, " rows"]:
+def k_means(rows: Float[np.ndarray, "rows features"], count: int, seed: int | None) -> Int[np.ndarray, " rows"]:
     """The cluster of each row.
 
     Raises:

@@ -2,10 +2,13 @@
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from perturb_jax.support.errors import InputError
+
+Progress = Callable[[int, int | None], None]
+"""Told the bytes that are there, and how many there will be, as far as the server says."""
 
 
 def sha256_of(path: str | Path) -> str:

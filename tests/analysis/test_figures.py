@@ -5,8 +5,7 @@ import pytest
 
 from perturb_jax.genes.perturbations import parse_perturbations
 from perturb_jax.graph.report import degree_figure
-from perturb_jax.plan.coverage_curves import band, baseline_curves
-from perturb_jax.plan.figures import coverage_figure
+from perturb_jax.plan.coverage import band, baseline_curves, coverage_figure
 from tests.graphs import graph_of
 
 

@@ -32,7 +32,7 @@ class Scaled(Options):
     name: str = "scaled mean"
 
     def fit(self, screen, graph, train, validation, key):
-        return Mean(self.factor * screen.change[screen.index(tuple(train))].mean(0))
+        return Mean(self.factor * screen.effects[screen.index(tuple(train))].mean(0))
 
 
 class Mean(Fitted):

@@ -4,7 +4,7 @@ import numpy as np
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.plan.coverage_curves import RANDOM_DRAWS, baseline_curves
+from perturb_jax.plan.coverage import RANDOM_DRAWS, baseline_curves
 from perturb_jax.plan.files import plan_curves, plan_files, plan_record
 from perturb_jax.plan.plan import Request, make_plan
 from perturb_jax.strategies.random import Random

@@ -75,10 +75,10 @@ def test_cycles_divide_the_picks(budget: int, cycles: int | None, sizes: list[in
         (Request(NAMES, 3, cycles=0), "cycles"),
         (Request(NAMES, 3, hops=0), "hops"),
         (Request(NAMES, 3, strategy="best"), "strategy: expected one of graphreach"),
-        (Request(NAMES, 3, must_include=["G1"], exclude=["G1"]), "G1: in both --must-include and --exclude"),
-        (Request(NAMES, 3, must_include=["G1"], already_tested=["G1"]), "in both --must-include and --already-tested"),
+        (Request(NAMES, 3, must_include=["G1"], exclude=["G1"]), "G1: in both must_include and exclude"),
+        (Request(NAMES, 3, must_include=["G1"], already_tested=["G1"]), "in both must_include and already_tested"),
         (Request([*NAMES, "X"], 3), "candidates: 1 gene not in the graph: 'X'"),
-        (Request(NAMES, 3, already_tested=["X"]), "already-tested: 1 gene not in the graph: 'X'"),
+        (Request(NAMES, 3, already_tested=["X"]), "already_tested: 1 gene not in the graph: 'X'"),
     ],
 )
 def test_requests_that_cannot_be_met(request_: Request, message: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.plan.spectral_curves import spectral_baselines
+from perturb_jax.plan.spectral import spectral_baselines
 from perturb_jax.strategies.random import Random
 from perturb_jax.strategies.top_degree import TopDegree
 from tests.graphs import graph_of
@@ -22,7 +22,10 @@ def test_norms_are_those_of_what_the_baselines_reach(options: dict[str, object])
     first, pool, tested = (
         parse_perturbations(GRAPH.names, names) for names in (["G4"], ["G0", "G1", "G2", "G5", "G6", "G8"], ["G9"])
     )
-    curves = spectral_baselines(GRAPH, first, pool, tested, 4, 2, "in", options)
+    curves = spectral_baselines(
+        GRAPH, first, pool, tested, 4, 2, "in",
+        options.get("normalization") == "subgraph", bool(options.get("weighted", True)), bool(options.get("symmetric")),
+    )  # fmt: skip
     assert curves.picks.tolist() == [1, 2, 3, 4]
     adjacency = dense_operator(GRAPH, weighted=True, symmetric=bool(options.get("symmetric")))
 

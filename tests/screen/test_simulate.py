@@ -14,10 +14,9 @@ from perturb_jax.kernel.graph import GraphKernel
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen, simulate_truth
-from perturb_jax.screen.simulation_cells import negative_binomial
+from perturb_jax.screen.simulation_cells import MomentTable, negative_binomial
 from perturb_jax.screen.simulation_effects import draw_strengths
 from perturb_jax.screen.simulation_model import SimulationModel, fitted_cells
-from perturb_jax.screen.simulation_moments import MomentTable
 
 MOMENTS = ("mean", "variance", "third", "fourth")
 

@@ -32,7 +32,7 @@ def test_picks_are_distinct_candidates_and_never_selected_ones(strategy: Strateg
 @pytest.mark.parametrize("direction", ["in", "out", "both"])
 def test_values_are_the_objective(strategy: Strategy, direction: str) -> None:
     walk = {"hops": 2, "direction": direction}
-    strategy = replace(strategy, **{name: value for name, value in walk.items() if hasattr(strategy, name)})  # type: ignore[arg-type]
+    strategy = replace(strategy, **{name: value for name, value in walk.items() if hasattr(strategy, name)})
     picks = pick(strategy, GRAPH, POOL, 7, 2, direction, selected=["G0"], seed=1)
     for size in range(1, 8):
         covered = np.asarray(pj.reach(GRAPH, ["G0", *picks.genes[:size]], 2, direction)).any(0)  # type: ignore[arg-type]
