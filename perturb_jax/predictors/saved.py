@@ -167,8 +167,8 @@ def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if kind == "class":
         return _found(value["class"])(**{name: _decoded(one, arrays) for name, one in value["fields"].items()})
     if kind == "kernel":
-        parts = {name: _decoded(one, arrays) for name, one in value["fields"].items()}
-        return _found(value["kernel"])(**parts).over(_decoded(value["names"], arrays))
+        made_of = {name: _decoded(one, arrays) for name, one in value["fields"].items()}
+        return _found(value["kernel"])(**made_of).over(_decoded(value["names"], arrays))
     if kind in ("tuple", "list"):
         parts = [_decoded(one, arrays) for one in value[kind]]
         return tuple(parts) if kind == "tuple" else parts
