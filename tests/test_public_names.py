@@ -19,6 +19,13 @@ def test_every_public_name_is_there() -> None:
             assert getattr(pj, reference.partition(":")[2]) is registry.get(name)
 
 
+def test_strategies_that_read_a_predictor_are_named() -> None:
+    from perturb_jax.strategies.registry import MODEL_BASED
+    from perturb_jax.strategies.strategy import is_one_shot
+
+    assert [name for name in pj.STRATEGIES.built_in if not is_one_shot(pj.STRATEGIES.get(name))] == [*MODEL_BASED]
+
+
 def test_the_package_is_imported_without_what_computes() -> None:
     code = "import sys, perturb_jax; sys.exit(repr({'jax', 'numpy', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -79,8 +79,12 @@ def run() -> None:
         os._exit(end.code if isinstance(end.code, int) else 0)
 
 
-app = command_line()
-"""The commands with the strategies that ship here."""
+def __getattr__(name: str) -> typer.Typer:
+    """`app`: the commands with the strategies that ship here, made where it is used."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return command_line()
+
 
 if __name__ == "__main__":
     run()

@@ -32,6 +32,9 @@ STRATEGIES: Registry[Any] = Registry(
 )
 """Classes of strategies: those that ship here, registered ones, entry points; "FILE.py:NAME" is a user's own."""
 
+MODEL_BASED = ("uncertainty", "acs-fw", "typiclust", "hybrid")
+"""Those that ship here and read a predictor: named, so that the others are known before NumPy is loaded."""
+
 
 def register_strategy(name: str, cls: type[Any]) -> None:
     """Give a name to a class with a method `choose(ask)`, for this process.
@@ -46,7 +49,9 @@ def register_strategy(name: str, cls: type[Any]) -> None:
 
 def one_shot_names() -> tuple[str, ...]:
     """Names of the strategies that need no predictor: those that a command can ask before any experiment."""
-    return tuple(name for name in STRATEGIES.names if is_one_shot(STRATEGIES.get(name)))
+    own = (name for name in STRATEGIES.names if name not in STRATEGIES.built_in)
+    here = (name for name in STRATEGIES.built_in if name not in MODEL_BASED)
+    return (*here, *(name for name in own if is_one_shot(STRATEGIES.get(name))))
 
 
 def make_strategy(name: str, options: Mapping[str, object] = {}) -> Any:
