@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 import perturb_jax as pj
-from perturb_jax.experiment.config import Experiment, read_experiment
+from perturb_jax.experiment.file import Experiment, read_experiment
 from perturb_jax.experiment.planner import chains_of, walk
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training
-from perturb_jax.strategies.cycle import Ask, Hybrid, OneShot
+from perturb_jax.strategies.choose import choose
 
 HERE = Path(__file__).parent
 
@@ -68,9 +68,9 @@ class Imagined:
         """Random's, or drawn."""
         taken = {*work.test, *work.selected}
         left = tuple(name for name in self._names if name not in taken)
-        first = work.strategy.first if isinstance(work.strategy, Hybrid) else work.strategy
-        if not work.parts and first == OneShot("random"):
-            return first.choose(Ask(self._graph, left, work.selected, work.batch, work.seed))
+        first = work.strategy.first if isinstance(work.strategy, pj.Hybrid) else work.strategy
+        if not work.parts and first == pj.Random():
+            return choose(first, pj.Ask.of(self._graph, left, work.batch, work.selected, work.seed)).genes
         drawn = np.random.default_rng(int(work.digest, 16)).permutation(len(left))[: work.batch]
         return tuple(left[place] for place in drawn)
 

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from perturb_jax.graph.term_names import EMBEDDED_NAMES
+from perturb_jax.graph.annotation import EMBEDDED_NAMES
 
 DEBIAN_PACKAGE = "r-bioc-go.db"
 

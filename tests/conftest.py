@@ -38,7 +38,10 @@ REAL_DATA = Path(os.environ.get("PERTURB_JAX_REAL_DATA", PACKAGE.parents[1] / "s
 def real_data() -> Path:
     """The directory of real data sets that are not part of the repository."""
     if not REAL_DATA.is_dir():
-        pytest.skip(f"real data not found in {REAL_DATA}; set PERTURB_JAX_REAL_DATA to its directory")
+        pytest.skip(
+            "needs real data sets (Norman's cells, Replogle's libraries, org.Hs.eg.db's tables), which are not part of "
+            f"the repository: {REAL_DATA} is not there; PERTURB_JAX_REAL_DATA names their directory"
+        )
     return REAL_DATA
 
 
@@ -59,6 +62,24 @@ def candidates_1087(real_data: Path, library_graph: pj.KnowledgeGraph) -> list[s
     """The first 1,087 in sorted order of the essential library's genes that are in the library graph."""
     essential = (real_data / "replogle_TabB_K562_day6_library_genes.txt").read_text().split()
     return sorted(gene for gene in essential if gene in library_graph.names.position)[:1087]
+
+
+@pytest.fixture(scope="session", params=["of the library", "made here"])
+def at_size(request: pytest.FixtureRequest) -> tuple[pj.KnowledgeGraph, list[str]]:
+    """A GO graph of nearly 10,000 genes, and candidates: the library's where there is real data, and one made here."""
+    if request.param == "of the library":
+        return request.getfixturevalue("library_graph"), request.getfixturevalue("candidates_1087")
+    graph = pj.load_go_graph(pj.human_annotation().genes[::2])
+    return graph, list(graph.genes[::25])
+
+
+@pytest.fixture(scope="session", params=["of the library", "made here"])
+def symbols(request: pytest.FixtureRequest) -> list[str]:
+    """Many gene symbols: the library's where there is real data, and those of the annotation that ships."""
+    if request.param == "of the library":
+        names: list[str] = request.getfixturevalue("library")
+        return names
+    return list(pj.human_annotation().genes)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from perturb_jax.screen.moments import MOMENTS
+from perturb_jax.screen.screen import Screen
+
 
 def write_cells(
     path: Path,
@@ -37,3 +40,12 @@ def central_moments(values: np.ndarray) -> np.ndarray:
     """Mean and central moments 2 to 4 of the rows, [4, columns], from the definitions."""
     mean = values.mean(0)
     return np.stack([mean, *(((values - mean) ** power).mean(0) for power in (2, 3, 4))])
+
+
+def assert_same_screen(one: Screen, other: Screen, settings: bool = True) -> None:
+    """Equal in everything but where the cells are."""
+    assert one.perturbations == other.perturbations and one.readouts == other.readouts
+    assert one.control_count == other.control_count and one.coexpression.num_edges == other.coexpression.num_edges
+    for name in ("cell_counts", "nonzero", "de_genes", *MOMENTS, *(f"control_{moment}" for moment in MOMENTS)):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert not settings or one.settings == other.settings

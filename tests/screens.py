@@ -31,7 +31,7 @@ def small_screen(
     control_central = [((control - control.mean(0)) ** k).mean(0) for k in (2, 3, 4)]
     return Screen(
         perturbations=names,
-        genes=tuple(genes),
+        readouts=tuple(genes),
         cell_counts=counts,
         mean=mean,
         variance=central[0],

@@ -32,10 +32,10 @@ def main() -> None:
         leave_at_once(code)
 
     with clock("imports"):
-        from perturb_jax import cli
+        from perturb_jax.cli import printing
     [script] = entry_points(group="console_scripts", name="perturb-jax")
     command = script.load()
-    cli._step = clock
+    printing.step = clock
     os._exit = answer_and_leave  # type: ignore[assignment]
     start = time.perf_counter()
     with suppress(SystemExit):

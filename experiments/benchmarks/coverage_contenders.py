@@ -31,7 +31,8 @@ def ours(sets: Sets, budget: int, certificate: bool = True, rare_first: bool = T
     Stage "certificate": the upper bound of any selection's value. With `rare_first` off, the earliest is preferred.
     """
     from perturb_jax.graph.reach import ReachSets
-    from perturb_jax.selection.graphreach import host_bounds, tie_order
+    from perturb_jax.selection.coverage import cover_bounds
+    from perturb_jax.selection.greedy import tie_order
     from perturb_jax.selection.host import coverage as coverage_host
 
     indptr, indices, num_nodes = sets
@@ -45,7 +46,7 @@ def ours(sets: Sets, budget: int, certificate: bool = True, rare_first: bool = T
     bound = None
     if certificate:
         with watch.stage("certificate"):
-            bounds = host_bounds(ReachSets(*sets), None, np.zeros(num_nodes, np.int32), picks)
+            bounds = cover_bounds(ReachSets(*sets), np.zeros(num_nodes, np.int32), picks)
         bound = int(bounds[-1])
     return Run(watch.stages, {"picks": picks, "bound": bound, "evaluations": evaluations})
 

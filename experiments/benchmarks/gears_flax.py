@@ -14,7 +14,7 @@ from gears_flax_child import REPLOGLE
 from gears_flax_growth import SIZES, draw, measure_growth, slope
 from harness import Report, Table, arguments, child, missing_packages, show_ratio, show_seconds
 
-ABOUT = """GEARS' training step: `pj.gears_flax` against cell-gears 0.1.2 in PyTorch. All screens
+ABOUT = """GEARS' training step: `pj.GearsFlax` against cell-gears 0.1.2 in PyTorch. All screens
 are **simulated** (time does not depend on what is in them). Both sides have the same machine, model, width and batch of
 32; ours has a row for control besides. PyTorch's batch is there already: loading is not counted in single steps."""
 CHILD = Path(__file__).with_name("gears_flax_child.py")

@@ -64,7 +64,7 @@ def replogle() -> dict[str, Any]:
     split = split_selected(remaining(screen.perturbations, test), test, 0, screen=screen.perturbations)
     before = peak_megabytes()
     start = time.perf_counter()
-    fitted = pj.gears_flax(steps=LONG).fit(screen, graph, split.train, split.validation, 0)
+    fitted = pj.GearsFlax(steps=LONG).fit(screen, graph, split.train, split.validation, 0)
     seconds = time.perf_counter() - start
     history = fitted.history
     return {
@@ -82,7 +82,7 @@ def replogle() -> dict[str, Any]:
 def flax(case: str, directory: str, seed: str) -> dict[str, Any]:
     """Our training on a simulated case: validation errors, when, and peak memory."""
     screen, graph, split = _case(case, directory)
-    history = pj.gears_flax().fit(screen, graph, split.train, split.validation, int(seed)).history
+    history = pj.GearsFlax().fit(screen, graph, split.train, split.validation, int(seed)).history
     return {
         "errors": history.validation_mse_de.tolist(), "seconds": history.seconds.tolist(),
         "steps": history.step.tolist(), "best": history.best_step, "peak_mb": peak_megabytes(),
@@ -93,7 +93,7 @@ def flax(case: str, directory: str, seed: str) -> dict[str, Any]:
 def reference(case: str, directory: str, epochs: str) -> dict[str, Any]:
     """The same of cell-gears."""
     screen, graph, split = _case(case, directory)
-    history = pj.gears_reference(epochs=int(epochs)).fit(screen, graph, split.train, split.validation, 0).history
+    history = pj.GearsReference(epochs=int(epochs)).fit(screen, graph, split.train, split.validation, 0).history
     return {
         "errors": history.validation_mse_de.tolist(), "seconds": history.seconds.tolist(),
         "best": int(history.best_epoch), "peak_mb": peak_megabytes(),

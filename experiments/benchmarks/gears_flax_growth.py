@@ -64,7 +64,7 @@ def _steps(axis: str, size: int) -> list[float]:
         size if axis == "genes" else GENES,
         size if axis == "cells per perturbation" else CELLS,
     )
-    predictor = pj.gears_flax(
+    predictor = pj.GearsFlax(
         steps=STRETCH * (STRETCHES + 1),
         evaluate_every=STRETCH,
         hidden_size=size if axis == "hidden size" else HIDDEN,

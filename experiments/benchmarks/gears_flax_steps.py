@@ -27,7 +27,7 @@ def screen_of(perturbations: int, genes: int, cells: int = 150, seed: int = 0) -
     """A simulated screen, known by the expectation of its moments, and the graph of its measured genes."""
     genome = pj.load_go_graph()
     screen = pj.simulate_screen(genome, perturbations, genes, cells, seed=seed, moments="expected")
-    return screen, pj.load_go_graph(list(screen.genes), unknown="drop")
+    return screen, pj.load_go_graph(list(screen.readouts), unknown="drop")
 
 
 def flax_steps(screen: Screen, graph: KnowledgeGraph, names: list[str], steps: int) -> tuple[Callable[[], None], Any]:
@@ -40,7 +40,7 @@ def flax_steps(screen: Screen, graph: KnowledgeGraph, names: list[str], steps: i
     graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
     conditions = conditions_of(screen, graph, convolution, names)
     member = member_of(screen, names, names, BATCH, len(names))
-    model = Gears(len(screen.genes), graph.num_nodes, HIDDEN)
+    model = Gears(len(screen.readouts), graph.num_nodes, HIDDEN)
     key = jax.random.key_data(jax.random.key(0))
     state = jax.jit(start, static_argnums=(0, 1))(model, PLAN, conditions, graphs, key)
     run = jax.jit(train_steps, static_argnums=(0, 1, 6))
@@ -65,13 +65,14 @@ def torch_steps(screen: Screen, graph: KnowledgeGraph, names: list[str], steps: 
 
     (go, go_weights), (edges, weights) = (
         edge_tensors(graph, graph.genes),
-        edge_tensors(screen.coexpression, screen.genes),
+        edge_tensors(screen.coexpression, screen.readouts),
     )
     network = GEARS_Model(
         {
-            "num_genes": len(screen.genes), "num_perts": graph.num_nodes, "hidden_size": HIDDEN, "uncertainty": False,
-            "num_go_gnn_layers": 1, "num_gene_gnn_layers": 1, "decoder_hidden_size": 16, "no_perturb": False,
-            "device": "cpu", "G_go": go, "G_go_weight": go_weights, "G_coexpress": edges, "G_coexpress_weight": weights,
+            "num_genes": len(screen.readouts), "num_perts": graph.num_nodes, "hidden_size": HIDDEN,
+            "uncertainty": False, "num_go_gnn_layers": 1, "num_gene_gnn_layers": 1, "decoder_hidden_size": 16,
+            "no_perturb": False, "device": "cpu", "G_go": go, "G_go_weight": go_weights,
+            "G_coexpress": edges, "G_coexpress_weight": weights,
         }
     )  # fmt: skip
     control = torch.tensor(screen.control_mean, dtype=torch.float32)

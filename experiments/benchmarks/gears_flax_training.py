@@ -17,7 +17,7 @@ from harness import Report, Table, arguments, child, missing_packages, one_core,
 sys.path.append(str(Path(__file__).parents[1] / "gears_flax"))  # the simulated screens are that experiment's
 from cases import SIZES, simulated_case
 
-ABOUT = """Whole trainings of GEARS on the same **simulated** cells, split and graphs: `pj.gears_flax` on moments
+ABOUT = """Whole trainings of GEARS on the same **simulated** cells, split and graphs: `pj.GearsFlax` on moments
 against cell-gears 0.1.2 on cells, each on one core. `adamson` has Adamson's 81 targets and as many cells; its effects
 follow the graph (homophily 0.8; experiments/simulated_adamson.toml)."""
 CHILD = Path(__file__).with_name("gears_flax_child.py")

@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from coverage_cases import screen_candidates, screen_graph
-from graphdesign_growth import NOTE as GROWTH_NOTE
-from graphdesign_growth import growth_rows, measure_growth, plot_growth
+from graphdesign_growth import NOTE as GROWTH_NOTE, growth_rows, measure_growth, plot_growth
 from graphdesign_peer import NOISE, TIE, Problem, blas_update, dense, naive, recurrence, submodlib
 from graphdesign_stages import MODULE, Outcome, count_compilations, select
 from harness import (
@@ -229,7 +228,7 @@ def other_criteria(bench: Bench) -> None:
     for criterion in MODULE.CRITERIA:
         runs = bench.take_turns(criterion, problem, criterion, {}, bench.sizes.rounds)[OURS]
         found = runs[-1].result
-        bench.report.add(criterion, OURS, "evaluations", "count", found.evaluations)
+        bench.report.add(criterion, OURS, "evaluations", "count", found.info.evaluations)
         certificate = seconds_of(runs, "certificate") if "certificate" in runs[0].stages else 0
         rows.append(
             {
@@ -238,8 +237,8 @@ def other_criteria(bench: Bench) -> None:
                 "blocks": show_seconds(seconds_of(runs, "kernel", "blocks")),
                 "picks": show_seconds(seconds_of(runs, "picks")),
                 "certificate": show_seconds(certificate) if certificate else "none",
-                "evaluations": f"{found.evaluations:,}",
-                "of a naive greedy": f"{found.evaluations / found.naive_evaluations:.1%}",
+                "evaluations": f"{found.info.evaluations:,}",
+                "of a naive greedy": f"{found.info.evaluations / found.info.naive_evaluations:.1%}",
                 "last value": f"{found.values[-1]:.6g}",
                 "guarantee": "none" if np.isnan(found.guarantee) else f"{found.guarantee:.1%}",
             }
@@ -276,7 +275,7 @@ def _facility_row(key: str, name: str, runs: list[Run], ours: list[Run]) -> dict
         "construct": show_seconds(lasting["construct"]) if "construct" in lasting else "",
         "picks": show_seconds(lasting["picks"]),
         "certificate": show_seconds(lasting["certificate"]) if "certificate" in lasting else "",
-        "evaluations": f"{theirs.evaluations:,}" if runs is ours else "",
+        "evaluations": f"{theirs.info.evaluations:,}" if runs is ours else "",
         "last value": f"{theirs.values[-1]:.6f}",
         "picks as ours": "" if runs is ours else f"{_equal(theirs, picked)} of {len(theirs.genes)}",
         "values differ at most": "" if runs is ours else f"{_difference(theirs, picked):.1e}",

@@ -15,7 +15,7 @@ import perturb_jax as pj
 
 MODULE = importlib.import_module("perturb_jax.selection.graphdesign")
 STEPS = {
-    "design_problem": "kernel",
+    "state_problem": "kernel",
     "_objective": "blocks",
     "greedy": "picks",
     "upper_bounds": "certificate",
@@ -62,7 +62,7 @@ def select(graph: pj.KnowledgeGraph, candidates: tuple[str, ...] | None, budget:
     stages[NAMES] = seconds - sum(stages.values())
     count = len(candidates or graph.genes)
     evaluations = sum(count - made for made in range(budget))
-    found = (selection.genes, selection.values, selection.evaluations, evaluations, selection.guarantee, used)
+    found = (selection.genes, selection.values, selection.info.evaluations, evaluations, selection.guarantee, used)
     return Run(stages, Outcome(*found, cpu_stages["picks"]))
 
 

@@ -36,7 +36,7 @@ from maxspec_peer import peer
 from maxspec_variants import Variant, batches_per_pick, device_iterations, naive_picks, search
 
 import perturb_jax as pj
-from perturb_jax.graph.operator import MessagePassing, gcn_norm, message_passing
+from perturb_jax.graph.operator import Operator, gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.selection.maxspec import BATCH, TIE
 
@@ -99,7 +99,7 @@ class Case(NamedTuple):
 
     graph: pj.KnowledgeGraph
     candidates: tuple[str, ...]
-    operator: MessagePassing
+    operator: Operator
     sets: ReachSets
 
 
@@ -168,14 +168,14 @@ def compare_with_peer(case: Case, sizes: Sizes, report: Report) -> pj.Selection:
 
 def _our_row(name: str, runs: list[Run], report: Report) -> dict[str, str]:
     selection = runs[-1].result
-    report.add("ours", f"perturb_jax, {name}", "evaluations", "count", selection.evaluations)
+    report.add("ours", f"perturb_jax, {name}", "evaluations", "count", selection.info.evaluations)
     return {
         "contender": f"perturb_jax, {name}",
         "seconds": f"{seconds_of(runs):.3g}",
         "runs": str(len(runs)),
         "x": "",
-        "evaluations": f"{selection.evaluations:,}",
-        "of a naive greedy": f"{selection.evaluations / selection.naive_evaluations:.1%}",
+        "evaluations": f"{selection.info.evaluations:,}",
+        "of a naive greedy": f"{selection.info.evaluations / selection.info.naive_evaluations:.1%}",
         "last norm": f"{selection.values[-1]:.6f}",
         "picks as ours": "",
         "values differ at most": "",
@@ -195,7 +195,7 @@ def _peer_row(case: Case, name: str, run: Run, ours: list[Run], report: Report) 
         "runs": "1",
         "x": show_ratio(seconds_of([run]) / seconds_of(ours)),
         "evaluations": f"{theirs.evaluations:,}",
-        "of a naive greedy": f"{theirs.evaluations / selection.naive_evaluations:.1%}",
+        "of a naive greedy": f"{theirs.evaluations / selection.info.naive_evaluations:.1%}",
         "last norm": f"{theirs.values[-1]:.6f}",
         "picks as ours": f"{equal} of {len(theirs.picks)}",
         "values differ at most": f"{difference:.1e}",
@@ -356,8 +356,8 @@ def compare_backends(case: Case, sizes: Sizes, report: Report) -> None:
         "case": case_name,
         "picks as on the host": f"{equal} of {picks}",
         "values differ at most": f"{difference:.1e}",
-        "evaluations, host": str(host.evaluations),
-        "evaluations, jax": str(device.evaluations),
+        "evaluations, host": str(host.info.evaluations),
+        "evaluations, jax": str(device.info.evaluations),
     }
     report.tables.append(Table("Picks of the jitted path", "On the CPU, in float32.", [row]))
 

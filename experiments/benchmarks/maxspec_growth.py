@@ -96,7 +96,7 @@ def _run(problem: Problem, hops: int) -> Iterator[Point]:
         start = time.perf_counter()
         selection = pj.maxspec(problem.graph, problem.candidates, problem.picks, hops)
         seconds = time.perf_counter() - start
-        yield Point(problem.axis, problem.size, hops, repeat, seconds, selection.evaluations)
+        yield Point(problem.axis, problem.size, hops, repeat, seconds, selection.info.evaluations)
         spent += seconds
         if spent > ENOUGH_SECONDS:
             return

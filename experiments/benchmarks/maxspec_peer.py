@@ -11,8 +11,8 @@ from scipy.sparse.linalg import svds
 import perturb_jax as pj
 from perturb_jax.graph.operator import gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
-from perturb_jax.selection.maxspec import TIE
-from perturb_jax.selection.spectral_search import RESIDUAL, earliest_best
+from perturb_jax.selection.host.spectral import RESIDUAL
+from perturb_jax.selection.maxspec import TIE, earliest_best
 
 DENSE = 32
 """Up to this many nodes LAPACK is faster than ARPACK, and the peer uses it."""

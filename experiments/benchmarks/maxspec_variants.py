@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perturb_jax.graph.operator import MessagePassing
+from perturb_jax.graph.operator import Operator
 from perturb_jax.graph.reach import ReachSets
-from perturb_jax.selection.maxspec import BATCH, TIE
-from perturb_jax.selection.spectral_norm import spectral_norm
-from perturb_jax.selection.spectral_search import InducedMatrix, earliest_best
+from perturb_jax.selection.host.spectral import InducedMatrix
+from perturb_jax.selection.maxspec import BATCH, TIE, earliest_best
+from perturb_jax.selection.spectral import spectral_norm
 
 
 class Variant(NamedTuple):
@@ -46,7 +46,7 @@ class VariantRun(NamedTuple):
 class CountedMatrix(InducedMatrix):
     """The library's induced matrix, counting Lanczos steps, with warm starts or random ones."""
 
-    def __init__(self, operator: MessagePassing, warm: bool = True):
+    def __init__(self, operator: Operator, warm: bool = True):
         super().__init__(operator, renormalize=False)
         self._warm = warm
         self._random = np.random.default_rng(0).standard_normal(operator.num_nodes)
@@ -81,7 +81,7 @@ class CountedMatrix(InducedMatrix):
         return value, converged, steps
 
 
-def search(operator: MessagePassing, sets: ReachSets, budget: int, variant: Variant) -> VariantRun:
+def search(operator: Operator, sets: ReachSets, budget: int, variant: Variant) -> VariantRun:
     """`lazy_search` of the library with some of its savings."""
     matrix = CountedMatrix(operator, variant.warm)
     known = np.zeros(len(sets.indptr) - 1)
@@ -123,7 +123,7 @@ class NaivePick(NamedTuple):
 
 
 def naive_picks(
-    operator: MessagePassing, sets: ReachSets, picks: list[int], measured: set[int]
+    operator: Operator, sets: ReachSets, picks: list[int], measured: set[int]
 ) -> tuple[list[NaivePick], list[int]]:
     """Follow known picks and, at those numbered in `measured`, evaluate every candidate left, as naive greedy does.
 
@@ -146,7 +146,7 @@ def naive_picks(
     return results, entries
 
 
-def batches_per_pick(operator: MessagePassing, sets: ReachSets, budget: int) -> list[int]:
+def batches_per_pick(operator: Operator, sets: ReachSets, budget: int) -> list[int]:
     """How many batches of stale candidates the jitted lazy greedy evaluates for each pick (norms from the host).
 
     Its rule: all candidates once at the start; then, as long as a stale one may beat the best fresh one, or tie with
@@ -178,7 +178,7 @@ def batches_per_pick(operator: MessagePassing, sets: ReachSets, budget: int) -> 
     return batches
 
 
-def device_iterations(operator: MessagePassing, sets: ReachSets, picks: list[int], lanes: int) -> np.ndarray:
+def device_iterations(operator: Operator, sets: ReachSets, picks: list[int], lanes: int) -> np.ndarray:
     """Iterations that the jitted norm takes for candidates that come next after some picks, in one batch.
 
     Begins as the library's objective does: the selection's top vector, and as much noise on all nodes.

@@ -13,7 +13,7 @@ def ours(path: Path) -> dict[str, list[str]]:
     from perturb_jax.screen.read import read_screen
 
     screen = read_screen(path, progress=False)
-    return {name: [screen.genes[column] for column in screen.de_genes[row]]
+    return {name: [screen.readouts[column] for column in screen.de_genes[row]]
             for row, name in enumerate(screen.perturbations)}  # fmt: skip
 
 

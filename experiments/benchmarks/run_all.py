@@ -27,6 +27,7 @@ BENCHMARKS = (
     Benchmark("coverage_selection.py", ("submodlib", "apricot")),
     Benchmark("go_graph.py", ("gears",)),
     Benchmark("command_line.py", needs_lists=True),
+    Benchmark("start_up.py"),
     Benchmark("maxspec.py", needs_lists=True),
     Benchmark("graphdesign.py", needs_lists=True),
     Benchmark("score.py"),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import perturb_jax as pj
-from perturb_jax.experiment.config import read_experiment
+from perturb_jax.experiment.file import read_experiment
 from perturb_jax.experiment.prepare import prepare, ready, with_cells
 from perturb_jax.experiment.seeds import seed_for
 from perturb_jax.experiment.sources import find_sources
@@ -61,7 +61,7 @@ def _drawn(name: str, seed: int, directory: Path) -> tuple[Screen, KnowledgeGrap
         )
         pj.save_screen(drawn, stored)
     screen = pj.load_screen(stored)
-    return screen, pj.load_go_graph(list(screen.genes), unknown="drop")
+    return screen, pj.load_go_graph(list(screen.readouts), unknown="drop")
 
 
 def _adamson(seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph]:

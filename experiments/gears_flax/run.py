@@ -15,8 +15,8 @@ import pandas as pd
 from cases import SIZES, simulated_case
 
 from perturb_jax.evaluation.metrics import evaluate
-from perturb_jax.evaluation.trial import configured
-from perturb_jax.predictors.registry import predictor_of
+from perturb_jax.predictors.registry import predictor_class
+from perturb_jax.support.options import read_texts
 from perturb_jax.support.provenance import versions
 
 PACKAGES = ("flax", "optax", "torch", "cell-gears")
@@ -35,7 +35,8 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=RESULTS)
     given = options.parse_args()
     settings = dict(pair.split("=", 1) for pair in given.set)
-    predictor = configured(predictor_of(given.predictor), settings)
+    predictor_type = predictor_class(given.predictor)
+    predictor = predictor_type(**read_texts(predictor_type, settings))
     directory = given.out / (given.label or given.predictor)
     directory.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:

@@ -47,7 +47,7 @@ def calibration_of(measured: Measured, split: Split, seed: int) -> pd.DataFrame:
     true = fitted.uncertainties(split.test).astype(np.float64)
     error = screen.variance[rows] / (screen.cell_counts[rows, None] - 1)
     observed = np.sqrt(true**2 + error)
-    change = screen.change[rows].astype(np.float64)
+    change = screen.effects[rows].astype(np.float64)
     control_error = screen.control_variance / (screen.control_count - 1)
     de = np.zeros(change.shape, bool)
     np.put_along_axis(de, screen.de_genes[rows], True, axis=1)
@@ -70,7 +70,7 @@ def calibration_of(measured: Measured, split: Split, seed: int) -> pd.DataFrame:
                 away = np.abs(difference) / deviation[number, part]
                 row = {**about, "genes": genes, "interval": interval, "count": len(away), **coverage(away)}
                 if len(away):
-                    row |= {"farthest": screen.genes[np.flatnonzero(part)[away.argmax()]], "away": away.max()}
+                    row |= {"farthest": screen.readouts[np.flatnonzero(part)[away.argmax()]], "away": away.max()}
                 table.append(row)
         shares = dict(zip(map(str, LEVELS), drawn[number].tolist(), strict=True))
         table.append({**about, "genes": DRAWN, "interval": OBSERVED, "count": num_de, **shares})

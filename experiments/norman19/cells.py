@@ -53,7 +53,9 @@ def chosen(where: str) -> dict[str, str]:
 def read_measured(cells: Path, where: str) -> Measured:
     """Read the cells, and load the graph of their genes."""
     screen = read_screen(cells, chosen(where), condition=CONDITION, progress=False)
-    genes = dict.fromkeys([*screen.genes, *(gene for name in screen.perturbations for gene in perturbed_genes(name))])
+    genes = dict.fromkeys(
+        [*screen.readouts, *(gene for name in screen.perturbations for gene in perturbed_genes(name))]
+    )
     graph = pj.load_go_graph(list(genes), unknown="drop")
     unknown = unknown_to(graph.names, screen.perturbations)
     return Measured(screen, graph, [name for name in screen.perturbations if name not in unknown], unknown)

@@ -17,12 +17,11 @@ import pandas as pd
 from cells import TESTED, options_of, read_measured, split_of
 from duplicate import DUPLICATE, duplicate_metrics
 
-from perturb_jax.evaluation.trial import run_trial
+from perturb_jax.evaluation.trial import fit_and_measure
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
 from perturb_jax.predictors.gears_reference.predictor import GearsReference
-from perturb_jax.predictors.names import PREDICTOR_NAMES
 from perturb_jax.predictors.predictor import Predictor
-from perturb_jax.predictors.registry import predictor_of
+from perturb_jax.predictors.registry import PREDICTORS, predictor_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import checksums, versions
 
@@ -39,7 +38,7 @@ twice as many steps."""
 
 def main() -> None:
     options = options_of(__doc__.splitlines()[0])
-    options.add_argument("--predictors", nargs="*", default=[*PREDICTOR_NAMES, DUPLICATE])
+    options.add_argument("--predictors", nargs="*", default=[*PREDICTORS.built_in, DUPLICATE])
     given = options.parse_args()
     measured = read_measured(given.cells, given.where)
     screen, graph = measured.screen, measured.graph
@@ -59,7 +58,7 @@ def main() -> None:
                 if name == DUPLICATE:
                     metrics = duplicate_metrics(given.cells, given.where, screen, split, seed)
                 else:
-                    metrics = run_trial(screen, graph, _predictor(name), split, seed).metrics
+                    metrics = fit_and_measure(screen, graph, _predictor(name), split, seed).metrics
             except InputError as error:
                 print(f"{name}, split {seed}: {error}")
                 continue
@@ -76,7 +75,7 @@ def main() -> None:
         "inputs": inputs, "where": given.where,
         "versions": versions() | _optional_versions(),
         "tested": TESTED, "seeds": sorted(table["split"].unique().tolist()),
-        "perturbations": len(measured.usable), "left out": measured.unknown, "genes": len(screen.genes),
+        "perturbations": len(measured.usable), "left out": measured.unknown, "genes": len(screen.readouts),
         "cells": int(screen.cell_counts.sum()), "control cells": screen.control_count,
         "graph": {"nodes": graph.num_nodes, "edges": graph.num_edges},
     }  # fmt: skip

@@ -8,8 +8,8 @@ from calibration import DRAWN, LEVELS, OBSERVED, TRUE
 from duplicate import DUPLICATE
 from run import OWN_COEXPRESSION
 
-from perturb_jax.evaluation.metrics import METRICS
-from perturb_jax.predictors.names import PREDICTOR_NAMES
+from perturb_jax.evaluation.metrics import BUILT_IN as METRICS
+from perturb_jax.predictors.registry import PREDICTORS
 
 REFERENCE = "gears-reference"
 
@@ -46,7 +46,7 @@ def main() -> None:
 def metrics_table(per_split: pd.DataFrame) -> list[str]:
     mean, deviation = (per_split.groupby("predictor").agg(part) for part in ("mean", "std"))
     lines = ["| predictor | " + " | ".join(METRICS) + " | seconds |", "|---" * (len(METRICS) + 2) + "|"]
-    for name in [name for name in (*PREDICTOR_NAMES, DUPLICATE) if name in mean.index]:
+    for name in [name for name in (*PREDICTORS.built_in, DUPLICATE) if name in mean.index]:
         cells = [f"{mean.loc[name, key]:.3f} ± {deviation.loc[name, key]:.3f}" for key in METRICS]
         cells = ["undefined" if "nan" in cell else cell for cell in cells]
         seconds = "" if name == DUPLICATE else f"{mean.loc[name, 'seconds']:.1f}"

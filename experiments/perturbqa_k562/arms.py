@@ -1,12 +1,9 @@
 """What is compared: every way to choose the training perturbations before the screen."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import perturb_jax as pj
-from perturb_jax.strategies.k_center import k_center
-from perturb_jax.strategies.random import random
-from perturb_jax.strategies.top_degree import top_degree
+from perturb_jax.strategies.choose import choose
 
 Arm = Callable[[pj.KnowledgeGraph, Sequence[str], Sequence[str], int], Sequence[str]]
 """(graph, candidates, every perturbation by name, budget) -> picks in order."""
@@ -19,29 +16,38 @@ CRITERIA = ("variance", "information", "facility", "soft")
 
 
 def _picks(strategy: Callable[..., pj.Selection], **options: object) -> Arm:
-    def choose(
+    def picks(
         graph: pj.KnowledgeGraph, candidates: Sequence[str], _perturbations: Sequence[str], budget: int
     ) -> Sequence[str]:
         return strategy(graph, candidates, budget, **options).genes
 
-    return choose
+    return picks
+
+
+def _named(strategy: pj.Strategy, seed: int | None = None) -> Arm:
+    def picks(
+        graph: pj.KnowledgeGraph, candidates: Sequence[str], _perturbations: Sequence[str], budget: int
+    ) -> Sequence[str]:
+        return choose(strategy, pj.Ask.of(graph, candidates, budget, seed=seed)).genes
+
+    return picks
 
 
 def _design(criterion: str = "variance", targets: str = "perturbations", **options: object) -> Arm:
     """`targets`: "perturbations": all of the data set, the test ones by name; "candidates"; or "graph": every gene."""
 
-    def choose(
+    def picks(
         graph: pj.KnowledgeGraph, candidates: Sequence[str], perturbations: Sequence[str], budget: int
     ) -> Sequence[str]:
         names = {"perturbations": perturbations, "candidates": None, "graph": graph.genes}[targets]
         return pj.graphdesign(graph, candidates, budget, criterion=criterion, targets=names, **options).genes
 
-    return choose
+    return picks
 
 
 def main_arms() -> dict[str, Arm]:
     """Every one-shot strategy but Random, with the product's defaults where nothing is said."""
-    arms: dict[str, Arm] = {"top-degree": _picks(top_degree), "k-center": _picks(k_center)}
+    arms: dict[str, Arm] = {"top-degree": _named(pj.TopDegree()), "k-center": _named(pj.KCenter())}
     for direction in ("in", "out", "both"):
         for hops in (1, 2):
             arms[f"graphreach {direction} k={hops}"] = _picks(pj.graphreach, hops=hops, direction=direction)
@@ -52,7 +58,7 @@ def main_arms() -> dict[str, Arm]:
 
 def random_arm(seed: int, draw: int) -> Arm:
     """A uniform draw of its own for each seed and number."""
-    return _picks(partial(random, seed=1000 * seed + draw))
+    return _named(pj.Random(), seed=1000 * seed + draw)
 
 
 def sensitivity_arms() -> dict[str, Arm]:

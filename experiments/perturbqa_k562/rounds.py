@@ -2,7 +2,7 @@
 
     python experiments/perturbqa_k562/rounds.py --outcomes DE.csv.gz --library LIBRARY.txt --features features.tsv.gz
 
-Every strategy is asked through the product's contract (`perturb_jax.strategies.cycle`). Writes a file per seed below
+Every strategy is asked through the product's contract (`perturb_jax.strategies`). Writes a file per seed below
 --out/seeds, so that a run that was stopped continues, then joins them: rounds.csv.gz (a row per seed, arm, draw, budget
 and predictor) and rounds.json. Nothing is averaged here; see rounds_tables.py.
 """
@@ -21,8 +21,11 @@ from studies import Problem, Rows, Seed, predictors
 from summary import GO, OTHER, TERMS
 from views import Seen, Unsure, factor
 
-from perturb_jax.strategies.cycle import Ask, CycleStrategy, View
-from perturb_jax.strategies.registry import cycle_strategy
+import perturb_jax as pj
+from perturb_jax.strategies.choose import choose
+from perturb_jax.strategies.registry import strategy_of
+from perturb_jax.strategies.strategy import parts_of
+from perturb_jax.strategies.view import View
 
 CYCLES, BATCH, SEEDS, DRAWS = 5, 100, 10, 1
 
@@ -30,16 +33,16 @@ CYCLES, BATCH, SEEDS, DRAWS = 5, 100, 10, 1
 class Arm(NamedTuple):
     """A strategy, and what its view of the predictor calls unsure."""
 
-    strategy: CycleStrategy
+    strategy: pj.Strategy
     unsure: Unsure = "variance"
 
 
 def one_shot_arms(perturbations: tuple[str, ...]) -> dict[str, Arm]:
     """Orders that are chosen at once; `graphdesign` is told by name what is to be predicted."""
     return {
-        "graphreach": Arm(cycle_strategy("graphreach")),
-        "maxspec": Arm(cycle_strategy("maxspec")),
-        "graphdesign": Arm(cycle_strategy("graphdesign", {"targets": perturbations})),
+        "graphreach": Arm(strategy_of("graphreach")),
+        "maxspec": Arm(strategy_of("maxspec")),
+        "graphdesign": Arm(strategy_of("graphdesign", {"targets": perturbations})),
     }
 
 
@@ -47,19 +50,17 @@ def asking_arms(perturbations: tuple[str, ...]) -> dict[str, Arm]:
     """Strategies that ask the model after the first cycle, Random's, or after two that a graph strategy chose."""
     told = {"targets": perturbations}
     return {
-        "uncertainty, variance": Arm(cycle_strategy("uncertainty"), "variance"),
-        "uncertainty, entropy": Arm(cycle_strategy("uncertainty"), "entropy"),
-        "typiclust, embedding": Arm(cycle_strategy("typiclust")),
-        "typiclust, effect": Arm(cycle_strategy("typiclust", {"representation": "effect"})),
-        "acs-fw, features": Arm(cycle_strategy("acs-fw")),
-        "acs-fw, effect": Arm(cycle_strategy("acs-fw", {"representation": "effect"})),
+        "uncertainty, variance": Arm(strategy_of("uncertainty"), "variance"),
+        "uncertainty, entropy": Arm(strategy_of("uncertainty"), "entropy"),
+        "typiclust, embedding": Arm(strategy_of("typiclust")),
+        "typiclust, effect": Arm(strategy_of("typiclust", {"representation": "effect"})),
+        "acs-fw, features": Arm(strategy_of("acs-fw")),
+        "acs-fw, effect": Arm(strategy_of("acs-fw", {"representation": "effect"})),
         "graphreach, then typiclust": Arm(
-            cycle_strategy("hybrid", {"first": "graphreach", "cycles": 2, "then": "typiclust"})
+            strategy_of("hybrid", {"first": "graphreach", "cycles": 2, "then": "typiclust"})
         ),
         "graphdesign, then uncertainty": Arm(
-            cycle_strategy(
-                "hybrid", {"first": "graphdesign", "cycles": 2, "then": "uncertainty", "first_options": told}
-            ),
+            strategy_of("hybrid", {"first": "graphdesign", "cycles": 2, "then": "uncertainty", "first_options": told}),
             "entropy",
         ),
     }
@@ -70,11 +71,11 @@ def begins_at_random(arm: Arm) -> bool:
     first = arm.strategy
     while hasattr(first, "first"):
         first = first.first
-    return getattr(first, "name", "") == "random"
+    return isinstance(first, pj.Random)
 
 
 def play(
-    strategy: CycleStrategy, seed: Seed, view: Callable[[np.ndarray, tuple[str, ...]], View] | None, draw: int,
+    strategy: pj.Strategy, seed: Seed, view: Callable[[np.ndarray, tuple[str, ...]], View] | None, draw: int,
     cycles: int, batch: int,
 ) -> np.ndarray:  # fmt: skip
     """The picks of all cycles in order, as numbers; cycles in a row that read no view are asked for together.
@@ -90,21 +91,22 @@ def play(
     selected: tuple[str, ...] = ()
     numbers = np.zeros(0, int)
     for cycle, together in _asked(strategy, cycles):
-        parts = strategy.parts(cycle)
+        parts = parts_of(strategy, cycle)
         left = tuple(name for name in seed.candidates if name not in set(selected))
         seen = view(numbers, parts) if view and parts else None
         random = 1_000_000 * cycle + 1000 * seed.split.seed + draw
-        selected += strategy.choose(Ask(seed.problem.graph, left, selected, together * batch, random, seen))
+        ask = pj.Ask.of(seed.problem.graph, left, together * batch, selected, random, seen)
+        selected += choose(strategy, ask).genes
         numbers = np.array([seed.number[name] for name in selected])
     return numbers
 
 
-def _asked(strategy: CycleStrategy, cycles: int) -> Iterator[tuple[int, int]]:
+def _asked(strategy: pj.Strategy, cycles: int) -> Iterator[tuple[int, int]]:
     """Each time of asking: the first cycle asked for, and how many."""
     first = 0
     while first < cycles:
         count = 1
-        while not strategy.parts(first) and first + count < cycles and not strategy.parts(first + count):
+        while not parts_of(strategy, first) and first + count < cycles and not parts_of(strategy, first + count):
             count += 1
         yield first, count
         first += count
@@ -117,7 +119,7 @@ def rounds_study(
     seed, rows = Seed(problem, split), []
     budgets = tuple(batch * (cycle + 1) for cycle in range(cycles))
     names = problem.outcomes.perturbations
-    once = {("random", draw): Arm(cycle_strategy("random")) for draw in range(draws)}
+    once = {("random", draw): Arm(strategy_of("random")) for draw in range(draws)}
     once |= {(name, 0): arm for name, arm in one_shot_arms(names).items()}
     for (name, draw), arm in once.items():
         picks = play(arm.strategy, seed, None, draw, cycles, batch)

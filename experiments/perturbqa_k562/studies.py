@@ -7,8 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from arms import BUDGETS, DRAWS, MAXSPEC_LIMIT, RANDOM_BUDGETS, Arm, confirmation_arms, main_arms, random_arm
-from arms import sensitivity_arms as sensitivity_variants
+from arms import (
+    BUDGETS,
+    DRAWS,
+    MAXSPEC_LIMIT,
+    RANDOM_BUDGETS,
+    Arm,
+    confirmation_arms,
+    main_arms,
+    random_arm,
+    sensitivity_arms as sensitivity_variants,
+)
 from data import Outcomes, Split
 from distance import distances
 from features import LITERATURE, PATHWAYS, cosine, graph_features, jaccard, linear, listed_features, term_features

@@ -18,7 +18,7 @@ from data import Outcomes
 from distance import remaining_variance
 from predictors import Predictor, base_rates
 
-from perturb_jax.strategies.cycle import View
+from perturb_jax.strategies.view import View
 
 Unsure = Literal["variance", "entropy"]
 CERTAIN = 1e-3  # probabilities are kept this far from 0 and 1: ridge and smoothing can leave the unit interval

@@ -49,7 +49,7 @@ def rows(screen: Screen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def squared_changes(screen: Screen) -> tuple[np.ndarray, np.ndarray]:
     """Mean squared change of every perturbation [perturbations]: over the top 20 DE genes, and over all genes."""
-    squares = screen.change**2
+    squares = screen.effects**2
     return np.take_along_axis(squares, screen.de_genes, axis=1).mean(1), squares.mean(1)
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     graph = pj.load_go_graph()
     real = pj.read_screen(args.norman, {"dataset": "norman19"}, condition="condition", progress=False)
-    names = [f"gene{i}" for i in range(len(real.genes))]  # none is perturbed: of Norman's one is
+    names = [f"gene{i}" for i in range(len(real.readouts))]  # none is perturbed: of Norman's one is
     like_norman = [
         simulate_screen(graph, len(real), names, 100, control_cells=real.control_count, seed=seed)
         for seed in range(SEEDS)
@@ -142,7 +142,7 @@ def draw(
         where = screen.control_mean[seen], screen.control_variance[seen]
         noise.scatter(*where, s=22, alpha=0.7, color=color, marker=marker, label=label)
     noise.set(xscale="log", yscale="log", xlabel="mean of log1p expression", ylabel="variance")
-    noise.set_title(f"Genes in {real.control_count} control cells, of {len(real.genes)} (fitted)")
+    noise.set_title(f"Genes in {real.control_count} control cells, of {len(real.readouts)} (fitted)")
     changes = np.stack([np.sort(squared_changes(screen)[0]) for screen in simulated])
     for axes, ours, theirs in ((number, simulated_de, real_de), (size, changes, np.sort(squared_changes(real)[0]))):
         ranks = np.arange(1, len(theirs) + 1)

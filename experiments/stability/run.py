@@ -18,7 +18,7 @@ import pandas as pd
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.graph.variant_reach import sets_on
+from perturb_jax.graph.reach import reach_sets
 from perturb_jax.graph.variants import GraphBatch
 
 RESULTS = Path(__file__).with_name("results")
@@ -49,7 +49,7 @@ the probability `dropout`. Greedy coverage on the graph ("plain") and of the mea
 def covered(graphs: GraphBatch, genes: tuple[str, ...], hops: int) -> np.ndarray:
     """Genes that a selection reaches on each graph."""
     nodes = graphs.graph.num_nodes
-    columns = np.unique(sets_on(graphs, parse_perturbations(graphs.graph.names, genes).members, hops, "in").indices)
+    columns = np.unique(reach_sets(graphs, parse_perturbations(graphs.graph.names, genes).members, hops, "in").indices)
     return np.bincount(columns // nodes, minlength=len(graphs))
 
 

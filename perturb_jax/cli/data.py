@@ -7,39 +7,29 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from perturb_jax.cli.options import AsJson, Quiet, complete
-from perturb_jax.cli.printing import print_line
-from perturb_jax.cli.screen_options import (
-    CellCounts,
-    CellTypeKey,
-    ConditionKey,
-    ControlName,
-    GeneNamesKey,
-    LayerName,
-    Normalize,
-    Pseudobulk,
-    Reading,
-    TooFewCells,
-    Where,
-    open_screen,
+from perturb_jax.cli.blocks import (
+    AsJson,
+    HowToRead,
+    Quiet,
 )
-from perturb_jax.cli.simulate import simulate
-from perturb_jax.cli.split import split
+from perturb_jax.cli.data_simulate import simulate
+from perturb_jax.cli.data_split import split
+from perturb_jax.cli.flags import complete, with_flags
+from perturb_jax.cli.printing import err, out, print_line
 from perturb_jax.screen.datasets import (
     CACHE_VARIABLE,
     CELLS,
     DATASETS,
     PROCESSED_BY,
-    Progress,
     cache_directory,
     fetch,
     holding,
 )
+from perturb_jax.screen.reading import open_screen
+from perturb_jax.support.files import Progress
 
 app = typer.Typer(name="data", help="Perturbation screens: what is published, and getting it.", no_args_is_help=True)
-out, err = Console(), Console(stderr=True)
 
 Cache = Annotated[
     Path | None,
@@ -50,6 +40,7 @@ Cache = Annotated[
 
 
 @app.command("list", epilog="Example: perturb-jax data list")
+@with_flags
 def list_datasets(cache: Cache = None, as_json: AsJson = False) -> None:
     """List the data sets: what they are, what to cite, where the licence stands, what is on disk."""
     root = cache_directory(cache)
@@ -82,6 +73,7 @@ def list_datasets(cache: Cache = None, as_json: AsJson = False) -> None:
 
 
 @app.command("fetch", epilog="Example: perturb-jax data fetch norman --cache screens")
+@with_flags
 def fetch_dataset(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(DATASETS)}.", autocompletion=complete(*DATASETS))],
     cache: Cache = None,
@@ -109,31 +101,20 @@ def fetch_dataset(
 
 
 @app.command("check", epilog="Example: perturb-jax data check cells.h5ad --where dataset=norman19")
+@with_flags
 def check_screen(
     path: Annotated[Path, typer.Argument(help="An .h5ad file of cells, a saved screen, or with --pseudobulk means.")],
-    where: Where = None,
-    condition: ConditionKey = None,
-    gene_names: GeneNamesKey = None,
-    control: ControlName = None,
-    cell_type: CellTypeKey = None,
-    layer: LayerName = None,
-    normalize: Normalize = False,
-    too_few: TooFewCells = "error",
-    pseudobulk: Pseudobulk = False,
-    cell_counts: CellCounts = None,
+    reading: HowToRead,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a screen as every other command would, and say what is in it or why it cannot be used."""
-    reading = Reading(
-        where, condition, gene_names, control, cell_type, layer, normalize, too_few, pseudobulk, cell_counts
-    )
-    screen = open_screen(path, reading, quiet)
+    screen = open_screen(path, reading, False if quiet else None)
     combinations = sum("+" in name for name in screen.perturbations)
     record = {
         "perturbations": len(screen),
         "combinations": combinations,
-        "genes": len(screen.genes),
+        "genes": len(screen.readouts),
         "perturbed cells": int(screen.cell_counts.sum()),
         "control cells": screen.control_count,
         "fewest cells of a perturbation": int(screen.cell_counts.min()),

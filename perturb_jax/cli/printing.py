@@ -1,16 +1,20 @@
 """What the command line prints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import perturb_jax
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+out, err = Console(), Console(stderr=True)
 ROWS_SHOWN = 20
 _NAMES_SHOWN = 8
 
@@ -29,7 +33,7 @@ def version_lines() -> str:
     )
 
 
-def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any], paths: Sequence[Path]) -> None:
+def print_plan(console: Console, table: "pd.DataFrame", record: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """The first picks, what they reach compared with the baselines, and where the files are."""
     print_line(console, _graph_line(record["graph"]))
     _print_names(console, record["candidates"])
@@ -52,7 +56,7 @@ def print_plan(console: Console, table: pd.DataFrame, record: Mapping[str, Any],
     print_line(console, "wrote " + ", ".join(map(str, paths)))
 
 
-def _narrow(table: pd.DataFrame, width: int) -> pd.DataFrame:
+def _narrow(table: "pd.DataFrame", width: int) -> "pd.DataFrame":
     """What fits into a terminal of a design's first picks: not coverage, and of what they teach as much as has room."""
     table = table.head(ROWS_SHOWN).drop(
         columns=["gain", "covered", "covered_fraction", "layer", "bound", "criterion_bound"], errors="ignore"
@@ -184,7 +188,7 @@ def _with_must(record: Mapping[str, Any]) -> str:
 
 
 def _cell(value: object) -> Text:
-    if value is pd.NA:
+    if type(value).__name__ == "NAType":  # pandas' own, of which there is one
         return Text("")
     return Text(f"{value:.4f}" if isinstance(value, float) else str(value))  # not markup, whatever is in a name
 
@@ -197,3 +201,18 @@ def _some(items: Sequence[str]) -> str:
 def print_line(console: Console, line: str) -> None:
     """A line as it is: not wrapped, not coloured, not read as markup."""
     console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def step(what: str, quiet: bool) -> Iterator[None]:
+    """Show on a terminal what is being done, while it is being done."""
+    if quiet:
+        yield
+    else:
+        with err.status(f"{what} ..."):
+            yield
+
+
+def print_wrote(paths: Sequence[Path]) -> None:
+    """Where the files are."""
+    print_line(out, "wrote " + ", ".join(map(str, paths)))

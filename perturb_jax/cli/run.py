@@ -1,6 +1,7 @@
 """The command that runs an experiment."""
 
 import sys
+import time
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,18 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as ProgressBar, TaskID, TextColumn, TimeElapsedColumn
 
-from perturb_jax.cli.options import OUTPUT, Quiet
+from perturb_jax.cli.blocks import OUTPUT, Quiet
+from perturb_jax.cli.flags import with_flags
 from perturb_jax.cli.printing import print_line
 from perturb_jax.support.errors import InputError
 
 if TYPE_CHECKING:
     from distributed import Client
 
+    from perturb_jax.experiment.run import Progress, Started
+    from perturb_jax.experiment.schedule import Failure, Grid
+
 WORKERS = "Workers"
 out, err = Console(), Console(stderr=True)
 
 
+@with_flags
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
     output: Annotated[
@@ -65,22 +72,112 @@ def run(
     damaged directories are named and redone. Exit code 1: some work failed, and is tried again by the same command.
     """
     require_extra()
-    from perturb_jax.experiment.command import begin, describe, work
+    from perturb_jax.experiment.run import begin, work
 
     if sum(given is not None for given in (workers or memory, scheduler, slurm)) > 1:
-        raise InputError("--workers and --memory, --scheduler, --slurm: expected one kind of workers, got several")
+        raise InputError("workers, memory, scheduler, slurm: expected one kind of workers, got several")
     started = begin(file, output)
     if dry_run:
-        describe(started, out, err)
+        _describe(started)
         return
+    code = 0
     try:
-        code = work(started, lambda: _client(workers, memory, scheduler, slurm), out, err, quiet)
+        with _Printing(quiet) as listener:
+            grid = work(started, lambda: _client(workers, memory, scheduler, slurm), listener)
+        code = _conclude(grid, quiet)
     except KeyboardInterrupt:
         print_line(err, "perturb-jax: interrupted; the same command continues")
         code = 130
     sys.stdout.flush()
     if code:
         raise typer.Exit(code)
+
+
+def _describe(started: "Started") -> None:
+    """Say what there is to do."""
+    from perturb_jax.experiment.run import counts, distinct_runs, progress_of
+
+    grid = started.grid()
+    _name_damaged(grid)
+    table, progress = started.experiment.table, progress_of(grid)
+    finished, known = distinct_runs(grid.walks.values())
+    print_line(
+        out,
+        f"{table.name}: {len(table.data)} data sets, {len(table.predictors)} predictors, {len(table.strategies)} "
+        f"strategies, {len(table.seeds)} seeds, {table.cycles} cycles of {table.batch}: {progress.total} trainings at "
+        "most (equal ones are done once)",
+    )
+    to_do = ", ".join(f"{count} {kind}" for kind, count in counts(grid.wanted(grid.walks)).items())
+    print_line(
+        out, f"there: {progress.done} of {progress.total}, from {finished} runs; to do next: {to_do or 'nothing'}"
+    )
+    print_line(out, f"runs that are known so far: {known}; results: {started.root}")
+
+
+def _conclude(grid: "Grid", quiet: bool) -> int:
+    """Say what came of it; the exit code."""
+    from perturb_jax.experiment.run import distinct_runs, progress_of
+
+    progress = progress_of(grid)
+    if not quiet:
+        runs, _ = distinct_runs(grid.walks.values())
+        print_line(out, f"{progress.done} of {progress.total} trainings are there, from {runs} runs: {grid.store.root}")
+    if not grid.failures:
+        return 0
+    print_line(
+        err,
+        f"perturb-jax: {len(grid.failures)} failed, {progress.total - progress.done} trainings are missing; reasons "
+        f"are in {grid.store.root / 'failures'}; the same command tries again",
+    )
+    return 1
+
+
+class _Printing:
+    """Tells of an experiment while it runs: a `Listener`, with a bar on standard error unless quiet."""
+
+    def __init__(self, quiet: bool):
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+        )  # fmt: skip
+        self.quiet, self.bar = quiet, ProgressBar(*columns, console=err, disable=quiet)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "_Printing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def damaged(self, grid: "Grid") -> None:
+        _name_damaged(grid)
+
+    def started(self, dashboard: str, progress: "Progress") -> None:
+        if not self.quiet:
+            print_line(err, f"dashboard: {dashboard}")
+        self.bar.start()
+        self._task = self.bar.add_task("trainings", total=progress.total, completed=progress.done, left="")
+
+    def failed(self, failure: "Failure") -> None:
+        work, chains = failure.work, failure.chains
+        where = "; ".join("/".join(map(str, chain)) for chain in chains[:3])
+        more = f" and {len(chains) - 3} more" if len(chains) > 3 else ""
+        line = f"failed: {work.kind} {work.digest[:12]} ({where}{more}): {failure.reason}"
+        print_line(self.bar.console, line)
+
+    def progressed(self, progress: "Progress") -> None:
+        if self._task is not None:
+            left = "" if progress.seconds_left is None else f"{_clock(progress.seconds_left)} left"
+            self.bar.update(self._task, completed=progress.done, left=left)
+
+
+def _name_damaged(grid: "Grid") -> None:
+    for place, wrong in grid.store.damaged.items():
+        print_line(err, f"damaged: {place}: {wrong}; it is done again")
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(seconds)) if seconds < 86_400 else f"{seconds / 86_400:.1f} days"
 
 
 def require_extra() -> None:

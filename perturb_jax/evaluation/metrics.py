@@ -1,7 +1,9 @@
 """How good predicted effects are: a row per perturbation, a column per metric, what is undefined kept and counted."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,22 +13,190 @@ from scipy.spatial.distance import cdist
 from perturb_jax.genes.perturbations import identity
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.registry import Registry, remade, source_of
 
 Nan = Literal["keep", "zero"]
-METRICS = (
-    "mse_de",
-    "pearson_de",
-    "mse",
-    "pearson",
-    "pearson_change",
-    "pearson_centroid",
-    "centroid_accuracy",
-    "weighted_mse",
-)
-"""The columns of `evaluate`; "mse" ones are better when smaller, the others when larger."""
 
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 _GEARS_PEARSONS = ["pearson", "pearson_de"]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a metric compares, a row for each evaluated perturbation, in float64.
+
+    Attributes:
+        screen: the outcomes.
+        rows: of the screen, which are evaluated.
+        training: rows of the screen that were trained on.
+        predicted: x, mean expression as predicted.
+        truth: y, as measured.
+        means: y of all perturbations of the screen.
+        control: c, of control cells.
+    """
+
+    screen: Screen
+    rows: Int[np.ndarray, " rows"]
+    training: Int[np.ndarray, " train"]
+    predicted: Float[np.ndarray, "rows genes"]
+    truth: Float[np.ndarray, "rows genes"]
+    means: Float[np.ndarray, "perturbations genes"]
+    control: Float[np.ndarray, " genes"]
+
+    @cached_property
+    def centroid(self) -> Float[np.ndarray, " genes"]:
+        """m, the mean of the training perturbations, each counting once."""
+        return self.means[self.training].mean(0)
+
+    @cached_property
+    def rounding(self) -> Float[np.ndarray, " rows"]:
+        """How far the rounding of float32 profiles moves a difference of two."""
+        return _ROUNDING * np.abs(self.truth).max(1, initial=0)
+
+    def over_de_genes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The profiles x and y over the DE genes of each perturbation, [rows, DE genes]."""
+        genes = self.screen.de_genes[self.rows]
+        return np.take_along_axis(self.predicted, genes, 1), np.take_along_axis(self.truth, genes, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """What is measured of predicted effects, and how tables and figures speak of it.
+
+    One of a user's own is such a record in a file: ``metrics = ["mse_de", "my.py:LARGEST_ERROR"]``.
+
+    Attributes:
+        name: of its column.
+        label: for tables and figures.
+        smaller_is_better: whether it is an error.
+        function: a number for each row of what is compared, NaN where it is undefined; None where stored numbers are
+            only read.
+        over: the genes that it is over, in words; empty where it is not over genes.
+        unit: of the numbers; empty where they have none.
+        needs: attributes of the screen that it reads beside the means; where a screen lacks one, it is undefined.
+    """
+
+    name: str
+    label: str
+    smaller_is_better: bool
+    function: Callable[[Measured], Float[np.ndarray, " rows"]] | None = None
+    over: str = ""
+    unit: str = ""
+    needs: tuple[str, ...] = field(default=())
+
+    @property
+    def words(self) -> str:
+        """The label, and the genes that it is over."""
+        return f"{self.label} over {self.over}" if self.over else self.label
+
+    def __reduce__(self) -> Any:
+        """To other processes one of a user's file goes with the file's source."""
+        if self.function is not None and (found := source_of(self.function, self)) is not None:
+            return remade, (*found, "metric")
+        return type(self), (
+            self.name, self.label, self.smaller_is_better, self.function, self.over, self.unit, self.needs,
+        )  # fmt: skip
+
+
+def _mse(measured: Measured) -> np.ndarray:
+    return _mean((measured.predicted - measured.truth) ** 2)
+
+
+def _mse_de(measured: Measured) -> np.ndarray:
+    predicted, truth = measured.over_de_genes()
+    return _mean((predicted - truth) ** 2)
+
+
+def _pearson(measured: Measured) -> np.ndarray:
+    return pearson_rows(measured.predicted, measured.truth)
+
+
+def _pearson_de(measured: Measured) -> np.ndarray:
+    return pearson_rows(*measured.over_de_genes())
+
+
+def _pearson_change(measured: Measured) -> np.ndarray:
+    control = measured.control
+    return pearson_rows(measured.predicted - control, measured.truth - control, measured.rounding)
+
+
+def _pearson_centroid(measured: Measured) -> np.ndarray:
+    centroid = measured.centroid
+    return pearson_rows(measured.predicted - centroid, measured.truth - centroid, measured.rounding)
+
+
+def _centroid_accuracy(measured: Measured) -> np.ndarray:
+    return centroid_accuracy(measured.predicted, measured.means, measured.rows)
+
+
+def _weighted_mse(measured: Measured) -> np.ndarray:
+    weights = de_weights(measured.screen, measured.rows)
+    return (weights * (measured.predicted - measured.truth) ** 2).sum(1)
+
+
+_DE, _ALL, _SQUARES = "DE genes", "all genes", "squared log expression"
+MSE_DE = Metric("mse_de", "MSE", True, _mse_de, _DE, _SQUARES, ("de_genes",))
+PEARSON_DE = Metric("pearson_de", "Pearson", False, _pearson_de, _DE, needs=("de_genes",))
+MSE = Metric("mse", "MSE", True, _mse, _ALL, _SQUARES)
+PEARSON = Metric("pearson", "Pearson", False, _pearson, _ALL)
+PEARSON_CHANGE = Metric("pearson_change", "Pearson of changes", False, _pearson_change, _ALL)
+PEARSON_CENTROID = Metric("pearson_centroid", "Pearson beyond the training mean", False, _pearson_centroid, _ALL)
+CENTROID_ACCURACY = Metric("centroid_accuracy", "centroid accuracy", False, _centroid_accuracy)
+WEIGHTED_MSE = Metric(
+    "weighted_mse", "weighted MSE", True, _weighted_mse, _ALL, _SQUARES, ("variance", "control_variance")
+)
+
+_HERE = "perturb_jax.evaluation.metrics"
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        "mse_de": f"{_HERE}:MSE_DE",
+        "pearson_de": f"{_HERE}:PEARSON_DE",
+        "mse": f"{_HERE}:MSE",
+        "pearson": f"{_HERE}:PEARSON",
+        "pearson_change": f"{_HERE}:PEARSON_CHANGE",
+        "pearson_centroid": f"{_HERE}:PEARSON_CENTROID",
+        "centroid_accuracy": f"{_HERE}:CENTROID_ACCURACY",
+        "weighted_mse": f"{_HERE}:WEIGHTED_MSE",
+    },
+    "perturb_jax.metrics",
+)
+"""Every metric, in the order of tables."""
+
+BUILT_IN = tuple(METRICS.built_in)
+"""The columns of `evaluate` where none are named."""
+
+
+def register_metric(metric: Metric) -> None:
+    """Make a metric of one's own known by its name, for this process.
+
+    Installed packages name theirs by an entry point of the group ``perturb_jax.metrics``; "FILE.py:NAME" needs no name.
+
+    Raises:
+        InputError: the name of one that ships here; no metric.
+    """
+    METRICS.register(_checked(metric, "metric").name, metric)
+
+
+def metrics_of(named: Iterable[str | Metric] | None = None) -> tuple[Metric, ...]:
+    """Metrics by their names, or by "FILE.py:NAME"; all that ship here where none are named.
+
+    Raises:
+        InputError: an unknown one, no metric, one name twice.
+    """
+    found = [METRICS.get(one) if isinstance(one, str) else one for one in (BUILT_IN if named is None else tuple(named))]
+    metrics = [_checked(metric, "metrics") for metric in found]
+    names = [metric.name for metric in metrics]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names:
+        raise InputError(f"metrics: expected different ones, got {', '.join(twice) or 'none'} twice")
+    return tuple(metrics)
+
+
+def _checked(metric: object, what: str) -> Metric:
+    if not isinstance(metric, Metric) or metric.function is None:
+        raise InputError(f"{what}: expected a Metric with its function, got {metric!r:.80}")
+    return metric
 
 
 def evaluate(
@@ -35,6 +205,7 @@ def evaluate(
     effects: Float[np.ndarray, "perturbations genes"],
     train: Sequence[str],
     nan: Nan = "keep",
+    metrics: Iterable[str | Metric] | None = None,
 ) -> pd.DataFrame:
     """Measure predicted effects against a screen, one row per perturbation.
 
@@ -46,8 +217,8 @@ def evaluate(
     - ``pearson_change``: of x - c and y - c.
     - ``pearson_centroid``: of x - m and y - m: what is specific to the perturbation, beyond what any does. Undefined
       where x is m (Systema, Viñas Torné et al. 2025).
-    - ``centroid_accuracy``: the share of the screen's other perturbations whose y is farther from x than the right one
-      (Euclidean; a tie is not farther); 0.5 by chance (Systema).
+    - ``centroid_accuracy``: the fraction of the screen's other perturbations whose y is farther from x than the right
+      one (Euclidean; a tie is not farther); 0.5 by chance (Systema).
     - ``weighted_mse``: squared errors averaged with the weights of `de_weights` (after Mejia et al. 2025).
 
     A correlation is undefined, NaN, where either side is constant; of differences also where one side is nothing but
@@ -60,45 +231,46 @@ def evaluate(
         train: the perturbations that the predictor learned from, without those that it was tuned on: what a predictor
             of the training mean returns has to be m. None of them may be evaluated.
         nan: "keep", or "zero" to reproduce GEARS, which counts an undefined ``pearson`` or ``pearson_de`` as 0.
+        metrics: names, "FILE.py:NAME" or records of what to measure; all that ship here where none are named.
 
     Returns:
-        A table with index "perturbation" and the columns `METRICS`.
+        A table with index "perturbation" and a column for each metric.
 
     Raises:
         InputError: perturbations that the screen does not have, given twice, or trained on; effects of another shape or
-            not finite; no training perturbation; another `nan`.
+            not finite; no training perturbation; another `nan`; metrics that are not known, or whose function gives
+            anything but a number for each row.
 
     Complexity: O(evaluated x perturbations x genes), for the centroid accuracy.
     """
     if nan not in ("keep", "zero"):
         raise InputError(f"nan: expected 'keep' or 'zero', got {nan!r}")
+    chosen = metrics_of(metrics)
     rows, training = _checked_rows(screen, perturbations, train)
-    if effects.shape != (len(rows), len(screen.genes)):
-        raise InputError(f"effects: expected the shape {(len(rows), len(screen.genes))}, got {effects.shape}")
+    if effects.shape != (len(rows), len(screen.readouts)):
+        raise InputError(f"effects: expected the shape {(len(rows), len(screen.readouts))}, got {effects.shape}")
     bad = [name for name, effect in zip(perturbations, effects, strict=True) if not np.isfinite(effect).all()]
     if bad:
         raise InputError(f"effects: expected finite numbers, got NaN or infinity for {', '.join(bad[:5])}")
     control = screen.control_mean.astype(np.float64)
     means = screen.mean.astype(np.float64)
-    truth, predicted = means[rows], control + effects.astype(np.float64)
-    centroid = means[training].mean(0)
-    de_genes = screen.de_genes[rows]
-    true_de, predicted_de = (np.take_along_axis(profile, de_genes, 1) for profile in (truth, predicted))
-    size = np.abs(truth).max(1, initial=0)
-    table = {
-        "mse_de": _mean((predicted_de - true_de) ** 2),
-        "pearson_de": pearson_rows(predicted_de, true_de),
-        "mse": _mean((predicted - truth) ** 2),
-        "pearson": pearson_rows(predicted, truth),
-        "pearson_change": pearson_rows(predicted - control, truth - control, _ROUNDING * size),
-        "pearson_centroid": pearson_rows(predicted - centroid, truth - centroid, _ROUNDING * size),
-        "centroid_accuracy": centroid_accuracy(predicted, means, rows),
-        "weighted_mse": (de_weights(screen, rows) * (predicted - truth) ** 2).sum(1),
-    }
-    result = pd.DataFrame(table, index=pd.Index(list(perturbations), name="perturbation"))[list(METRICS)]
+    measured = Measured(screen, rows, training, control + effects.astype(np.float64), means[rows], means, control)
+    table = {metric.name: _values(metric, measured) for metric in chosen}
+    result = pd.DataFrame(table, index=pd.Index(list(perturbations), name="perturbation"))
     if nan == "zero":
-        result[_GEARS_PEARSONS] = result[_GEARS_PEARSONS].fillna(0.0)
+        there = [name for name in _GEARS_PEARSONS if name in result]
+        result[there] = result[there].fillna(0.0)
     return result
+
+
+def _values(metric: Metric, measured: Measured) -> np.ndarray:
+    rows = len(measured.rows)
+    if metric.function is None or any(getattr(measured.screen, part, None) is None for part in metric.needs):
+        return np.full(rows, np.nan)
+    values = np.asarray(metric.function(measured), np.float64)
+    if values.shape != (rows,):
+        raise InputError(f"metric {metric.name}: expected {rows} numbers, one for each row, got shape {values.shape}")
+    return values
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +297,7 @@ def duplicate_ceiling(
 
     The effects measured in the second half are evaluated as predictions of the first half, so this is what measuring
     again would predict. DE genes and weights are the first half's, as `evaluate` takes them; where predictors are
-    evaluated on a screen `whole` of all cells, its genes are asked with ``replace(first, de_genes=whole.de_genes)``.
+    evaluated on a screen `whole` of all cells, its genes are used with ``replace(first, de_genes=whole.de_genes)``.
 
     Source: Mejia et al. 2025, "Diversity by Design".
     Complexity: that of `evaluate`.
@@ -153,10 +325,10 @@ def duplicate_ceiling(
         >>> table["pearson"].round(1).tolist()
         [1.0, 1.0]
     """
-    if first.genes != second.genes:
+    if first.readouts != second.readouts:
         raise InputError("second: expected the same measured genes in the same order as in the first half")
     rows, _ = _checked_rows(second, perturbations, train)
-    return evaluate(first, perturbations, second.change[rows], train, nan)
+    return evaluate(first, perturbations, second.effects[rows], train, nan)
 
 
 def pearson_rows(
@@ -181,7 +353,7 @@ def pearson_rows(
 def centroid_accuracy(
     predicted: Float[np.ndarray, "rows genes"], means: Float[np.ndarray, "perturbations genes"], rows: np.ndarray
 ) -> Float[np.ndarray, " rows"]:
-    """The share of the other perturbations' means that are farther from a prediction than the right one's, `rows`."""
+    """The fraction of the other means that are farther from a prediction than the right one's, `rows`."""
     if len(means) < 2:
         return np.full(len(rows), np.nan)
     distances = cdist(predicted, means)

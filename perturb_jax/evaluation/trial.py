@@ -1,22 +1,23 @@
 """One trial: a predictor learns from some perturbations of a screen and is measured on others."""
 
-from dataclasses import dataclass, replace
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from perturb_jax.evaluation.metrics import evaluate, summarize
-from perturb_jax.evaluation.prediction_figure import Panel, prediction_figure
+from perturb_jax.evaluation.metrics import Metric, evaluate, summarize
+from perturb_jax.genes.perturbations import perturbed_genes, unknown_to
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.predictor import Fitted, Key, Predictor
 from perturb_jax.screen.screen import Screen
-from perturb_jax.screen.split import Split
-from perturb_jax.support.errors import InputError
+from perturb_jax.screen.split import Split, choose_test, remaining, split_selected
+from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 
-_PANELS = 4
+_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +25,12 @@ class Trial:
     """What came of it.
 
     Attributes:
-        predictor: what was fitted, with its configuration.
+        predictor: what was fitted, with its settings.
         fitted: the fitted predictor.
         split: what it learned from and was measured on.
         effects: predicted changes of the test perturbations.
         metrics: a row per test perturbation (see `evaluate`).
+        seconds: of "training" and of "evaluation".
     """
 
     predictor: Predictor
@@ -36,116 +38,146 @@ class Trial:
     split: Split
     effects: Float[np.ndarray, "test genes"]
     metrics: pd.DataFrame
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
         """Mean and median of every metric, and over how many perturbations it is defined."""
         return summarize(self.metrics)
 
+    def __repr__(self) -> str:
+        """What was fitted to how many perturbations, and the medians."""
+        sizes = ", ".join(f"{len(getattr(self.split, part))} {part}" for part in ("train", "validation", "test"))
+        medians = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.median().items())
+        return f"Trial({self.predictor.name}: {sizes}; medians: {medians})"
 
-def run_trial(screen: Screen, graph: KnowledgeGraph, predictor: Predictor, split: Split, key: Key) -> Trial:
+
+def fit_and_measure(
+    screen: Screen,
+    graph_or_kernel: Any,
+    predictor: Predictor,
+    split: Split,
+    key: Key = 0,
+    metrics: Iterable[str | Metric] | None = None,
+) -> Trial:
     """Fit on the split's training perturbations, predict its test perturbations, measure.
 
-    Raises:
-        InputError: what the predictor cannot learn from or predict.
-    """
-    fitted = predictor.fit(screen, graph, split.train, split.validation, key)
-    effects = fitted.effects(split.test)
-    metrics = evaluate(screen, split.test, effects, split.train)
-    return Trial(predictor, fitted, split, effects, metrics)
-
-
-def configured(predictor: Predictor, settings: dict[str, str]) -> Predictor:
-    """A predictor with some settings changed, given as text: "hops=2" and the like.
+    Args:
+        screen: the outcomes.
+        graph_or_kernel: what the predictor knows beforehand: a knowledge graph or, for those that take one, a kernel.
+        predictor: what is fitted.
+        split: perturbations to train on, to tune or stop on, and to measure on.
+        key: a seed or a JAX random key, of the training.
+        metrics: see `evaluate`; all that ship here where none are named.
 
     Raises:
-        InputError: a setting that the predictor does not have; text that is no value of its type.
+        InputError: what the predictor cannot learn from or predict; metrics that are not known.
+        FloatingPointError: training diverged.
+
+    Examples:
+        >>> import perturb_jax as pj
+        >>> genes = ["TP53", "MDM2", "GATA1", "MYC", "KLF1", "SPI1"]
+        >>> graph = pj.load_go_graph(genes)
+        >>> screen = pj.simulate_screen(graph, genes, 6, 50)
+        >>> split = Split(("TP53", "MDM2", "GATA1"), (), ("KLF1", "MYC"), 0)
+        >>> fit_and_measure(screen, graph, pj.GraphGP(), split).metrics.index.tolist()
+        ['KLF1', 'MYC']
     """
-    kinds = {name: kind for name, kind in get_type_hints(type(predictor)).items() if name != "name" and _is_plain(kind)}
-    for name in settings:
-        if name not in kinds:
-            raise InputError(
-                f"{name}: not a setting of {predictor.name}; expected one of: {', '.join(kinds) or 'none'}"
-            )
-    values = {name: _parsed(name, text, kinds[name]) for name, text in settings.items()}
-    return replace(predictor, **values)  # type: ignore[type-var]
-
-
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "none"}
-
-
-def _choices(kind: Any) -> tuple[Any, ...]:
-    """What a union is a choice of; any other type alone."""
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether text can say a value of this type."""
-    return all(
-        one in _WORDS or get_origin(one) is Literal or (get_origin(one) is tuple and get_args(one)[0] in _WORDS)
-        for one in _choices(kind)
-    )
-
-
-def _parsed(name: str, text: str, kind: Any) -> Any:
-    choices = sorted(_choices(kind), key=lambda one: one is not NoneType)  # "none" before any text
-    for one in choices:
-        try:
-            return _read(text, one)
-        except ValueError:
-            continue
-    raise InputError(f"{name}: expected {', or '.join(map(_described, choices[::-1]))}, got {text!r}")
-
-
-def _read(text: str, kind: Any) -> Any:
-    """A value of a type; ValueError where the text is none."""
-    if get_origin(kind) is tuple:
-        return tuple(_read(part.strip(), get_args(kind)[0]) for part in text.split(","))
-    if get_origin(kind) is Literal:
-        return get_args(kind)[get_args(kind).index(text)]
-    if kind is bool:
-        return bool(("false", "true").index(text.lower()))
-    if kind is NoneType:
-        return (None,)[("none",).index(text.lower())]
-    return kind(text)
-
-
-def _described(kind: Any) -> str:
-    if get_origin(kind) is tuple:
-        return f"several such as {'1,2,3' if get_args(kind)[0] is int else '0.1,1,10'}"
-    if get_origin(kind) is Literal:
-        return " or ".join(map(str, get_args(kind)))
-    return _WORDS[kind]
-
-
-def trial_picture(screen: Screen, trial: Trial) -> bytes:
-    """Predicted against observed change of the DE genes, for the first test perturbations, as a PNG."""
-    names = tuple(screen.perturbations[row] for row in screen.index(trial.split.test[:_PANELS]))
-    cells = _cells_of(screen, names)
-    panels, scores = [], {}
-    for number, name in enumerate(names):
-        row = screen.index((name,))[0]
-        genes = screen.de_genes[row]
-        panels.append(
-            Panel(
-                name,
-                [screen.genes[gene] for gene in genes],
-                trial.effects[number, genes],
-                None if cells is None else cells[name][:, genes] - screen.control_mean[genes][None, :],
-                screen.change[row, genes],
-                np.sqrt(screen.variance[row, genes]),
-            )
+    begin = time.perf_counter()
+    try:
+        fitted = predictor.fit(screen, graph_or_kernel, split.train, split.validation, key)
+    except TooFewPerturbationsError as error:
+        raise TooFewPerturbationsError(
+            f"{error}; {len(split.validation)} validate and {len(split.test)} test: hold out fewer, or select more"
+        ) from None
+    if not isinstance(fitted, Fitted):
+        raise InputError(
+            f"{predictor.name}: expected a Fitted from fit, got {type(fitted).__name__}; inherit from "
+            "perturb_jax.Fitted, which says what there is unless you define it"
         )
-        measured = trial.metrics.iloc[number]
-        scores[name] = f"MSE {measured['mse_de']:.3f}, Pearson {measured['pearson_de']:.2f}"
-    title = f"{trial.predictor.name}: {len(screen.de_genes[0])} most changed genes of test perturbations"
-    return prediction_figure(title, panels, scores)
+    trained = time.perf_counter()
+    effects = fitted.effects(split.test)
+    table = evaluate(screen, split.test, effects, split.train, metrics=metrics)
+    seconds = {"training": trained - begin, "evaluation": time.perf_counter() - trained}
+    return Trial(predictor, fitted, split, effects, table, seconds)
 
 
-def _cells_of(screen: Screen, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
-    """Expression in the cells of some perturbations; None for a screen of moments only."""
-    if screen.source is None or not screen.source.is_file():
-        return None
-    from perturb_jax.screen.cells import read_cells  # reads the file again
+class Usable(NamedTuple):
+    """What a graph knows of a screen.
 
-    cells = read_cells(screen, names)
-    return {name: cells.expression[np.flatnonzero(cells.conditions == name)].toarray() for name in names}
+    Attributes:
+        perturbations: those of the screen whose genes are in the graph.
+        missing: the others, and why.
+    """
+
+    perturbations: tuple[str, ...]
+    missing: dict[str, str]
+
+
+def usable_perturbations(screen: Screen, graph: KnowledgeGraph, unknown: str = "error") -> Usable:
+    """The perturbations of a screen that a predictor on the graph can learn from or predict.
+
+    Args:
+        screen: the outcomes.
+        graph: the knowledge graph.
+        unknown: perturbations of genes that the graph lacks: "error", or "drop" to leave them out and report them.
+
+    Raises:
+        InputError: such perturbations, unless dropped; no other perturbation.
+    """
+    missing = unknown_to(graph.names, screen.perturbations)
+    shown = "; ".join(f"{name} ({reason})" for name, reason in list(missing.items())[:_SHOWN])
+    if len(missing) == len(screen):
+        raise InputError(
+            f"none of the {len(screen)} perturbations is in the graph: {shown}; are both the same species?"
+        )
+    if missing and unknown == "error":
+        raise InputError(
+            f"{len(missing)} of {len(screen)} perturbations have genes that the graph lacks: {shown}; "
+            "unknown='drop' omits them"
+        )
+    return Usable(tuple(name for name in screen.perturbations if name not in missing), missing)
+
+
+def genes_of_screen(screen: Screen) -> tuple[str, ...]:
+    """The measured and the perturbed genes: those of a screen's graph unless others are named."""
+    perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
+    return tuple(dict.fromkeys([*screen.readouts, *perturbed]))
+
+
+def measured_outside(screen: Screen, graph: KnowledgeGraph) -> tuple[str, ...]:
+    """The measured genes that are not in the graph.
+
+    Raises:
+        InputError: none is in the graph.
+    """
+    outside = graph.names.resolve(screen.readouts, "drop", distinct=False).dropped
+    if len(outside) == len(screen.readouts):
+        some = ", ".join(screen.readouts[:_SHOWN])
+        raise InputError(
+            f"none of the {len(outside)} measured genes is in the graph: {some}; choose the column of their names, "
+            "gene_names"
+        )
+    return tuple(outside)
+
+
+def split_of(
+    usable: Usable, test: Sequence[str] | int | float, seed: int, selected: Sequence[str] | None = None
+) -> Split:
+    """What trains, validates and tests.
+
+    Args:
+        usable: the perturbations that there are.
+        test: the test set by names, of which those that are missing are left out; or its size, a count or a fraction:
+            drawn from what is not selected.
+        seed: of the draws.
+        selected: what trains and validates; None: all that does not test.
+
+    Raises:
+        InputError: see `choose_test` and `split_selected`.
+    """
+    if isinstance(test, int | float):
+        held_out = choose_test(usable.perturbations, test, seed, selected or ())
+    else:
+        held_out = remaining(test, usable.missing)
+    picks = remaining(usable.perturbations, held_out) if selected is None else remaining(selected, usable.missing)
+    return split_selected(picks, held_out, seed, screen=usable.perturbations)

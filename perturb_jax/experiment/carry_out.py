@@ -5,32 +5,30 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 
-from perturb_jax.evaluation.metrics import evaluate
+from perturb_jax.evaluation.trial import fit_and_measure
 from perturb_jax.experiment.prepare import prepare, ready, with_cells
-from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RUN, VIEW, Store
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
-from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.predictor import Fitted
+from perturb_jax.genes.perturbations import nodes_of
+from perturb_jax.predictors.predictor import Fitted, history_of
 from perturb_jax.screen.split import remaining, split_selected
-from perturb_jax.strategies.cycle import PARTS, Ask, View, view_of
+from perturb_jax.strategies.choose import choose
+from perturb_jax.strategies.strategy import Ask
+from perturb_jax.strategies.view import PARTS, View, view_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import versions
 
-RUN, METRICS, HISTORY, VIEW = "run.json", "metrics.parquet", "history.parquet", "view.npz"
-PICKS = "picks.json"
-_REPEATED_BELOW = 10.0
-"""Seconds; what takes longer is not slowed by compilation."""
+_REPEATED_BELOW = 1.0
+"""Seconds; the first time holds imports and compilation, which would hide what so short a choice takes."""
+_COMPILATION = "/jax/core/compile/"
 
 
 def carry_out(work: Work, root: Path) -> None:
@@ -54,17 +52,18 @@ def _choose(work: Choice, store: Store) -> None:
     _, graph, names = ready(work.preparation, store)
     candidates = remaining(remaining(names, work.test), work.selected)
     view = None if work.run is None else read_view(store.place(work.run), work.parts)
-    ask = Ask(graph, candidates, work.selected, work.batch, work.seed, view)
-    begin = time.perf_counter()
-    picks = work.strategy.choose(ask)
-    seconds = first = time.perf_counter() - begin
-    if first < _REPEATED_BELOW:  # the first time holds compilation
+    # labels are the screen's names, so picks are too
+    pool, selected = (nodes_of(graph.names, names) for names in (candidates, work.selected))
+    ask = Ask(graph, pool, selected, work.batch, work.seed, view)
+    with _compilation() as compiling:
         begin = time.perf_counter()
-        work.strategy.choose(ask)
+        picks = choose(work.strategy, ask).genes
+        first = time.perf_counter() - begin
+    seconds = max(first - sum(compiling), 0.0)
+    if first < _REPEATED_BELOW:
+        begin = time.perf_counter()
+        choose(work.strategy, ask)
         seconds = time.perf_counter() - begin
-    picks = _as_given(graph, candidates, picks)
-    if len(picks) != work.batch or len({*picks}) != len(picks) or not {*picks} <= {*candidates}:
-        raise RuntimeError(f"{work.strategy}: expected {work.batch} different candidates, got {picks!r:.200}")
     record = {
         "work": work.identity(), "picks": list(picks), "seconds": seconds, "seconds_first": first, **_environment(),
     }  # fmt: skip
@@ -72,33 +71,47 @@ def _choose(work: Choice, store: Store) -> None:
         _write_json(place / PICKS, record)
 
 
-def _as_given(graph: KnowledgeGraph, candidates: Sequence[str], picks: Sequence[str]) -> tuple[str, ...]:
-    """Picks by the names that the screen has: the graph's are the current ones."""
-    current = parse_perturbations(graph.names, candidates)
-    given = dict(zip(current.labels, candidates, strict=True)) | {name: name for name in candidates}
-    return tuple(given.get(name, name) for name in picks)
+@contextmanager
+def _compilation() -> Iterator[list[float]]:
+    """Seconds of JAX's compilations while the context is open."""
+    seconds: list[float] = []
+    _listening.append(seconds)
+    if len(_listening) == 1 and not _registered:
+        jax.monitoring.register_event_duration_secs_listener(_heard)
+        _registered.append(True)
+    try:
+        yield seconds
+    finally:
+        _listening.remove(seconds)
+
+
+_listening: list[list[float]] = []
+_registered: list[bool] = []
+
+
+def _heard(event: str, duration_secs: float, **_: str | int) -> None:
+    if event.startswith(_COMPILATION):
+        for seconds in _listening:
+            seconds.append(duration_secs)
 
 
 def _train(work: Training, store: Store) -> None:
     begin = time.perf_counter()
     screen, graph, names = ready(work.preparation, store)
-    predictor = work.predictor.predictor
-    if any(field.name == "cells" for field in fields(predictor)):  # type: ignore[arg-type]
+    predictor: Any = work.predictor.predictor
+    if getattr(predictor, "reads_cells", False):
         screen = with_cells(work.preparation, store, screen)
     split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)
     seconds = {"loading": time.perf_counter() - begin}
-    begin = time.perf_counter()
-    fitted = predictor.fit(screen, graph, split.train, split.validation, work.training_seed)
-    seconds["training"] = time.perf_counter() - begin
-    begin = time.perf_counter()
-    metrics = evaluate(screen, split.test, fitted.effects(split.test), split.train)
-    seconds["evaluation"] = time.perf_counter() - begin
+    trial = fit_and_measure(screen, graph, predictor, split, work.training_seed, work.metrics or None)
+    fitted, metrics = trial.fitted, trial.metrics
+    seconds |= trial.seconds
     begin = time.perf_counter()
     parts = [part for part in PARTS if work.effect or part != "effect"]
     view = _view_of(fitted, remaining(names, work.test), parts)
     seconds["view"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    history, report = _history_of(fitted)
+    history, report = history_of(fitted)
     with store.writing(work) as place:
         metrics.reset_index().to_parquet(place / METRICS, index=False)
         if history is not None:
@@ -148,23 +161,6 @@ def read_view(run: Path, parts: Sequence[str]) -> View:
             values.setflags(write=False)
             held[part] = values
         return View(tuple(file["perturbations"].tolist()), **held)
-
-
-def _history_of(fitted: object) -> tuple[pd.DataFrame | None, dict[str, Any]]:
-    """Errors by step as a table, and what else a predictor says of its training."""
-    history, report = getattr(fitted, "history", None), getattr(fitted, "report", {})
-    if history is None:
-        return None, _plain(report)
-    parts = {name: np.asarray(value) for name, value in history._asdict().items()}
-    table = pd.DataFrame({name: value for name, value in parts.items() if value.ndim == 1})
-    return table, _plain({name: value for name, value in parts.items() if value.ndim == 0})
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers and texts, for JSON; NumPy's as Python's."""
-    return {
-        name: value.item() if isinstance(value, np.generic | np.ndarray) else value for name, value in values.items()
-    }
 
 
 def _environment() -> dict[str, Any]:

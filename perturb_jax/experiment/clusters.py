@@ -7,20 +7,19 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, WorkerPlugin
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from perturb_jax.experiment.file import Count, first_error
 from perturb_jax.support.errors import InputError
-
-Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 class SlurmTable(BaseModel):
-    """A file for ``--slurm``: how many jobs, and what each asks for, by the names of dask-jobqueue's `SLURMCluster`.
+    """What a file says of Slurm: how many jobs, and what each asks for, by the names of dask-jobqueue's `SLURMCluster`.
 
     Attributes:
         jobs: how many.
@@ -62,17 +61,15 @@ class SlurmTable(BaseModel):
 
 
 def read_slurm(path: Path) -> SlurmTable:
-    """The file for ``--slurm``.
+    """What a file says of Slurm.
 
     Raises:
         InputError: a file that cannot be read, is no TOML, or has a field that is missing, unknown or wrong.
     """
-    from perturb_jax.experiment.config import first_error
-
     try:
         return SlurmTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"--slurm: expected a readable TOML file, got {path} ({error})") from None
+        raise InputError(f"slurm: expected a readable TOML file, got {path} ({error})") from None
     except ValidationError as error:
         raise InputError(f"{path}: {first_error(error)}") from None
 
@@ -131,7 +128,7 @@ def existing_scheduler(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"--scheduler: expected the address of a dask scheduler, got {address!r} ({error})") from None
+        raise InputError(f"scheduler: expected the address of a dask scheduler, got {address!r} ({error})") from None
     with client:
         yield client
 
@@ -145,7 +142,7 @@ def slurm_cluster(table: SlurmTable) -> Any:
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError:
-        raise InputError("--slurm: needs dask-jobqueue; pip install 'perturb-jax[cluster]'") from None
+        raise InputError("slurm: needs dask-jobqueue; pip install 'perturb-jax[cluster]'") from None
     given = {name: value for name, value in table.model_dump().items() if value not in (None, ()) and name != "jobs"}
     given |= {"job_cpu": table.cores, "cores": table.processes}  # one task at a time in each, which computes with more
     exports = thread_variables(max(1, table.cores // table.processes))

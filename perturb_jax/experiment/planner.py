@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from perturb_jax.experiment.config import Experiment
+from perturb_jax.experiment.file import Experiment
 from perturb_jax.experiment.seeds import PURPOSES, Purpose, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.screen.split import choose_test, remaining
+from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
 
 
@@ -105,7 +106,7 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
     if budget > candidates:
         raise InputError(
             f"data.{chain.data}: {table.cycles} cycles of {table.batch} are {budget} perturbations, and there are "
-            f"{candidates} that are not tested; select fewer"
+            f"{candidates} that are not held out; select fewer"
         )
     effect = any("effect" in _parts(experiment, label) for label in experiment.strategies)
     cycles: list[Cycle] = []
@@ -113,11 +114,11 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
     selected: tuple[str, ...] = ()
     while len(cycles) < table.cycles:
         first = len(cycles)
-        parts = strategy.parts(first)
+        parts = parts_of(strategy, first)
         if parts and not cycles[-1].done:
             break  # its run is wanted already
         together = first + 1
-        while not parts and together < table.cycles and not strategy.parts(together):
+        while not parts and together < table.cycles and not parts_of(strategy, together):
             together += 1
         seed = _seed(experiment, chain, "selection", first)
         run = cycles[-1].training if parts else None
@@ -133,7 +134,7 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
             selected += part
             training = Training(
                 preparation, experiment.predictors[chain.predictor], tuple(sorted(selected)), test, table.validation,
-                split_seed, training_seed, effect,
+                split_seed, training_seed, effect, experiment.metrics,
             )  # fmt: skip
             done = known.has_run(training)
             wanted += [] if done else [training]
@@ -150,7 +151,7 @@ def _test_of(names: tuple[str, ...], size: int | float, seed: int) -> tuple[str,
 
 def _parts(experiment: Experiment, label: str) -> set[str]:
     strategy = experiment.strategies[label].strategy
-    return {part for cycle in range(experiment.table.cycles) for part in strategy.parts(cycle)}
+    return {part for cycle in range(experiment.table.cycles) for part in parts_of(strategy, cycle)}
 
 
 def _seed(experiment: Experiment, chain: Chain, purpose: Purpose, cycle: int = 0) -> int:

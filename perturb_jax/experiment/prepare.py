@@ -2,30 +2,30 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import perturb_jax as pj
-from perturb_jax.cli.screen_options import Reading, open_screen
-from perturb_jax.experiment.store import Store
-from perturb_jax.experiment.tables import Simulation
+from perturb_jax.evaluation.trial import genes_of_screen, usable_perturbations
+from perturb_jax.experiment.file import Simulation
+from perturb_jax.experiment.store import RECORD, SCREEN, Store
 from perturb_jax.experiment.work import Preparation
 from perturb_jax.genes.lists import read_names
-from perturb_jax.genes.perturbations import parse_perturbations, perturbed_genes, unknown_to
+from perturb_jax.genes.perturbations import parse_perturbations, perturbed_genes
 from perturb_jax.graph.annotation import Annotation
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.screen.reading import open_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.store import load_screen, save_screen
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import graph_record, versions
+from perturb_jax.support.provenance import versions
 
-SCREEN = "screen.h5ad"
-RECORD = "data.json"
 CELLS = "cells"
 """Directory of the simulated cells that the reference needs: they can be drawn again, and are only kept."""
 
@@ -48,23 +48,16 @@ def prepare(work: Preparation, store: Store) -> None:
         screen, graph = _simulated(work, work.data.simulation, None)
     else:
         screen = _read(work)
-        graph = _graph(work, _genes_of(screen))
-    missing = unknown_to(graph.names, screen.perturbations)
-    if missing and (work.data.unknown == "error" or len(missing) == len(screen)):
-        shown = "; ".join(f"{name} ({why})" for name, why in list(missing.items())[:5])
-        raise InputError(
-            f"{len(missing)} of {len(screen)} perturbations have genes that the graph lacks: {shown}; "
-            'unknown = "drop" leaves them out'
-        )
-    usable = [name for name in screen.perturbations if name not in missing]
+        graph = _graph(work, genes_of_screen(screen))
+    usable, missing = usable_perturbations(screen, graph, work.data.unknown)
     parse_perturbations(graph.names, usable)  # refuses two names of one perturbation
     record = {
         "work": work.identity(),
-        "perturbations": usable,
+        "perturbations": list(usable),
         "dropped": missing,
         "screen": repr(screen),
         "caution": screen.caution,
-        "simulated": bool(screen.settings.get("simulated")),
+        "simulated": bool(screen.how.simulated),
         "graph": graph_record(graph),
         "versions": versions(),
     }
@@ -105,16 +98,11 @@ def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
 def _ready(work: Preparation, root: Path) -> Ready:
     store = Store(root)
     screen = load_screen(store.place(work) / SCREEN)
-    graph = _graph(work, _genes_of(screen))
+    graph = _graph(work, genes_of_screen(screen))
     return Ready(screen, graph, tuple(store.record(work, RECORD)["perturbations"]))
 
 
-def _genes_of(screen: Screen) -> list[str]:
-    perturbed = (gene for name in screen.perturbations for gene in perturbed_genes(name))
-    return list(dict.fromkeys([*screen.genes, *perturbed]))
-
-
-def _graph(work: Preparation, of_screen: list[str] | None) -> KnowledgeGraph:
+def _graph(work: Preparation, of_screen: Sequence[str] | None) -> KnowledgeGraph:
     """The graph of a universe; of all annotated genes where that is "screen" and the screen's are not given."""
     graph = work.graph
     if graph.file is not None:
@@ -169,7 +157,7 @@ def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> 
         homophily=simulation.homophily, hops=simulation.hops, seed=work.seed, moments=simulation.moments,
         model=simulation.model, path=path, unknown=work.data.unknown,
     )  # fmt: skip
-    return screen, over if simulation.over == "graph" else _graph(work, _genes_of(screen))
+    return screen, over if simulation.over == "graph" else _graph(work, genes_of_screen(screen))
 
 
 def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
@@ -195,10 +183,4 @@ _GENES_OF_GRAPH = 3
 def _read(work: Preparation) -> Screen:
     path = work.path("data.screen") or work.path("data.dataset")
     assert path is not None
-    data = work.data
-    where: Any = [f"{column}={value}" for column, value in data.where.items()] or None
-    how = Reading(
-        where, data.condition, data.gene_names, data.control, data.cell_type, data.layer, data.normalize,
-        data.too_few, data.pseudobulk, data.cell_counts,
-    )  # fmt: skip
-    return open_screen(path, how, quiet=True)
+    return open_screen(path, work.data.reading, progress=False)

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from perturb_jax.experiment.config import Experiment
-from perturb_jax.experiment.tables import Data, Graph
+from perturb_jax.experiment.file import Data, Experiment, Graph
 from perturb_jax.screen.datasets import CELLS, cache_directory, fetch, holding
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
@@ -77,9 +76,6 @@ def _paths(label: str, data: Data, graph: Graph, base: Path) -> dict[str, Path]:
     if data.dataset is not None:
         if holding(data.dataset).cells is None:
             at = cache_directory() / data.dataset / CELLS
-            raise InputError(
-                f"data.{label}.dataset: {data.dataset} is not in the cache ({at}); get it with "
-                f"`perturb-jax data fetch {data.dataset}`"
-            )
+            raise InputError(f"data.{label}.dataset: {data.dataset} is not in the cache ({at}); fetch it first")
         found["data.dataset"] = fetch(data.dataset).path
     return found

@@ -9,10 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from perturb_jax.experiment.work import Work
+from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
 
+EXPERIMENT = "experiment.json"
+"""What was run: the file, checksums of what it names, versions."""
+SCREEN, RECORD = "screen.h5ad", "data.json"
+PICKS = "picks.json"
+RUN, METRICS, HISTORY, VIEW = "run.json", "metrics.parquet", "history.parquet", "view.npz"
+"""What is in the directories of screens, selections and runs."""
 CHECKSUMS = "SHA256SUMS"
 """In each directory: a line per file, as `sha256sum` writes and checks it."""
 FAILURES = "failures"
@@ -134,7 +140,34 @@ def locked(root: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(f"{root}: another `perturb-jax run` is at work there; wait for it") from None
+                raise InputError(f"{root}: another command is running this experiment there; wait for it") from None
             yield
     except PermissionError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}); choose another directory") from None
+
+
+class Stored:
+    """`planner.Known` of a store; what was read once is remembered."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
+        """See `planner.Known.perturbations`."""
+        return self._list(work, RECORD, "perturbations")
+
+    def picks(self, work: Choice) -> tuple[str, ...] | None:
+        """See `planner.Known.picks`."""
+        return self._list(work, PICKS, "picks")
+
+    def has_run(self, work: Training) -> bool:
+        """See `planner.Known.has_run`."""
+        return self.store.holds(work)
+
+    def _list(self, work: Preparation | Choice, name: str, key: str) -> tuple[str, ...] | None:
+        if work.digest not in self._names:
+            if not self.store.holds(work):
+                return None
+            self._names[work.digest] = tuple(self.store.record(work, name)[key])
+        return self._names[work.digest]

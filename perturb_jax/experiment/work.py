@@ -8,13 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from perturb_jax.experiment.config import NamedPredictor
-from perturb_jax.experiment.tables import Data, Graph
-from perturb_jax.strategies.cycle import CycleStrategy
+from perturb_jax.evaluation.metrics import Metric
+from perturb_jax.experiment.file import Data, Described, Graph, NamedPredictor
+from perturb_jax.strategies.registry import identity_of
+from perturb_jax.support.registry import source_checksum
 
 Kind = Literal["data", "selections", "runs"]
 
-FORMAT = 1
+FORMAT = 2
 """Part of every identity; raised when what is stored, or what the same words mean, changes."""
 
 
@@ -89,6 +90,7 @@ class Training(Work):
         split_seed: which selected ones validate.
         training_seed: of the predictor.
         effect: whether predicted effects are part of the view that is stored.
+        metrics: what is measured, where that is not all that ships here; not needed to know what the work is.
     """
 
     preparation: Preparation
@@ -99,14 +101,14 @@ class Training(Work):
     split_seed: int
     training_seed: int
     effect: bool = False
+    metrics: tuple[Metric, ...] = ()
     kind = "runs"
 
     def identity(self) -> dict[str, Any]:
         """The screen's digest, the predictor with all settings but what tables call it, the sets and the seeds."""
-        settings = {key: value for key, value in plain_fields(self.predictor.predictor).items() if key != "name"}
         return {
             "data": self.preparation.digest,
-            "predictor": {"name": self.predictor.name, "settings": settings},
+            "predictor": predictor_identity(self.predictor.name, self.predictor.predictor),
             "selected": list(self.selected),
             "test": list(self.test),
             "validation": self.validation,
@@ -132,7 +134,7 @@ class Choice(Work):
     """
 
     preparation: Preparation
-    strategy: CycleStrategy
+    strategy: Any
     test: tuple[str, ...]
     selected: tuple[str, ...]
     batch: int
@@ -142,10 +144,10 @@ class Choice(Work):
     kind = "selections"
 
     def identity(self) -> dict[str, Any]:
-        """The screen's and the run's digests, the strategy with all options, what is asked."""
+        """The screen's and the run's digests, the strategy, what it is asked."""
         return {
             "data": self.preparation.digest,
-            "strategy": plain_fields(self.strategy),
+            "strategy": strategy_identity(self.strategy),
             "test": list(self.test),
             "selected": list(self.selected),
             "batch": self.batch,
@@ -155,10 +157,33 @@ class Choice(Work):
         }
 
 
+def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
+    """A predictor's name and all its settings but what tables call it; of a user's file the checksum too."""
+    if isinstance(predictor, Described):
+        return dict(predictor.identity)
+    settings = {key: value for key, value in plain_fields(predictor).items() if key != "name"}
+    return {"name": Path(name).name, "settings": settings}
+
+
+def strategy_identity(strategy: Any) -> dict[str, Any]:
+    """A strategy's name and options; of a user's file the checksum too."""
+    return dict(strategy.identity) if isinstance(strategy, Described) else identity_of(strategy)
+
+
+def is_own(thing: Any) -> bool:
+    """Whether a user's file defines it, or a part of it."""
+    parts = [getattr(thing, one.name) for one in fields(thing)] if is_dataclass(thing) else []
+    return source_checksum(thing) is not None or any(is_dataclass(part) and is_own(part) for part in parts)
+
+
 def plain_fields(value: Any) -> dict[str, Any]:
-    """What a frozen dataclass is: its class and its fields, but those that its comparison leaves out."""
+    """What a frozen dataclass is: its class and its fields, but those that its comparison leaves out.
+
+    Where a user's file defines the class, the checksum of that file too.
+    """
     named = {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.compare}
-    return {"class": type(value).__name__, **named}
+    checksum = source_checksum(value)
+    return {"class": type(value).__name__, **named} | ({"source": checksum} if checksum else {})
 
 
 def plain(value: Any) -> Any:

@@ -1,12 +1,12 @@
 """Reading gene names from the files that people have: text, tables, cells."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from perturb_jax.genes.perturbations import CONTROL_NAMES, perturbed_genes
-from perturb_jax.graph.edge_list import read_csv
 from perturb_jax.support.errors import InputError
 
 NAME_COLUMNS = (
@@ -44,7 +44,7 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
         names = table[_choose_column(path, table, column)].astype(str).str.strip().tolist()
     else:
         if column is not None:
-            raise InputError(f"{path}: a text file has no columns; leave --column away or give a .csv file")
+            raise InputError(f"{path}: a text file has no columns; omit column=... or give a .csv file")
         names = _lines(path)
     _refuse_blank(path, names, first_row=2 if is_table else 1)
     return [_without_control(name) for name in names if is_table or not name.startswith("#")]
@@ -75,6 +75,30 @@ def read_numbers(path: str | Path, column: str, default: float | None = None) ->
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise InputError(f"{path}: {twice} is listed twice; give each gene one {column}")
     return dict(zip(names, numbers.astype(float).tolist(), strict=True))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV or TSV table of text, with one clear message where that fails."""
+    separator = "\t" if {".tsv", ".tab"} & set(path.suffixes) else ","
+    try:
+        table = pd.read_csv(
+            path,
+            sep=separator,
+            compression="gzip" if path.suffix == ".gz" else None,
+            keep_default_na=False,
+            dtype=str,
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of a CSV file") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: the file is empty; expected a CSV table with a header line") from None
+    except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: not a readable text file ({error}); expected a CSV table") from None
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path}: not a CSV table ({str(error).strip()})") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus first columns for an index
+        raise InputError(f"{path}: the rows have more columns than the header; give every column a name")
+    return table
 
 
 def _is_table(path: Path) -> bool:
@@ -130,9 +154,9 @@ def _choose_column(path: Path, table: pd.DataFrame, column: str | None) -> str:
     if not known and len(columns) == 1:
         known = columns
     if not known:
-        raise InputError(f"{path}: which column holds the gene names? Name it with --column; found {found:.200}")
+        raise InputError(f"{path}: which column holds the gene names? Name it with column=...; found {found:.200}")
     if any(not table[name].astype(str).equals(table[known[0]].astype(str)) for name in known):
-        raise InputError(f"{path}: the columns {', '.join(known)} differ; choose one with --column")
+        raise InputError(f"{path}: the columns {', '.join(known)} differ; choose one with column=...")
     return known[0]
 
 

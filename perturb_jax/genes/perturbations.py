@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 from jaxtyping import Int
@@ -93,7 +94,11 @@ class Perturbations:
     def __iter__(self) -> Iterator[str]:
         return iter(self.labels)
 
-    def __getitem__(self, row: int) -> str:
+    @overload
+    def __getitem__(self, row: int | np.integer) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, row: int | np.integer | slice) -> str | tuple[str, ...]:
         return self.labels[row]
 
     def gene_sets(self) -> list[frozenset[int]]:

@@ -124,7 +124,7 @@ class GeneNames:
             shown = [self._with_suggestion(name) for name in missing[:_SHOWN]] + missing[_SHOWN:]
             raise InputError(
                 f"{_count(missing, 'gene')} not in {self.where}: {_listed(shown)}; correct the spelling, or leave "
-                "unknown genes out with unknown='drop' (--unknown drop)"
+                "unknown genes out with unknown='drop'"
             )
 
     def _with_suggestion(self, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import lzma
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -76,7 +77,7 @@ class Annotation:
         if len(self.namespaces) and (self.namespaces == UNKNOWN_NAMESPACE).all():
             raise InputError(
                 f"namespaces: the terms of {self.metadata.get('name', 'this annotation')} carry no namespace; "
-                "leave the option away to use all of them"
+                "omit it to use all of them"
             )
         codes = [NAMESPACES.index(namespace) for namespace in wanted]
         keep = np.isin(self.namespaces, codes)[self.indices]
@@ -177,3 +178,21 @@ def human_annotation() -> Annotation:
 
 def _lines(encoded: np.ndarray) -> list[str]:
     return encoded.tobytes().decode("ascii").split("\n")
+
+
+EMBEDDED_NAMES = Path(__file__).parent / "data" / "go_names.tsv.xz"
+
+
+@cache
+def term_names() -> Mapping[str, str]:
+    """Names of 43,558 GO terms by id, from the table that ships with the package.
+
+    From Bioconductor's GO.db 3.16.0 (GO of 2022-07-01, CC BY 4.0): the terms that were current then. Terms of other
+    releases may be missing: `term_names().get(term, term)`.
+
+    Examples:
+        >>> term_names()["GO:0003700"]
+        'DNA-binding transcription factor activity'
+    """
+    lines = lzma.decompress(EMBEDDED_NAMES.read_bytes()).decode().splitlines()
+    return dict(line.split("\t") for line in lines)

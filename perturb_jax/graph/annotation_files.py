@@ -65,7 +65,7 @@ def read_annotation(
             f"starts with {first.strip()[:60]!r}"
         )
     if evidence is not None or drop_evidence:
-        raise InputError(f"{path}: a GMT file has no evidence codes; leave the evidence options away")
+        raise InputError(f"{path}: a GMT file has no evidence codes; omit evidence and drop_evidence")
     return _collect(path, "GMT", _gmt(path, fields), None, ())
 
 

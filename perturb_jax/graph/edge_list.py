@@ -1,12 +1,12 @@
 """A knowledge graph from a finished edge list, and back."""
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from perturb_jax.genes.lists import read_csv
 from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
 from perturb_jax.support.errors import InputError
@@ -67,30 +67,6 @@ def edge_table(graph: KnowledgeGraph) -> pd.DataFrame:
             "importance": np.asarray(graph.weights),
         }
     )
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV or TSV table of text, with one clear message where that fails."""
-    separator = "\t" if {".tsv", ".tab"} & set(path.suffixes) else ","
-    try:
-        table = pd.read_csv(
-            path,
-            sep=separator,
-            compression="gzip" if path.suffix == ".gz" else None,
-            keep_default_na=False,
-            dtype=str,
-        )
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of a CSV file") from None
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: the file is empty; expected a CSV table with a header line") from None
-    except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: not a readable text file ({error}); expected a CSV table") from None
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path}: not a CSV table ({str(error).strip()})") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus first columns for an index
-        raise InputError(f"{path}: the rows have more columns than the header; give every column a name")
-    return table
 
 
 def _checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jraph
@@ -144,3 +144,15 @@ def walk_edges(graph: KnowledgeGraph, direction: Direction) -> tuple[np.ndarray,
     if direction == "out":
         return senders, receivers
     return np.concatenate([receivers, senders]), np.concatenate([senders, receivers])
+
+
+def graph_record(graph: KnowledgeGraph) -> dict[str, Any]:
+    """What a graph is and where it comes from."""
+    return {
+        "source": graph.provenance.source,
+        "nodes": graph.num_nodes,
+        "edges": graph.num_edges,
+        **dict(graph.provenance.settings),
+        "renamed": dict(graph.provenance.renamed),
+        "dropped": dict(graph.provenance.dropped),
+    }

@@ -1,14 +1,18 @@
-"""The operator that GEARS' graph convolution applies: gcn_norm of the knowledge graph."""
+"""The operator P that a graph convolution applies, in one form: entries on the host, rows of it, edges on a device."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+import scipy.sparse as sp
+from jaxtyping import Array, Float, Int
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 
 
-class MessagePassing(NamedTuple):
+class Operator(NamedTuple):
     """Edges ``sender -> receiver`` with self-loops: a sparse matrix A, A[receiver, sender] = weight, on the host.
 
     Attributes:
@@ -23,8 +27,76 @@ class MessagePassing(NamedTuple):
     weights: Float[np.ndarray, " edges"]
     num_nodes: int
 
+    @classmethod
+    def of_rows(cls, matrix: sp.csr_array) -> "Operator":
+        """A square sparse matrix, its entries by receiver and then sender."""
+        entries = matrix.sorted_indices().tocoo()
+        receivers, senders = (end.astype(np.int32) for end in entries.coords)
+        return cls(senders, receivers, entries.data, matrix.shape[0])
 
-def message_passing(graph: KnowledgeGraph, weighted: bool = True, symmetric: bool = False) -> MessagePassing:
+    def rows(self) -> sp.csr_array:
+        """The matrix, row by row: what each node reads. Entries that are there twice are summed."""
+        shape = (self.num_nodes, self.num_nodes)
+        return sp.csr_array((self.weights, (self.receivers, self.senders)), shape=shape)
+
+    def transposed(self) -> "Operator":
+        """The matrix with rows and columns exchanged."""
+        return self._replace(senders=self.receivers, receivers=self.senders)
+
+    def edges(self, size: int | None = None) -> "Edges":
+        """The entries in their order, on the default device and in its precision.
+
+        Args:
+            size: fill up with edges of weight 0 to as many, so that graphs of almost the same size share what is
+                compiled; None: as they are.
+        """
+        fill = (0, 0 if size is None else size - len(self.weights))
+        receivers = np.pad(self.receivers, fill, constant_values=max(self.num_nodes - 1, 0))
+        return Edges(
+            jnp.asarray(np.pad(self.senders, fill), jnp.int32),
+            jnp.asarray(receivers, jnp.int32),
+            jnp.asarray(np.pad(self.weights, fill), float),
+            Layout(self.num_nodes, bool((np.diff(receivers) >= 0).all())),
+        )
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Layout:
+    """What of `Edges` is known when a program is compiled: how many nodes, and whether receivers never fall."""
+
+    nodes: int
+    by_receiver: bool = False
+
+
+class Edges(NamedTuple):
+    """An operator on a device: a pytree that can be multiplied.
+
+    Attributes:
+        senders: columns.
+        receivers: rows.
+        weights: the entries.
+        layout: of the matrix and its entries.
+    """
+
+    senders: Int[Array, " edges"]
+    receivers: Int[Array, " edges"]
+    weights: Float[Array, " edges"]
+    layout: Layout
+
+    def __matmul__(self, values: Float[Array, "nodes ..."]) -> Float[Array, "nodes ..."]:
+        weights = self.weights if values.ndim == 1 else self.weights[:, None]
+        return jax.ops.segment_sum(
+            values[self.senders] * weights, self.receivers, self.layout.nodes, self.layout.by_receiver
+        )
+
+    @property
+    def T(self) -> "Edges":
+        """The transpose."""
+        return Edges(self.receivers, self.senders, self.weights, Layout(self.layout.nodes))
+
+
+def message_passing(graph: KnowledgeGraph, weighted: bool = True, symmetric: bool = False) -> Operator:
     """The graph's adjacency with the self-loops that gcn_norm adds: weight 1 where a node has none.
 
     Args:
@@ -37,12 +109,12 @@ def message_passing(graph: KnowledgeGraph, weighted: bool = True, symmetric: boo
     weights = np.asarray(graph.weights, np.float64) if weighted else np.ones(graph.num_edges)
     if symmetric:
         ends = np.concatenate([senders, receivers]).astype(np.int64), np.concatenate([receivers, senders])
-        keys, place = np.unique(ends[0] * nodes + ends[1], return_inverse=True)
+        keys, position = np.unique(ends[0] * nodes + ends[1], return_inverse=True)
         largest = np.zeros(len(keys))
-        np.maximum.at(largest, place, np.concatenate([weights, weights]))
+        np.maximum.at(largest, position, np.concatenate([weights, weights]))
         senders, receivers, weights = keys // nodes, keys % nodes, largest
     without_loop = np.setdiff1d(np.arange(nodes), senders[senders == receivers])
-    return MessagePassing(
+    return Operator(
         np.concatenate([senders, without_loop]).astype(np.int32),
         np.concatenate([receivers, without_loop]).astype(np.int32),
         np.concatenate([weights, np.ones(len(without_loop))]),
@@ -50,7 +122,7 @@ def message_passing(graph: KnowledgeGraph, weighted: bool = True, symmetric: boo
     )
 
 
-def gcn_norm(operator: MessagePassing) -> MessagePassing:
+def gcn_norm(operator: Operator) -> Operator:
     """P = D^-1/2 A D^-1/2 with D the weighted in-degrees, as PyTorch Geometric's ``gcn_norm`` and so GEARS.
 
     A is not symmetric (each gene reads its own most similar ones), so the norm of P can exceed 1.
@@ -60,7 +132,7 @@ def gcn_norm(operator: MessagePassing) -> MessagePassing:
     return operator._replace(weights=operator.weights * scale[operator.receivers] * scale[operator.senders])
 
 
-def is_symmetric(operator: MessagePassing) -> bool:
+def is_symmetric(operator: Operator) -> bool:
     """Whether A equals its transpose."""
     forward = np.lexsort((operator.senders, operator.receivers))
     backward = np.lexsort((operator.receivers, operator.senders))

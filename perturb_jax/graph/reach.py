@@ -1,4 +1,7 @@
-"""Which genes a perturbation reaches within k hops of the knowledge graph."""
+"""Which genes a perturbation reaches within k hops: a mask on a device, or sparse sets by search on the host.
+
+On a batch of graphs reach is that on all of them side by side: node u of graph i is column i x nodes + u.
+"""
 
 from collections.abc import Iterable
 from functools import partial
@@ -11,9 +14,9 @@ from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph, walk_edges
-from perturb_jax.selection.host.coverage import breadth_first
+from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.support.checks import check_hops
-from perturb_jax.support.loops import group_by
+from perturb_jax.support.loops import breadth_first, group_by
 
 _CHUNK_BYTES = 2**27
 
@@ -24,7 +27,7 @@ class ReachSets(NamedTuple):
     Attributes:
         indptr: candidate c reaches ``indices[indptr[c]:indptr[c + 1]]``.
         indices: node numbers, each once per candidate.
-        num_nodes: the number of columns.
+        num_nodes: the number of columns: nodes, or nodes x graphs of a batch.
     """
 
     indptr: Int[np.ndarray, " pointers"]
@@ -37,6 +40,10 @@ class ReachSets(NamedTuple):
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
         return ReachSets(indptr, self.indices[entries], self.num_nodes)
+
+    def counts(self) -> Int[np.ndarray, " nodes"]:
+        """How many of the sets hold each node."""
+        return np.bincount(self.indices, minlength=self.num_nodes).astype(np.int32)
 
 
 def reach(
@@ -75,27 +82,61 @@ def reach(
 
 
 def reach_mask(
-    graph: KnowledgeGraph, members: Int[np.ndarray, "candidates arity"], hops: int, direction: Direction
-) -> Bool[Array, "candidates nodes"]:
-    """`reach`, for candidates given as node numbers."""
+    graph: KnowledgeGraph | GraphBatch, members: Int[np.ndarray, "candidates arity"], hops: int, direction: Direction
+) -> Bool[Array, "candidates columns"]:
+    """`reach`, for candidates given as node numbers. Compiled once for all graphs of a batch."""
     check_hops(hops)
-    here, there = walk_edges(graph, direction)
-    return mask_by_steps(
-        jnp.asarray(members), jnp.asarray(here), jnp.asarray(there), min(hops, graph.num_nodes), graph.num_nodes
-    )
+    if isinstance(graph, GraphBatch):
+        nodes = graph.graph.num_nodes
+        here, there = batch_steps(graph, direction)
+        masks = [mask_by_steps(jnp.asarray(members), here, row, min(hops, nodes), nodes) for row in there]
+        return jnp.concatenate(masks, axis=1)
+    nodes = graph.num_nodes
+    here, there = map(jnp.asarray, walk_edges(graph, direction))
+    return mask_by_steps(jnp.asarray(members), here, there, min(hops, nodes), nodes)
 
 
 def reach_sets(
-    graph: KnowledgeGraph,
+    graph: KnowledgeGraph | GraphBatch,
     members: Int[np.ndarray, "candidates arity"],
     hops: int = 1,
     direction: Direction = "in",
 ) -> ReachSets:
-    """The same sets as `reach`, sparse, by breadth-first search on the host: O(edges visited) per candidate."""
+    """The same sets as `reach_mask`, sparse, by breadth-first search on the host: O(edges visited) per candidate."""
     check_hops(hops)
+    if isinstance(graph, GraphBatch):
+        return _beside([reach_sets(graph.variant(i), members, hops, direction) for i in range(len(graph))])
     here, there = walk_edges(graph, direction)
     indptr, indices = breadth_first(*group_by(here, there, graph.num_nodes), members, min(hops, graph.num_nodes))
     return ReachSets(indptr, indices, graph.num_nodes)
+
+
+def _beside(parts: list[ReachSets]) -> ReachSets:
+    """Each candidate's sets on several graphs as one set, the graphs side by side."""
+    nodes = parts[0].num_nodes
+    lengths = np.stack([np.diff(part.indptr) for part in parts])
+    indptr = np.concatenate([[0], np.cumsum(lengths.sum(0))]).astype(np.int64)
+    indices = np.empty(indptr[-1], np.int32)
+    start = indptr[:-1].copy()
+    for i, (part, length) in enumerate(zip(parts, lengths, strict=True)):
+        entries = np.arange(len(part.indices)) + np.repeat(start - part.indptr[:-1], length)
+        indices[entries] = part.indices + i * nodes
+        start += length
+    return ReachSets(indptr, indices, len(parts) * nodes)
+
+
+def batch_walk(
+    batch: GraphBatch, direction: Direction
+) -> tuple[Int[np.ndarray, " steps"], Int[np.ndarray, " steps"], Bool[np.ndarray, "graphs steps"]]:
+    """The steps ``here -> there`` of all graphs of a batch together, and which of them each graph has."""
+    here, there = walk_edges(batch.graph, direction)
+    return here, there, np.tile(batch.present, len(here) // max(1, batch.graph.num_edges))
+
+
+def batch_steps(batch: GraphBatch, direction: Direction) -> tuple[Int[Array, " steps"], Int[Array, "graphs steps"]]:
+    """`batch_walk` with as many steps in every graph: one that a graph lacks stays where it is."""
+    here, there, present = batch_walk(batch, direction)
+    return jnp.asarray(here), jnp.asarray(np.where(present, there, here))
 
 
 @partial(jax.jit, static_argnames="num_nodes")

@@ -10,10 +10,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.strategies.top_degree import out_degrees
-from perturb_jax.support.figures import degree_figure
-from perturb_jax.support.provenance import checksums, graph_record, versions
+from perturb_jax.graph.degrees import in_degrees, out_degrees
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.support.figures import DEGREE, SELECTION, canvas
+from perturb_jax.support.provenance import checksums, versions
 
 
 def describe_graph(
@@ -61,12 +61,6 @@ def graph_picture(graph: KnowledgeGraph) -> bytes:
     return degree_figure(title, in_degrees(graph), out_degrees(graph))
 
 
-def in_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
-    """Incoming edges of every gene, self-loops left out."""
-    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
-    return np.bincount(receivers[senders != receivers], minlength=graph.num_nodes)
-
-
 def _spread(degrees: Int[np.ndarray, " nodes"]) -> dict[str, float]:
     return {
         "least": int(degrees.min(initial=0)),
@@ -74,3 +68,26 @@ def _spread(degrees: Int[np.ndarray, " nodes"]) -> dict[str, float]:
         "mean": round(float(degrees.mean()), 2) if len(degrees) else 0.0,
         "largest": int(degrees.max(initial=0)),
     }
+
+
+def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees: Int[np.ndarray, " nodes"]) -> bytes:
+    """How many genes have how many edges, in and out, as a PNG."""
+    with canvas(title, (10.0, 3.8)) as (figure, output):
+        left, right = figure.subplots(1, 2)
+        left.hist(in_degrees, bins=np.arange(in_degrees.max(initial=0) + 2) - 0.5, color=SELECTION)
+        left.set(title=f"In-degree: {_summary(in_degrees)}", xlabel="genes that a gene reads", yscale="log")
+        left.set_ylabel("genes")
+        degrees = np.sort(out_degrees[out_degrees > 0])
+        right.step(degrees, np.arange(len(degrees), 0, -1), where="post", color=DEGREE, linewidth=2.2)
+        right.set(title=f"Out-degree: {_summary(out_degrees)}", xlabel="genes that read a gene")
+        if len(degrees):  # a log axis needs a number above 0
+            right.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * degrees[-1]), ylim=(0.8, 1.25 * len(degrees)))
+        right.set_ylabel("genes with at least so many")
+        left.set_ylim(bottom=0.8)
+        left.xaxis.get_major_locator().set_params(integer=True)
+    return output.getvalue()
+
+
+def _summary(degrees: Int[np.ndarray, " nodes"]) -> str:
+    none = np.count_nonzero(degrees == 0)
+    return f"median {np.median(degrees):.0f}, largest {degrees.max(initial=0):,}, none for {none:,} genes"

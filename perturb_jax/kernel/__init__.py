@@ -1,1 +1,1 @@
-"""Kernels: how alike the effects of two perturbations are expected to be."""
+"""Kernels: how similar the effects of two perturbations are expected to be, before either is measured."""

@@ -1,150 +1,185 @@
-"""The kernel that GEARS' perturbation branch implies: which effects are alike, before any is measured."""
+"""The kernel that a graph convolution implies: P^k (P^k)^T, block by block on the host, by its edges on a device."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, Int
 
-from perturb_jax.genes.perturbations import NO_MEMBER
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph, walk_edges
-from perturb_jax.graph.operator import gcn_norm, message_passing
-from perturb_jax.kernel.outer_products import sum_of_outer_products
-from perturb_jax.support.checks import check_hops
+from perturb_jax.graph.knowledge_graph import DIRECTIONS, Direction, KnowledgeGraph
+from perturb_jax.graph.operator import Edges, Operator, gcn_norm, message_passing
+from perturb_jax.kernel.kernel import CHUNK, Block, FeatureMap, Kernel, Members, Rows, Source, incidence, on_device
+from perturb_jax.support.checks import check_choice, check_hops
 from perturb_jax.support.errors import InputError
 
 MAX_HOPS = 1_000
 """Steps of a walk that a kernel is computed for; it hardly changes long before."""
 
-_CHUNK = 512  # rows of the kernel that are held at once
-_DENSE = 0.1  # share of non-zeros from which on a dense product is faster
-
-Block = sp.csr_array | np.ndarray
+_DENSE = 0.1  # fraction of non-zeros from which on a dense product is faster
 
 
-class Rows(NamedTuple):
-    """Perturbations as rows of the kernel.
-
-    Attributes:
-        members: node numbers of their genes, filled with `NO_MEMBER`.
-        scale: what their rows are multiplied with: 1 / their length where the kernel is normalised, else 1.
-        variance: their prior variance, the kernel's diagonal: 1 where it is normalised.
-    """
-
-    members: Int[np.ndarray, "rows arity"]
-    scale: Float[np.ndarray, " rows"]
-    variance: Float[np.ndarray, " rows"]
-
-    def take(self, rows: Int[np.ndarray, " some"]) -> "Rows":
-        """Some of the rows, in the order given."""
-        return Rows(self.members[rows], self.scale[rows], self.variance[rows])
-
-
-@dataclass(frozen=True, eq=False)
-class GraphKernel:
+class GraphKernel(Source):
     """K = F F^T with F = P^k: two perturbations covary as much as the embeddings that they read overlap.
 
     A k-layer simple graph convolution (SGC, Wu et al. 2019) with a linear readout gives perturbation p the effect
     <row p of P^k, theta> on a gene, theta unknown; with theta ~ N(0, I) the effects have covariance K. A combination
-    reads the sum of its genes' embeddings, as in GEARS. K itself is never held: blocks of rows are made when needed.
+    reads the sum of its genes' embeddings, as in GEARS. K itself is never held: blocks of rows are made when needed. A
+    gene that is not in the graph is a node without neighbours, which reads itself alone.
 
-    Attributes:
-        operator: P, one row per gene: what it reads.
+    P is `gcn_norm` of the graph ("in"), its transpose ("out"), or that of the symmetrised graph ("both").
+
+    Args:
+        graph: the knowledge graph.
         hops: k.
+        direction: "in": effects are similar where genes read the same embeddings, as in GEARS; "out": where the same
+            genes read them; "both": over the symmetrised graph.
+        weighted: use the edge weights; else every edge weighs 1.
         normalize: scale K to unit diagonal, so that every perturbation has the same prior variance.
-    """
-
-    operator: sp.csr_array
-    hops: int
-    normalize: bool
-
-    @property
-    def num_nodes(self) -> int:
-        """Genes of the graph."""
-        return self.operator.shape[0]
-
-    def rows(self, members: Int[np.ndarray, "rows arity"]) -> Rows:
-        """Perturbations as rows of this kernel, with their prior variances. O(rows x edges within k hops)."""
-        squares = [np.asarray((features * features).sum(1)) for _, features in self.features(members)]
-        lengths = np.concatenate([np.zeros(0), *squares])
-        ones = np.ones(len(members))
-        return Rows(members, 1 / np.sqrt(lengths), ones) if self.normalize else Rows(members, ones, lengths)
-
-    def features(self, members: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, Block]]:
-        """The rows of F, not scaled: slice by slice, with the block [rows of the slice, nodes]."""
-        for start in range(0, len(members), _CHUNK):
-            block: Block = _incidence(members[start : start + _CHUNK], self.num_nodes)
-            for _ in range(self.hops):
-                block = _times(block, self.operator)
-            yield slice(start, start + _CHUNK), block
-
-    def between(self, some: Rows, others: Rows) -> Iterator[tuple[slice, Block]]:
-        """The kernel, slice by slice of `some`: blocks [rows of the slice, others], scaled."""
-        transposed = self.operator.T.tocsr()
-        read = sp.csr_array(_incidence(others.members, self.num_nodes).T.multiply(others.scale[None, :]))
-        for part, features in self.features(some.members):
-            block = features
-            for _ in range(self.hops):
-                block = _times(block, transposed)
-            block = _times(block, read)
-            yield part, _scaled(block, some.scale[part])
-
-    def covariance(self, some: Rows, others: Rows) -> Block:
-        """The kernel between some perturbations and others, [some, others]: sparse where it is sparse."""
-        blocks = [block for _, block in self.between(some, others)]
-        sparse = [block for block in blocks if not isinstance(block, np.ndarray)]
-        if len(sparse) < len(blocks):
-            return np.concatenate([as_dense(block) for block in blocks])
-        return sp.csr_array(sp.vstack(sparse))
-
-    def gram(self, rows: Rows) -> Float[np.ndarray, "rows rows"]:
-        """The kernel among some perturbations, dense."""
-        gram = np.empty((len(rows.scale), len(rows.scale)))
-        for part, block in self.between(rows, rows):
-            gram[part] = as_dense(block)
-        return gram
-
-    def taught(
-        self, rows: Rows, targets: Rows, weights: Float[np.ndarray, " targets"]
-    ) -> Float[np.ndarray, "rows rows"]:
-        """B = sum over targets t of w_t K_ut K_tv, dense: O(targets x rows^2), less where the kernel is sparse."""
-        half = self.covariance(rows, targets) * np.sqrt(weights)[None, :]
-        if isinstance(half, np.ndarray):
-            return half @ half.T
-        columns = half.tocsc()
-        return sum_of_outer_products(columns.indptr, columns.indices, columns.data, len(rows.scale))
-
-    def taught_alone(
-        self, rows: Rows, targets: Rows, weights: Float[np.ndarray, " targets"]
-    ) -> Float[np.ndarray, " rows"]:
-        """The diagonal of `taught`, without the rest."""
-        return np.concatenate([(block * block) @ weights for _, block in self.between(rows, targets)])
-
-
-def graph_kernel(
-    graph: KnowledgeGraph, hops: int, direction: Direction, weighted: bool = True, normalize: bool = True
-) -> GraphKernel:
-    """The kernel of a graph: P is gcn_norm of the graph ("in"), its transpose ("out"), or of the symmetrised ("both").
 
     Raises:
         InputError: hops below 1 or above `MAX_HOPS`, another direction.
+
+    Complexity: O(rows x edges within k hops) for blocks of K; 2 k passes over the edges for a product on a device.
+
+    Examples:
+        >>> import pandas as pd, perturb_jax as pj
+        >>> edges = pd.DataFrame({"source": ["A", "A", "A"], "target": ["B", "C", "D"], "importance": 1.0})
+        >>> kernel = pj.GraphKernel(pj.graph_from_edges(edges))
+        >>> kernel.matrix(["B", "C", "B+C"]).round(2).tolist()
+        [[1.0, 0.67, 0.91], [0.67, 1.0, 0.91], [0.91, 0.91, 1.0]]
     """
-    check_hops(hops)
-    if hops > MAX_HOPS:
-        raise InputError(f"hops: expected at most {MAX_HOPS:,} for a kernel, got {hops:,}; models have 1 to 4 layers")
-    walk_edges(graph, direction)  # refuses another direction
-    edges = gcn_norm(message_passing(graph, weighted, symmetric=direction == "both"))
-    shape = (edges.num_nodes, edges.num_nodes)
-    operator = sp.csr_array((edges.weights, (edges.receivers, edges.senders)), shape=shape)
-    return GraphKernel((operator.T if direction == "out" else operator).tocsr(), hops, normalize)
+
+    def __init__(
+        self,
+        graph: KnowledgeGraph,
+        hops: int = 1,
+        direction: Direction = "in",
+        weighted: bool = True,
+        normalize: bool = True,
+    ):
+        check_hops(hops)
+        if hops > MAX_HOPS:
+            raise InputError(
+                f"hops: expected at most {MAX_HOPS:,} for a kernel, got {hops:,}; models have 1 to 4 layers"
+            )
+        check_choice("direction", direction, DIRECTIONS)
+        super().__init__(graph.names, normalize)
+        self.graph, self.hops, self.direction, self.weighted = graph, hops, direction, weighted
+
+    @cached_property
+    def operator(self) -> sp.csr_array:
+        """P, one row per unit: what it reads."""
+        edges = gcn_norm(message_passing(self.graph, self.weighted, symmetric=self.direction == "both"))
+        read = (edges.transposed() if self.direction == "out" else edges).rows()
+        alone = self.num_units - edges.num_nodes
+        return sp.csr_array(sp.block_diag((read, sp.eye_array(alone)), format="csr")) if alone else read
+
+    @cached_property
+    def _transposed(self) -> sp.csr_array:
+        return self.operator.T.tocsr()
+
+    def features(self, members: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, Block]]:
+        """The rows of F, not scaled: slice by slice, with the block [rows of the slice, nodes]."""
+        return self._features(self.units_of(members))
+
+    def _features(self, units: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, Block]]:
+        for start in range(0, len(units), CHUNK):
+            block: Block = incidence(units[start : start + CHUNK], self.num_units)
+            for _ in range(self.hops):
+                block = _times(block, self.operator)
+            yield slice(start, start + CHUNK), block
+
+    def _squares(self, members: Int[np.ndarray, "rows arity"]) -> Float[np.ndarray, " rows"]:
+        squares = [np.asarray((features * features).sum(1)) for _, features in self._features(members)]
+        return np.concatenate([np.zeros(0), *squares])
+
+    def between(self, some: Rows, others: Rows) -> Iterator[tuple[slice, Block]]:
+        """The kernel, slice by slice of `some`: blocks [rows of the slice, others], scaled, sparse where K is."""
+        transposed = self._transposed
+        read = sp.csr_array(incidence(others.members, self.num_units).T.multiply(others.scale[None, :]))
+        for part, features in self._features(some.members):
+            block = features
+            for _ in range(self.hops):
+                block = _times(block, transposed)
+            yield part, _scaled(_times(block, read), some.scale[part])
+
+    def times(self, some: Rows, others: Rows) -> Partial:
+        """The kernel on a device, F F^T, without anything of the size of genes x genes."""
+        edges, hops = Operator.of_rows(self.operator).edges(), jnp.int32(self.hops)
+        return Partial(_graph_times, edges, hops, on_device(some, self), on_device(others, self))
+
+    def feature_map(self, members: Int[np.ndarray, "rows arity"]) -> FeatureMap:
+        """Rows of F on a device, each scaled so that its largest entry is 1: k passes over the edges."""
+        units = self.units_of(members)
+        peaks = np.concatenate([np.zeros(0), *[_largest(block) for _, block in self._features(units)]])
+        edges, hops = Operator.of_rows(self.operator).edges(), jnp.int32(self.hops)
+        rows = on_device(Rows(units, 1 / peaks, np.ones(len(units))), self)
+        return FeatureMap(Partial(_reads, edges, hops, rows), Partial(_read_by, edges, hops, rows))
+
+    def made_of(self) -> dict[str, Any]:
+        """The arguments that make it again, over the graph's genes."""
+        names = ("graph", "hops", "direction", "weighted", "normalize")
+        return {name: getattr(self, name) for name in names}
+
+    def description(self) -> dict[str, Any]:
+        """What it is made of, in plain values."""
+        return {
+            "kernel": "graph",
+            "graph": self.graph.provenance.source,
+            "hops": self.hops,
+            "direction": self.direction,
+            "weighted": self.weighted,
+            "normalize": self.normalize,
+        }
 
 
-def _incidence(members: Int[np.ndarray, "rows arity"], num_nodes: int) -> sp.csr_array:
-    """One row per perturbation, 1 at each of its genes."""
-    rows, columns = np.nonzero(members != NO_MEMBER)
-    return sp.csr_array((np.ones(len(rows)), (rows, members[rows, columns])), shape=(len(members), num_nodes))
+def as_kernel(
+    source: KnowledgeGraph | Kernel,
+    hops: int = 1,
+    direction: Direction = "in",
+    weighted: bool = True,
+    normalize: bool = True,
+) -> Kernel:
+    """A kernel as it is; a graph alone means its `GraphKernel` with these settings.
+
+    Raises:
+        InputError: settings of a graph's kernel with a kernel that is there already; anything else than these two.
+    """
+    given = {"hops": hops, "direction": direction, "weighted": weighted, "normalize": normalize}
+    if isinstance(source, KnowledgeGraph):
+        return GraphKernel(source, **given)  # type: ignore[arg-type]
+    if not isinstance(source, Kernel):
+        raise InputError(f"expected a KnowledgeGraph or a Kernel, got {type(source).__name__}")
+    usual = {"hops": 1, "direction": "in", "weighted": True, "normalize": True}
+    changed = [name for name, value in given.items() if value != usual[name]]
+    if changed:
+        raise InputError(f"{', '.join(changed)}: only for a graph; the kernel given has its own")
+    return source
+
+
+def kernels_to_try(
+    source: KnowledgeGraph | Kernel,
+    kernel: Kernel | None,
+    hops: int | tuple[int, ...],
+    direction: Direction,
+    weighted: bool,
+    normalize: bool,
+) -> Iterator[tuple[dict[str, int | str], Kernel]]:
+    """The kernels that a predictor chooses from, each with what its report says of it.
+
+    Those of a graph for every number of hops; a kernel that is given, to the predictor or instead of the graph, alone.
+    """
+    given = kernel if kernel is not None else source
+    if isinstance(given, Kernel):
+        yield {"kernel": given.label}, given
+        return
+    for k in (hops,) if isinstance(hops, int) else hops:
+        yield {"hops": k}, GraphKernel(given, k, direction, weighted, normalize)
 
 
 def _times(block: Block, matrix: sp.csr_array) -> Block:
@@ -158,6 +193,27 @@ def _scaled(block: Block, scale: Float[np.ndarray, " rows"]) -> Block:
     return block * scale[:, None] if isinstance(block, np.ndarray) else block.multiply(scale[:, None]).tocsr()
 
 
-def as_dense(block: Block) -> np.ndarray:
-    """A block as a NumPy array."""
-    return block if isinstance(block, np.ndarray) else block.toarray()
+def _largest(features: Block) -> Float[np.ndarray, " rows"]:
+    largest = features.max(axis=1)
+    return largest if isinstance(largest, np.ndarray) else largest.toarray().ravel()
+
+
+def _reads(
+    edges: Edges, hops: Int[Array, ""], members: Members, values: Float[Array, " units"]
+) -> Float[Array, " rows"]:
+    """F x: what the rows of F = P^k read of `values`, scaled."""
+    return members.gather(jax.lax.fori_loop(0, hops, lambda _, values: edges @ values, values))
+
+
+def _read_by(
+    edges: Edges, hops: Int[Array, ""], members: Members, values: Float[Array, " rows"]
+) -> Float[Array, " units"]:
+    """F^T y: what nodes are read, by all rows of F = P^k together, each multiplied with its value."""
+    nodes = members.spread(values, edges.layout.nodes)
+    return jax.lax.fori_loop(0, hops, lambda _, values: edges.T @ values, nodes)
+
+
+def _graph_times(
+    edges: Edges, hops: Int[Array, ""], some: Members, others: Members, values: Float[Array, " others"]
+) -> Float[Array, " some"]:
+    return _reads(edges, hops, some, _read_by(edges, hops, others, values))

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -9,14 +11,17 @@ import pandas as pd
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.variants import GraphBatch
-from perturb_jax.plan.design import Design, check_money, design_columns, state_design
-from perturb_jax.plan.robust import Noise, Robustness, robustness
+from perturb_jax.plan.evidence import EVIDENCE, Comparison, Found, Question
 from perturb_jax.selection.selection import Selection
-from perturb_jax.strategies import OPTIONS, STRATEGIES
-from perturb_jax.strategies.order import as_selection
-from perturb_jax.support.checks import check_hops
+from perturb_jax.strategies.choose import choose, in_order
+from perturb_jax.strategies.registry import STRATEGIES, make_strategy, name_of, one_shot_names
+from perturb_jax.strategies.strategy import Ask, Strategy, check_strategy, costs_of, parts_of
+from perturb_jax.support.checks import check_hops, is_whole
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import options_of
+
+if TYPE_CHECKING:
+    from perturb_jax.plan.coverage import Coverage
 
 DEFAULT_CYCLES = 5
 DEFAULT_STRATEGY = "graphdesign"
@@ -29,24 +34,24 @@ class Request:
 
     Attributes:
         candidates: genes or combinations "A+B" that may be perturbed.
-        budget: perturbations to choose, `must_include` among them; with the option "costs", what they may cost.
-        strategy: a name in `STRATEGIES`.
-        hops: layers of graph convolution of the model that will be trained.
-        direction: "in", "out" or "both".
+        budget: perturbations to choose, `must_include` among them; where the
+            strategy has costs, what they may cost.
+        strategy: a name in `STRATEGIES`, or "FILE.py:NAME", or an instance.
+        hops: layers of graph convolution of the model that will be trained; an instance that has `hops` has its own.
+        direction: "in", "out" or "both"; an instance that has `direction` has its own.
         must_include: these rank first, in the strategy's order.
         already_tested: these count as covered and never appear.
         exclude: these never appear; without "A", "A+B" still may.
         cycles: rounds into which the picks are divided, the earlier ones larger by one where it does not come out
             even; None: five, or one per pick where there are fewer.
         seed: for ties, and for random strategies.
-        options: further arguments of the strategy (see `OPTIONS`).
+        options: of a strategy that is given by name, as TOML has them.
         unknown: "error", or "drop" to leave out and report names that are not in the graph.
-        robust: choose for the mean over noisy copies of the graph; GraphReach only.
     """
 
     candidates: Sequence[str]
-    budget: int
-    strategy: str = DEFAULT_STRATEGY
+    budget: int | float
+    strategy: Any = DEFAULT_STRATEGY
     hops: int = 1
     direction: Direction = "in"
     must_include: Sequence[str] = ()
@@ -56,7 +61,6 @@ class Request:
     seed: int | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     unknown: Unknown = "error"
-    robust: Noise | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,33 +69,47 @@ class Plan:
 
     Attributes:
         table: one row per pick: rank, gene, cycle, gain (genes newly reached, in its layer), covered,
-            covered_fraction, layer, bound; with MaxSpec also sigma, the spectral norm after the pick; with
-            GraphDesign also cost, explained and teaches (see `design_columns`), and where another criterion than the
-            explained variance decides, criterion and criterion_bound; with noisy copies of the graph also
-            mean_covered, mean_bound and frequency (see `Robustness`).
+            covered_fraction, layer, bound; and the columns of the strategy's evidence: with MaxSpec sigma, the spectral
+            norm after the pick; with GraphDesign cost, explained and teaches (see `Learned.found`); with noisy copies
+            of the graph mean_covered, mean_bound and frequency (see `Robustness`).
+        picks: the perturbations of the table.
         must: the must-haves, in the order picked.
         pool: the candidates that the rest was chosen from.
         tested: what counted as covered.
         selections: what the strategy returned, for the must-haves and for the rest.
         renamed: old symbols that were given, with the current names.
         dropped: names left out, with the reason.
-        design: the design problem, where the plan is GraphDesign's.
-        targets: one row per target of the design, least known first (see `design_columns`).
-        robustness: how the picks do on noisy copies of the graph, where the request asks for them.
+        evidence: what the picks are shown with.
+        found: what it says of them.
         warnings: what a user should know before trusting the plan.
     """
 
     table: pd.DataFrame
+    picks: Perturbations
     must: Perturbations
     pool: Perturbations
     tested: Perturbations
     selections: tuple[Selection, ...]
     renamed: dict[str, str]
     dropped: dict[str, str]
-    design: Design | None
-    targets: pd.DataFrame | None
-    robustness: Robustness | None
+    evidence: "Coverage"
+    found: Found
     warnings: tuple[str, ...]
+
+    @property
+    def targets(self) -> pd.DataFrame | None:
+        """One row per target of a design, least known first (see `Learned.found`); None where there are no targets."""
+        return self.found.targets
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """What the picks are compared with; made when it is first read, which takes longer than the choice."""
+        return self.evidence.compare(self)
+
+    @cached_property
+    def curve(self) -> pd.DataFrame:
+        """The plan against what it is compared with: a row per number of picks, or per amount spent."""
+        return self.evidence.curve(self)
 
 
 def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
@@ -103,111 +121,95 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     Raises:
         InputError: anything in the request that cannot be used.
     """
-    if request.strategy not in STRATEGIES:
-        raise InputError(f"strategy: expected one of {', '.join(STRATEGIES)}, got {request.strategy!r}")
-    for option in request.options:
-        if option not in OPTIONS.get(request.strategy, ()):
-            having = " or ".join(name for name, options in OPTIONS.items() if option in options)
-            instead = f" or choose strategy {having}" if having else ""
-            raise InputError(f"{option}: not an option of the strategy {request.strategy}; leave it away{instead}")
-    if request.robust and request.strategy != "graphreach":
-        raise InputError(
-            f"robust: not for the strategy {request.strategy}; leave it away or choose strategy graphreach"
-        )
-    check_hops(request.hops)
+    strategy = _strategy(request)
+    hops, direction = getattr(strategy, "hops", request.hops), getattr(strategy, "direction", request.direction)
+    check_hops(hops)
     given, must, tested, excluded = (
         _parse(graph, option, getattr(request, option), request.unknown)
         for option in ("candidates", "must_include", "already_tested", "exclude")
     )
-    _refuse_overlap("must-include", must, "exclude", excluded)
-    _refuse_overlap("must-include", must, "already-tested", tested)
+    _refuse_overlap("must_include", must, "exclude", excluded)
+    _refuse_overlap("must_include", must, "already_tested", tested)
     pool = given.without(tested).without(excluded).without(must)
-    priced = request.options.get("costs") is not None
-    if not priced:
+    if costs_of(strategy) is None:
         _check_budget(request.budget, len(must), len(pool))
-    design = None
-    if request.strategy == "graphdesign":
-        wanted = must.joined(given.without(must))
-        conditions = (request.hops, request.direction, request.options, request.unknown)
-        design = state_design(graph, wanted, must.joined(pool), *conditions)
-        if priced:
-            check_money(design, must, request.budget)
-    copies = None if request.robust is None else request.robust.graphs(graph)
-    selections = _select(copies or graph, request, must, pool, tested, design)
+    kind = getattr(strategy, "evidence", Strategy.evidence)
+    question = Question(
+        graph, strategy, strategy_name(request), request.budget, given, must, pool, tested, hops, direction,
+        request.seed, request.unknown,
+    )  # fmt: skip
+    evidence: Coverage = EVIDENCE.get(kind)(question)
+    selections = _select(question, evidence)
     if len(must):
-        must = must.take(np.array([must.labels.index(gene) for gene in selections[0].genes]))
-    table = _table(graph, request, selections, tested, must_haves=len(must))
-    targets = None
-    if design is not None:
-        more, targets = design_columns(design, tested, parse_perturbations(graph.names, table["gene"]))
-        table = pd.concat([table, more], axis=1)
-    robust = None
-    if copies is not None:
-        asked = (must, pool, tested, request.hops, request.direction, request.seed)
-        robust = robustness(graph, copies, selections, *asked, **request.options)  # type: ignore[arg-type]
-        table = pd.concat([table, robust.columns()], axis=1)
-    named = (given, must, tested, excluded) if design is None else (given, must, tested, excluded, design)
+        must = selections[0].perturbations
+    picks = must if len(selections) == 1 and len(must) else selections[-1].perturbations
+    if len(selections) == 2:
+        picks = must.joined(picks)
+    found = evidence.found(picks, selections)
+    named = (given, must, tested, excluded, *evidence.named)
     return Plan(
-        table=table,
+        table=pd.concat([_table(question, picks, selections, request.cycles), found.columns], axis=1),
+        picks=picks,
         must=must,
         pool=pool,
         tested=tested,
         selections=selections,
         renamed={old: new for names in named for old, new in names.renamed.items()},
         dropped={name: reason for names in named for name, reason in names.dropped.items()},
-        design=design,
-        targets=targets,
-        robustness=robust,
+        evidence=evidence,
+        found=found,
         warnings=_warnings(graph, must, pool),
     )
+
+
+def strategy_name(request: Request) -> str:
+    """What the strategy of a request is called."""
+    return request.strategy if isinstance(request.strategy, str) else name_of(request.strategy)
+
+
+def _strategy(request: Request) -> Any:
+    """The strategy with its options; hops and direction are among them where it has such."""
+    strategy = request.strategy
+    if isinstance(strategy, str):
+        cls = STRATEGIES.get(strategy)
+        known = {one.name for one in options_of(cls)} if hasattr(cls, "__dataclass_fields__") else set()
+        conditions: dict[str, object] = {"hops": request.hops, "direction": request.direction}
+        strategy = make_strategy(
+            strategy, {name: value for name, value in conditions.items() if name in known} | dict(request.options)
+        )
+    elif request.options:
+        raise InputError("options: expected none beside an instance of a strategy, which has its own; omit them")
+    check_strategy(strategy)
+    if parts_of(strategy):
+        raise InputError(
+            f"strategy: {strategy_name(request)} reads a fitted predictor, and before the first experiments there is "
+            f"none; expected one of {', '.join(one_shot_names())}"
+        )
+    return strategy
 
 
 def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Unknown) -> Perturbations:
     try:
         return parse_perturbations(graph.names, names, unknown)
     except InputError as error:
-        raise InputError(f"{option.replace('_', '-')}: {error}") from None
+        raise InputError(f"{option}: {error}") from None
 
 
-def _select(
-    graph: KnowledgeGraph | GraphBatch, request: Request, must: Perturbations, pool: Perturbations,
-    tested: Perturbations, design: Design | None,
-) -> tuple[Selection, ...]:  # fmt: skip
-    options = dict(request.options if design is None else design.options)
-    left = request.budget - (len(must) if design is None else design.cost(must.labels))
-    covered: tuple[str, ...] = tested.labels
+def _select(question: Question, evidence: "Coverage") -> tuple[Selection, ...]:
+    must, covered = question.must, question.tested
+    left = question.budget - evidence.cost(must)
+    conditions = (question.hops, question.direction)
     selections = []
     if len(must):
-        free = {name: value for name, value in options.items() if name != "costs"}
-        selections.append(_ask(graph, request, must, len(must), covered, free))
-        covered += selections[0].genes
-    if _buys_more(design, pool, left) or not selections:
-        selections.append(_ask(graph, request, pool, left, covered, options))
+        ask = Ask(question.graph, must, covered, len(must), question.seed, kernel=question.kernel)
+        selections.append(choose(evidence.asked(first=True), ask, *conditions))
+        covered = covered.joined(must)
+    if evidence.buys_more(left) or not selections:
+        ask = Ask(question.graph, question.pool, covered, left, question.seed, kernel=question.kernel)
+        selections.append(choose(evidence.asked(first=False), ask, *conditions))
     if len(selections) == 2:
         selections[0] = _within_layer(selections[0], int(selections[1].layers[0]))
     return tuple(selections)
-
-
-def _ask(
-    graph: KnowledgeGraph | GraphBatch, request: Request, candidates: Perturbations, budget: int | float,
-    covered: tuple[str, ...], options: Mapping[str, object],
-) -> Selection:  # fmt: skip
-    return STRATEGIES[request.strategy](
-        graph,  # type: ignore[arg-type]  # a batch goes to GraphReach only
-        candidates.labels,
-        budget,
-        hops=request.hops,
-        direction=request.direction,
-        selected=covered,
-        seed=request.seed,
-        **options,
-    )
-
-
-def _buys_more(design: Design | None, pool: Perturbations, left: int | float) -> bool:
-    if design is None or design.costs is None:
-        return left > 0
-    return any(design.costs[label] <= left for label in pool.labels)
 
 
 def _within_layer(picks: Selection, layer: int) -> Selection:
@@ -218,37 +220,27 @@ def _within_layer(picks: Selection, layer: int) -> Selection:
 
 
 def _table(
-    graph: KnowledgeGraph, request: Request, selections: tuple[Selection, ...], tested: Perturbations, must_haves: int
+    question: Question, picks: Perturbations, selections: tuple[Selection, ...], cycles: int | None
 ) -> pd.DataFrame:
-    genes = [gene for picks in selections for gene in picks.genes]
-    in_order = parse_perturbations(graph.names, genes)
-    coverage = as_selection(
-        graph, in_order, np.arange(len(genes)), request.hops, request.direction, tested.labels, request.strategy
+    graph = question.graph
+    coverage = in_order(graph, picks, question.tested, question.hops, question.direction, question.name)
+    gains, bounds, layers = (
+        np.concatenate([getattr(part, name) for part in selections]) for name in ("gains", "bounds", "layers")
     )
-    gains, values, bounds, layers = (
-        np.concatenate([getattr(picks, part) for picks in selections])
-        for part in ("gains", "values", "bounds", "layers")
-    )
-    bounds[:must_haves] = np.nan
-    objective = selections[0].objective
-    is_coverage = objective == "coverage"
-    table = pd.DataFrame(
+    bounds[: len(question.must)] = np.nan
+    is_coverage = selections[0].objective == coverage.objective
+    return pd.DataFrame(
         {
-            "rank": np.arange(1, len(genes) + 1),
-            "gene": genes,
-            "cycle": _cycles(len(genes), request.cycles),
+            "rank": np.arange(1, len(picks) + 1),
+            "gene": list(picks),
+            "cycle": _cycles(len(picks), cycles),
             "gain": (gains if is_coverage else coverage.gains).astype(int),
             "covered": coverage.values.astype(int),
             "covered_fraction": (coverage.values / graph.num_nodes).round(6),
             "layer": layers,
-            "bound": pd.array(bounds if is_coverage else np.full(len(genes), np.nan), dtype="Int64"),
+            "bound": pd.array(bounds if is_coverage else np.full(len(picks), np.nan), dtype="Int64"),
         }
     )
-    if objective == "spectral norm":
-        table["sigma"] = values.round(6)
-    elif objective in ("information", "facility location", "soft coverage"):
-        table["criterion"], table["criterion_bound"] = values.round(6), bounds.round(6)
-    return table
 
 
 def _cycles(picks: int, cycles: int | None) -> np.ndarray:
@@ -258,8 +250,8 @@ def _cycles(picks: int, cycles: int | None) -> np.ndarray:
     return np.repeat(np.arange(1, cycles + 1), [len(part) for part in np.array_split(np.arange(picks), cycles)])
 
 
-def _check_budget(budget: int, must: int, pool: int) -> None:
-    if budget < 1:
+def _check_budget(budget: int | float, must: int, pool: int) -> None:
+    if not is_whole(budget) or budget < 1:
         raise InputError(f"budget: expected a whole number of at least 1, got {budget}")
     if budget < must:
         raise InputError(f"budget: {budget} is less than the {must} must-include genes; raise the budget")
@@ -277,7 +269,7 @@ def _check_budget(budget: int, must: int, pool: int) -> None:
 def _refuse_overlap(one_name: str, one: Perturbations, other_name: str, other: Perturbations) -> None:
     both = [label for label, genes in zip(one.labels, one.gene_sets(), strict=True) if genes in other.gene_sets()]
     if both:
-        raise InputError(f"{', '.join(both[:5])}: in both --{one_name} and --{other_name}; leave it in one of them")
+        raise InputError(f"{', '.join(both[:5])}: in both {one_name} and {other_name}; keep it in one of them")
 
 
 def _warnings(graph: KnowledgeGraph, must: Perturbations, pool: Perturbations) -> tuple[str, ...]:

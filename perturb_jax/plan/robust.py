@@ -1,44 +1,53 @@
-"""A plan that holds up against noise in the graph: GraphReach on many copies of it, each without some of its edges."""
+"""Noise in the graph as evidence: how picks that were chosen for many noisy copies of it do on these."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 import pandas as pd
 
-from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
+from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.variant_reach import sets_on
-from perturb_jax.graph.variants import GraphBatch, edge_dropout
-from perturb_jax.selection.graphreach import Ties, cover_counts, graphreach
-from perturb_jax.selection.host import coverage as coverage_host
+from perturb_jax.graph.reach import reach_sets
+from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.plan.coverage import Coverage
+from perturb_jax.plan.evidence import Found
+from perturb_jax.selection.coverage import Ties, covered_after
+from perturb_jax.selection.graphreach import graphreach
+from perturb_jax.selection.pick_counts import pick_counts
 from perturb_jax.selection.selection import Selection
-from perturb_jax.selection.stability import pick_counts
-from perturb_jax.support.checks import check_seed
-from perturb_jax.support.errors import InputError
+from perturb_jax.strategies.graphreach import DROPOUT
 
-DROPOUT = 0.1
-"""Probability that an edge is missing from a noisy copy, where none is given."""
+if TYPE_CHECKING:
+    from perturb_jax.plan.plan import Plan
 
 
-class Noise(NamedTuple):
-    """What `--robust` asks for: how many noisy copies of the graph, the share of edges they lack, and the seed."""
+class Robust(Coverage):
+    """Coverage of the noisy copies beside that of the graph; for strategies with GraphReach's options."""
 
-    copies: int
-    dropout: float = DROPOUT
-    seed: int = 0
+    recorded_elsewhere = ("robust", "dropout", "dropout_seed")
 
-    def graphs(self, graph: KnowledgeGraph) -> GraphBatch:
-        """The noisy copies.
+    def settings(self) -> dict[str, Any]:
+        """The noise."""
+        strategy = self.question.strategy
+        dropout = DROPOUT if strategy.dropout is None else strategy.dropout
+        return {"robust": {"copies": strategy.robust, "dropout": dropout, "seed": strategy.dropout_seed or 0}}
 
-        Raises:
-            InputError: numbers that cannot be used.
-        """
-        if self.copies < 1:
-            raise InputError(f"robust: expected at least 1 noisy copy of the graph, got {self.copies}")
-        check_seed(self.seed)
-        return edge_dropout(graph, self.dropout, self.copies, jax.random.key(self.seed))
+    def found(self, picks: Perturbations, selections: tuple[Selection, ...]) -> Found:  # noqa: ARG002
+        """The picks on each copy."""
+        asked, strategy = self.question, self.question.strategy
+        must = selections[0].perturbations if len(asked.must) else asked.must
+        copies = strategy.noisy(asked.graph)
+        conditions = (must, asked.pool, asked.tested, strategy.hops, strategy.direction, asked.seed, strategy.ties)
+        robust = robustness(asked.graph, copies, selections, *conditions)
+        return Found(robust.columns(), details=robust)
+
+    def record(self, plan: "Plan") -> dict[str, Any]:
+        """The mean coverage in the end."""
+        robust: Robustness = plan.found.details
+        mean, bound = float(robust.mean_covered[-1]), float(robust.bound[-1])
+        bounded = {"bound": bound} if np.isfinite(bound) else {}
+        return {"robust": {"mean covered": mean, "picks of the graph itself": robust.plain, **bounded}}
 
 
 class Robustness(NamedTuple):
@@ -47,7 +56,7 @@ class Robustness(NamedTuple):
     Attributes:
         mean_covered: genes reached after each pick, mean over the copies.
         bound: no selection of as many picks that begins with the must-haves reaches more; NaN for must-haves.
-        frequency: share of the copies on which GraphReach, asked alone, picks the gene; NaN for must-haves.
+        frequency: fraction of the copies on which GraphReach, asked alone, picks the gene; NaN for must-haves.
         plain: the final mean of the picks that GraphReach makes on the graph itself.
     """
 
@@ -81,15 +90,14 @@ def robustness(
     values, bounds = (np.concatenate([getattr(picks, part) for picks in selections]) for part in ("values", "bounds"))
     frequency = np.full(len(values), np.nan)
     bounds[: len(must)] = np.nan
-    covered = tested.labels + must.labels
-    chosen = must.labels
+    chosen = must
     left = len(values) - len(must)
     if left:
-        counts = pick_counts(copies, pool.labels, left, hops, direction, covered, seed, ties=ties)
-        share = dict(zip(counts.candidates, counts.counts / len(copies), strict=True))
-        frequency[len(must) :] = [share[gene] for gene in selections[-1].genes]
-        chosen += graphreach(graph, pool.labels, left, hops, direction, covered, seed, ties=ties).genes
-    before = cover_counts(sets_on(copies, tested.members, hops, direction))
-    sets = sets_on(copies, parse_perturbations(graph.names, chosen).members, hops, direction)
-    plain = coverage_host.covered_after(sets.indptr, sets.indices, None, before, np.arange(len(chosen)))[-1]
+        conditions = (pool, left, hops, direction, tested.joined(must), seed)
+        counts = pick_counts(copies, *conditions, ties=ties)
+        fraction = dict(zip(counts.candidates, counts.counts / len(copies), strict=True))
+        frequency[len(must) :] = [fraction[gene] for gene in selections[-1].genes]
+        chosen = must.joined(graphreach(graph, *conditions, ties=ties).perturbations)
+    before = reach_sets(copies, tested.members, hops, direction).counts()
+    plain = covered_after(reach_sets(copies, chosen.members, hops, direction), before)[-1]
     return Robustness(values, bounds, frequency, float(plain) / len(copies))

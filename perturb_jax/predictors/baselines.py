@@ -9,14 +9,15 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.kernel.graph import as_kernel
+from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.screen.screen import Screen
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Options, option
 
 
 @dataclass(frozen=True)
-class ControlMean:
+class ControlMean(Options):
     """Nothing changes: every effect is 0. The "no change" baseline of Ahlmann-Eltze et al. 2025."""
 
     name: str = "control mean"
@@ -24,18 +25,18 @@ class ControlMean:
     def fit(
         self,
         screen: Screen,
-        graph: KnowledgeGraph,  # noqa: ARG002
+        graph: KnowledgeGraph | Kernel,  # noqa: ARG002
         train: Sequence[str],
         validation: Sequence[str],
         key: Key = 0,  # noqa: ARG002
     ) -> Answers:
         """See `Predictor.fit`; neither graph nor key are read."""
         training_rows(screen, train, validation)
-        return Answers(self.name, partial(_repeated, np.zeros(len(screen.genes))))
+        return Answers(self.name, partial(_repeated, np.zeros(len(screen.readouts))))
 
 
 @dataclass(frozen=True)
-class TrainMean:
+class TrainingMean(Options):
     """Every perturbation does what the training perturbations do on average, each counting once.
 
     Hard to beat on correlations with control as the reference (Systema, Viñas Torné et al. 2025).
@@ -46,7 +47,7 @@ class TrainMean:
     def fit(
         self,
         screen: Screen,
-        graph: KnowledgeGraph,  # noqa: ARG002
+        graph: KnowledgeGraph | Kernel,  # noqa: ARG002
         train: Sequence[str],
         validation: Sequence[str],
         key: Key = 0,  # noqa: ARG002
@@ -57,7 +58,7 @@ class TrainMean:
 
 
 @dataclass(frozen=True)
-class NearestNeighbours:
+class NearestNeighbours(Options):
     """The mean effect of the training perturbations that are most alike in the graph.
 
     With S the cosine between rows of P^hops (the normalised graph kernel) and N the `neighbors` training perturbations
@@ -67,29 +68,25 @@ class NearestNeighbours:
     Complexity: fit O(k edges); effects O(k edges + P log P + P neighbors G) per perturbation asked for, P trained on.
 
     Attributes:
-        neighbors: how many.
-        hops: of the convolution whose embeddings are compared.
-        direction: "in", "out" or "both", as for `graphreach`.
-        weighted: use the edge weights.
+        kernel: in place of the graph's, any other: hops, direction and weighted then count for nothing.
 
     Raises:
-        InputError: fewer than one neighbour; hops below 1; another direction (when fitted).
+        InputError: settings that cannot be used; perturbed genes that the graph or kernel does not have.
     """
 
-    neighbors: int = 5
-    hops: int = 1
-    direction: Direction = "in"
-    weighted: bool = True
+    neighbors: int = option(5, "How many training perturbations are averaged.", at_least=1)
+    hops: int = option(1, "Graph-convolution layers whose embeddings are compared.", at_least=1)
+    direction: Direction = option(
+        "in", "A gene's embeddings: those that it reads ('in'), that read it ('out'), 'both'."
+    )
+    weighted: bool = option(True, "Use the edge weights; else every edge weighs 1.", negative="unweighted")
+    kernel: Kernel | None = None
     name: str = "nearest neighbours"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.neighbors, bool) or not isinstance(self.neighbors, int) or self.neighbors < 1:
-            raise InputError(f"neighbors: expected a whole number of at least 1, got {self.neighbors!r}")
 
     def fit(
         self,
         screen: Screen,
-        graph: KnowledgeGraph,
+        graph: KnowledgeGraph | Kernel,
         train: Sequence[str],
         validation: Sequence[str],
         key: Key = 0,  # noqa: ARG002
@@ -97,31 +94,34 @@ class NearestNeighbours:
         """See `Predictor.fit`; the key is not read."""
         rows, _ = training_rows(screen, train, validation)
         changes = finite_changes(screen, rows)
-        kernel = graph_kernel(graph, self.hops, self.direction, self.weighted, normalize=True)
-        trained = kernel.rows(nodes_of(graph.names, train).members)
-        predict = partial(_nearest, graph, kernel, trained, changes, self.neighbors)
-        return Answers(self.name, predict, partial(embedded, graph, kernel))
+        kernel = as_kernel(graph, self.hops, self.direction, self.weighted) if self.kernel is None else self.kernel
+        trained = kernel.rows(nodes_of(kernel.names, train).members)
+        predict = partial(_nearest, kernel, trained, changes, self.neighbors)
+        return Answers(self.name, predict, partial(embedded, kernel))
 
 
-def embedded(
-    graph: KnowledgeGraph, kernel: GraphKernel, perturbations: Sequence[str]
-) -> Float[np.ndarray, "perturbations nodes"]:
-    """Rows of P^hops, summed over a combination's genes and scaled as the kernel is; dense."""
-    rows = kernel.rows(nodes_of(graph.names, perturbations).members)
-    blocks = [as_dense(block) for _, block in kernel.features(rows.members)]
-    return np.concatenate([np.zeros((0, kernel.num_nodes)), *blocks]) * rows.scale[:, None]
+def embedded(kernel: Kernel, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+    """The kernel's features (of a graph: rows of P^hops), summed over a combination's genes and scaled as it is; dense.
+
+    Raises:
+        InputError: a kernel without a feature map; genes that it does not have.
+    """
+    members = nodes_of(kernel.names, perturbations).members
+    if len(members) == 0:
+        return embedded(kernel, kernel.genes[:1])[:0]
+    blocks = [as_dense(block) for _, block in kernel.features(members)]
+    return np.concatenate(blocks) * kernel.rows(members).scale[:, None]
 
 
 def _nearest(
-    graph: KnowledgeGraph,
-    kernel: GraphKernel,
+    kernel: Kernel,
     trained: Rows,
     changes: Float[np.ndarray, "train genes"],
     neighbors: int,
     perturbations: Sequence[str],
 ) -> Float[np.ndarray, "perturbations genes"]:
     effects = np.tile(changes.mean(0), (len(perturbations), 1))
-    asked = kernel.rows(nodes_of(graph.names, perturbations).members)
+    asked = kernel.rows(nodes_of(kernel.names, perturbations).members)
     for part, block in kernel.between(asked, trained):
         for row, alike in enumerate(as_dense(block), part.start):
             nearest = np.argsort(-alike, kind="stable")[:neighbors]
@@ -135,8 +135,3 @@ def _repeated(
     effect: Float[np.ndarray, " genes"], perturbations: Sequence[str]
 ) -> Float[np.ndarray, "perturbations genes"]:
     return np.tile(effect, (len(perturbations), 1))
-
-
-control_mean = ControlMean
-train_mean = TrainMean
-nearest_neighbours = NearestNeighbours

@@ -12,12 +12,14 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.kernel.graph import kernels_to_try
+from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
 from perturb_jax.predictors.baselines import embedded
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
-from perturb_jax.predictors.ridge import hop_choices, inverse_of
+from perturb_jax.predictors.ridge import inverse_of
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
+from perturb_jax.support.options import Options, option
 
 _RANGE = 1e-6, 1e3
 """Where scales are searched, relative to the mean variance of effects."""
@@ -26,13 +28,14 @@ _STOP = 1e-8
 
 
 @dataclass(frozen=True)
-class GraphGP:
+class GraphGP(Options):
     """A Gaussian process over perturbations, with one covariance for all measured genes.
 
     The true effect of perturbation p on gene g is  m_g + t_g (f_p + o_p): f ~ N(0, signal K), K = P^k (P^k)^T the graph
-    kernel (of unit diagonal where normalised), what the graph can tell; o ~ N(0, own I), what only p itself can. It is
-    measured with error t_g N(0, r_p), r_p the variance among p's cells / (cells - 1), averaged over genes (control's
-    where there is one cell; 0 in a pseudobulk without variances). So with S = signal K + own I and C = S + diag(r),
+    kernel (of unit diagonal where normalised) or any other, what the graph can tell; o ~ N(0, own I), what only p
+    itself can. It is measured with error t_g N(0, r_p), r_p the variance among p's cells / (cells - 1), averaged over
+    genes (control's where there is one cell; 0 in a pseudobulk without variances). So with S = signal K + own I and
+    C = S + diag(r),
 
         w = C^-1 s + (1 - 1^T C^-1 s) / P,   effect = w^T Y,   variance = t_g^2 (S_pp - s^T C^-1 s + 1^T C 1 b^2),
 
@@ -54,39 +57,33 @@ class GraphGP:
     from 32 of Norman et al.'s, by hops, the graph's genes, and with or without pairs.
 
     Attributes:
-        hops: k, or several to choose from by likelihood.
-        signal: variance of what the graph can tell, in squared units of the effects; None: by likelihood.
-        own: variance of what it cannot; None: by likelihood.
-        per_gene: estimate t_g; else it is 1 for all.
-        direction: "in", "out" or "both", as for `graphreach`.
-        weighted: use the edge weights.
-        normalize: scale K to unit diagonal.
+        kernel: in place of the graph's, any other: hops are then not searched.
 
     Raises:
-        InputError: variances that are not above 0; hops below 1; another direction; perturbed genes that are not in the
-            graph; fewer than 3 training perturbations; a given `own` so small that C is singular.
+        InputError: settings that cannot be used; perturbed genes that the graph or kernel does not have; fewer than 3
+            training perturbations; a given `own` so small that C is singular.
     """
 
-    hops: int | tuple[int, ...] = (1, 2, 3)
-    signal: float | None = None
-    own: float | None = None
-    per_gene: bool = True
-    direction: Direction = "in"
-    weighted: bool = True
-    normalize: bool = True
+    hops: int | tuple[int, ...] = option(
+        (1, 2, 3), "Graph-convolution layers, or several to choose from by likelihood.", at_least=1
+    )
+    signal: float | None = option(
+        None, "Variance of what the graph can tell, in squared units of the effects.", above=0, shown="by likelihood"
+    )
+    own: float | None = option(None, "Variance of what the graph cannot tell.", above=0, shown="by likelihood")
+    per_gene: bool = option(
+        True, "Estimate how large each gene's effects are; else the same for all.", negative="pooled"
+    )
+    direction: Direction = option("in", "A gene's features: what it reads ('in'), what reads it ('out'), or 'both'.")
+    weighted: bool = option(True, "Use the edge weights; else every edge weighs 1.", negative="unweighted")
+    normalize: bool = option(True, "Scale the kernel to unit diagonal.", negative="unnormalized")
+    kernel: Kernel | None = None
     name: str = "graph GP"
-
-    def __post_init__(self) -> None:
-        if not hop_choices(self.hops):
-            raise InputError("hops: expected at least one choice, got none")
-        for option, value in (("signal", self.signal), ("own", self.own)):
-            if value is not None and (isinstance(value, bool) or not 0 < value < np.inf):
-                raise InputError(f"{option}: expected a finite variance above 0, or None, got {value!r}")
 
     def fit(
         self,
         screen: Screen,
-        graph: KnowledgeGraph,
+        graph: KnowledgeGraph | Kernel,
         train: Sequence[str],
         validation: Sequence[str],
         key: Key = 0,  # noqa: ARG002
@@ -99,11 +96,10 @@ class GraphGP:
         residuals = changes - changes.mean(0)
         outer = residuals @ residuals.T
         noise = measurement_noise(screen, rows)
-        known = nodes_of(graph.names, train)
         candidates = []
-        for hops in hop_choices(self.hops):
-            kernel = graph_kernel(graph, hops, self.direction, self.weighted, self.normalize)
-            trained = kernel.rows(known.members)
+        chosen = (self.hops, self.direction, self.weighted, self.normalize)
+        for which, kernel in kernels_to_try(graph, self.kernel, *chosen):
+            trained = kernel.rows(nodes_of(kernel.names, train).members)
             evidence = Evidence(kernel.gram(trained), noise, outer, changes.shape[1])
             try:
                 signal, own, value = _fitted_scales(evidence, self.signal, self.own)
@@ -112,19 +108,20 @@ class GraphGP:
                     f"own: {self.own!r} is too small beside signal {self.signal!r} for training perturbations as alike "
                     "as these (the covariance is singular); give a larger one, or None"
                 ) from None
-            candidates.append((value, hops, signal, own, kernel, trained, evidence))
-        value, hops, signal, own, kernel, trained, evidence = max(candidates, key=lambda found: found[0])
+            candidates.append((value, which, signal, own, kernel, trained, evidence))
+        value, which, signal, own, kernel, trained, evidence = max(candidates, key=lambda found: found[0])
         covariance = evidence.covariance(signal, own)
         factor = np.linalg.cholesky(covariance)
         scale = _gene_scales(factor, residuals) if self.per_gene else np.ones(changes.shape[1])
-        posterior = Posterior(graph, kernel, trained, known.gene_sets(), signal, own, factor, float(covariance.sum()))
+        identities = nodes_of(kernel.names, train).gene_sets()
+        posterior = Posterior(kernel, trained, identities, signal, own, factor, float(covariance.sum()))
         weights, mean = scipy.linalg.cho_solve((factor, True), residuals), changes.mean(0)
         return Answers(
             self.name,
             partial(_effects, posterior, weights, mean),
-            partial(embedded, graph, kernel),
+            partial(embedded, kernel),
             partial(_deviations, posterior, scale),
-            {"hops": hops, "signal": signal, "own": own, "log likelihood": value},
+            {**which, "signal": signal, "own": own, "log likelihood": value},
             {"trained": np.array(train), "weights": weights, "mean": mean, "scale": scale, "factor": factor},
         )
 
@@ -171,7 +168,6 @@ class Posterior(NamedTuple):
     """What predictions need.
 
     Attributes:
-        graph: whose nodes the perturbations are.
         kernel: K.
         trained: the training perturbations as its rows.
         identities: their genes: the same perturbation shares its own part.
@@ -181,8 +177,7 @@ class Posterior(NamedTuple):
         total: 1^T C 1.
     """
 
-    graph: KnowledgeGraph
-    kernel: GraphKernel
+    kernel: Kernel
     trained: Rows
     identities: list[frozenset[int]]
     signal: float
@@ -254,7 +249,7 @@ def _gene_scales(
 
 def _between(posterior: Posterior, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Each perturbation's covariances s, [perturbations, train], and S_pp."""
-    named = nodes_of(posterior.graph.names, perturbations)
+    named = nodes_of(posterior.kernel.names, perturbations)
     asked = posterior.kernel.rows(named.members)
     blocks = [as_dense(block) for _, block in posterior.kernel.between(asked, posterior.trained)]
     alike = posterior.signal * np.concatenate([np.zeros((0, len(posterior.factor))), *blocks])
@@ -283,6 +278,3 @@ def _deviations(
     mean = (1 - solved.sum(0)) / len(posterior.factor)
     variance = np.maximum(prior - known + posterior.total * mean**2, 0)
     return np.sqrt(variance)[:, None] * scale[None, :]
-
-
-graph_gp = GraphGP

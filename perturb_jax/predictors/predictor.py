@@ -6,11 +6,14 @@ tune or to stop, of the validation perturbations, and of no others, though the s
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import identity
@@ -29,24 +32,63 @@ class Fitted(Protocol):
     """What a fitted predictor answers, for perturbations of the screen and for others: "A", "A+B" in any order.
 
     The same for all: repeated names are allowed, each gives its row; a name without a gene (control) is refused, and so
-    are genes that the predictor knows nothing of: with InputError, which says which.
+    are genes that the predictor knows nothing of: with InputError, which says which. One of a user's own inherits from
+    this and defines `effects`; what else it does not define is as it stands here.
+
+    Attributes:
+        history: what was measured while training, one value per step or epoch: a NamedTuple of arrays; None: nothing.
+        report: what was found while fitting: plain values.
     """
+
+    history: Any = None
+    report: Mapping[str, float | int | str] = MappingProxyType({})
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """Predicted mean expression less the control mean, for every measured gene of the screen."""
         ...
 
-    def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+    def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:  # noqa: ARG002  (for those that have them)
         """What the predictor knows of each perturbation before its readout; InputError where it has no such thing."""
-        ...
+        raise InputError(
+            f"{type(self).__name__} has no embeddings; use a strategy that needs none, or another predictor"
+        )
 
-    def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
+    def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:  # noqa: ARG002  (for those that have them)
         """What the predictor's readout reads of each perturbation; InputError where it has no such thing."""
-        ...
+        raise InputError(f"{type(self).__name__} has no features; use a strategy that needs none, or another predictor")
 
-    def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
+    def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:  # noqa: ARG002  (for those that have them)
         """Standard deviations of the true effects around `effects`; InputError where the predictor has none."""
-        ...
+        raise InputError(f"{type(self).__name__} has no uncertainties; use GraphGP, or a strategy that needs none")
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """What was learnt, by name; nothing where nothing is."""
+        return {}
+
+    def save(self, path: str | Path) -> None:
+        """Store it as one file, without pickle; `load_fitted` reads it.
+
+        Raises:
+            InputError: a predictor that cannot be stored.
+        """
+        from perturb_jax.predictors.saved import save_fitted
+
+        save_fitted(self, path)
+
+
+def history_of(fitted: Fitted) -> tuple[pd.DataFrame | None, dict[str, Any]]:
+    """Errors by step as a table, None where there are none, and what else a predictor says of its training: plain."""
+    if fitted.history is None:
+        return None, _plain(fitted.report)
+    parts = {name: np.asarray(value) for name, value in fitted.history._asdict().items()}
+    table = pd.DataFrame({name: value for name, value in parts.items() if value.ndim == 1})
+    return table, _plain({name: value for name, value in parts.items() if value.ndim == 0})
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.item() if isinstance(value, np.generic | np.ndarray) else value for name, value in values.items()
+    }
 
 
 @runtime_checkable
@@ -140,12 +182,12 @@ def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.n
     finite = np.isfinite(changes).all(1)
     if not finite.all():
         bad = [screen.perturbations[row] for row in rows[~finite]]
-        raise InputError(f"train: effects of {', '.join(bad[:_SHOWN])} are not finite; leave these perturbations out")
+        raise InputError(f"train: effects of {', '.join(bad[:_SHOWN])} are not finite; omit these perturbations")
     return changes
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Answers(Fitted):
     """A `Fitted` made of functions, for predictors that need no class of their own.
 
     Attributes:
@@ -175,7 +217,7 @@ class Answers:
         return self.embed(_named(perturbations))
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
-        """The embeddings: these predictors' readouts are linear in them, or in what is alike in them."""
+        """The embeddings: these predictors' readouts are linear in them, or in how similar they are."""
         return self.embeddings(perturbations)
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -185,7 +227,7 @@ class Answers:
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """See `Fitted.uncertainties`."""
         if self.spread is None:
-            raise InputError(f"{self.name} has no uncertainties; use graph_gp, or a strategy that needs none")
+            raise InputError(f"{self.name} has no uncertainties; use GraphGP, or a strategy that needs none")
         return self.spread(_named(perturbations))
 
 

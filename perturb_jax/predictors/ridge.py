@@ -10,11 +10,13 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import identity, nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, as_dense, graph_kernel
+from perturb_jax.kernel.graph import kernels_to_try
+from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
 from perturb_jax.predictors.baselines import embedded
 from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
+from perturb_jax.support.options import Options, option
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -24,7 +26,7 @@ PENALTIES = tuple(float(10.0**power) for power in range(-3, 4))
 
 
 @dataclass(frozen=True)
-class BilinearRidge:
+class BilinearRidge(Options):
     """Effects bilinear in an embedding of the measured gene and one of the perturbed gene.
 
     y_gp = b_g + u_g^T W v_p, with u_g the scores of gene g in a PCA of the training means (genes are the samples),
@@ -39,27 +41,20 @@ class BilinearRidge:
 
     Complexity: fit O(P^3 + P^2 G); effects O(G dimensions) per perturbation.
 
-    Attributes:
-        dimensions: of the embeddings; fewer where there are fewer training perturbations or measured genes.
-        penalty: of both sides.
-
     Raises:
-        InputError: dimensions below 1, a penalty that is not above 0; perturbed genes that are not measured.
+        InputError: settings that cannot be used; perturbed genes that are not measured.
     """
 
-    dimensions: int = 10
-    penalty: float = 0.1
+    dimensions: int = option(
+        10, "Of the embeddings; fewer where there are fewer training perturbations or measured genes.", at_least=1
+    )
+    penalty: float = option(0.1, "Ridge penalty of both sides.", above=0)
     name: str = "bilinear ridge"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.dimensions, bool) or not isinstance(self.dimensions, int) or self.dimensions < 1:
-            raise InputError(f"dimensions: expected a whole number of at least 1, got {self.dimensions!r}")
-        _check_penalty(self.penalty)
 
     def fit(
         self,
         screen: Screen,
-        graph: KnowledgeGraph,  # noqa: ARG002
+        graph: KnowledgeGraph | Kernel,  # noqa: ARG002
         train: Sequence[str],
         validation: Sequence[str],
         key: Key = 0,  # noqa: ARG002
@@ -69,12 +64,17 @@ class BilinearRidge:
         changes = finite_changes(screen, rows)
         center = changes.mean(0)
         genes = gene_embeddings(screen.mean[rows].astype(np.float64), self.dimensions)
-        column = {gene: place for place, gene in enumerate(screen.genes)}
+        column = {gene: place for place, gene in enumerate(screen.readouts)}
         perturbed = _summed(genes, column, train)
         left, right = _ridge(genes, self.penalty), _ridge(perturbed, self.penalty)
         coefficients = genes @ (left @ (changes - center).T @ right.T)  # U W: genes x dimensions
         embed = partial(_summed, genes, column)
-        learnt = {"coefficients": coefficients, "center": center, "embeddings": genes, "genes": np.array(screen.genes)}
+        learnt = {
+            "coefficients": coefficients,
+            "center": center,
+            "embeddings": genes,
+            "genes": np.array(screen.readouts),
+        }
         return Answers(self.name, partial(_linear, coefficients, center, embed), embed, learnt=learnt)
 
 
@@ -90,7 +90,7 @@ def gene_embeddings(
 
 
 @dataclass(frozen=True)
-class GraphRidge:
+class GraphRidge(Options):
     """Ridge regression of effects on graph features: a simple graph convolution with a linear readout.
 
     With X = rows of P^hops for the training perturbations (summed over a combination's genes), b the mean effect in
@@ -102,35 +102,27 @@ class GraphRidge:
     Complexity: O(P^2 G) once, O(P^3) per choice of hops and penalty.
 
     Attributes:
-        hops: k, or several to choose from.
-        penalties: to choose from.
-        direction: "in", "out" or "both", as for `graphreach`.
-        weighted: use the edge weights.
-        normalize: scale features to unit length.
+        kernel: in place of the graph's, any other: only the penalty is then chosen.
 
     Raises:
-        InputError: nothing to choose from; penalties that are not above 0, or so small that K is singular; hops below
-            1; another direction; perturbed genes that are not in the graph; fewer than two training perturbations
-            where there is more than one choice.
+        InputError: settings that cannot be used; penalties so small that K is singular; perturbed genes that the graph
+            or kernel does not have; fewer than two training perturbations where there is more than one choice.
     """
 
-    hops: int | tuple[int, ...] = (1, 2, 3)
-    penalties: tuple[float, ...] = PENALTIES
-    direction: Direction = "in"
-    weighted: bool = True
-    normalize: bool = True
+    hops: int | tuple[int, ...] = option((1, 2, 3), "Graph-convolution layers, or several to choose from.", at_least=1)
+    penalties: tuple[float, ...] = option(
+        PENALTIES, "Ridge penalties to choose from, in units of the kernel's mean diagonal.", above=0
+    )
+    direction: Direction = option("in", "A gene's features: what it reads ('in'), what reads it ('out'), or 'both'.")
+    weighted: bool = option(True, "Use the edge weights; else every edge weighs 1.", negative="unweighted")
+    normalize: bool = option(True, "Scale features to unit length.", negative="unnormalized")
+    kernel: Kernel | None = None
     name: str = "graph ridge"
-
-    def __post_init__(self) -> None:
-        if not hop_choices(self.hops) or not self.penalties:
-            raise InputError("graph ridge: expected at least one choice of hops and of penalties, got none")
-        for penalty in self.penalties:
-            _check_penalty(penalty)
 
     def fit(
         self,
         screen: Screen,
-        graph: KnowledgeGraph,
+        graph: KnowledgeGraph | Kernel,
         train: Sequence[str],
         validation: Sequence[str],
         key: Key = 0,  # noqa: ARG002
@@ -139,18 +131,17 @@ class GraphRidge:
         rows, _ = training_rows(screen, train, validation)
         changes = finite_changes(screen, rows)
         center = changes.mean(0)
-        members = nodes_of(graph.names, train).members
-        choices = [(hops, penalty) for hops in hop_choices(self.hops) for penalty in self.penalties]
-        if len(choices) > 1 and len(train) < 2:
+        choices = 1 if isinstance(self.hops, int) or self.kernel or isinstance(graph, Kernel) else len(self.hops)
+        if choices * len(self.penalties) > 1 and len(train) < 2:
             raise TooFewPerturbationsError(
                 "train: expected at least 2 perturbations to choose hops and penalty, got 1; give one each"
             )
         residuals = changes - center
         outer = residuals @ residuals.T
-        best: tuple[float, int, float, GraphKernel, Rows, np.ndarray] | None = None
-        for hops in hop_choices(self.hops):
-            kernel = graph_kernel(graph, hops, self.direction, self.weighted, self.normalize)
-            trained = kernel.rows(members)
+        best: tuple[float, dict[str, int | str], float, Kernel, Rows, np.ndarray] | None = None
+        chosen = (self.hops, self.direction, self.weighted, self.normalize)
+        for which, kernel in kernels_to_try(graph, self.kernel, *chosen):
+            trained = kernel.rows(nodes_of(kernel.names, train).members)
             gram = kernel.gram(trained)
             unit = float(gram.diagonal().mean())
             for penalty in self.penalties:
@@ -164,23 +155,18 @@ class GraphRidge:
                 squares = ((inverse @ outer) * inverse).sum(1)  # of the rows of inverse @ residuals
                 error = float(np.mean(squares / inverse.diagonal() ** 2)) / changes.shape[1]
                 if best is None or error < best[0]:
-                    best = error, hops, penalty, kernel, trained, inverse
+                    best = error, which, penalty, kernel, trained, inverse
         if best is None:
             raise InputError("graph ridge: every leave-one-out error is NaN; give larger penalties")
-        error, hops, penalty, kernel, trained, inverse = best
+        error, which, penalty, kernel, trained, inverse = best
         weights = inverse @ residuals
         return Answers(
             self.name,
-            partial(_dual, graph, kernel, trained, weights, center),
-            partial(embedded, graph, kernel),
-            report={"hops": hops, "penalty": penalty, "leave-one-out error": error},
+            partial(_dual, kernel, trained, weights, center),
+            partial(embedded, kernel),
+            report={**which, "penalty": penalty, "leave-one-out error": error},
             learnt={"trained": np.array(train), "weights": weights, "center": center},
         )
-
-
-def hop_choices(hops: int | tuple[int, ...]) -> tuple[int, ...]:
-    """One number of hops, or several to choose from."""
-    return (hops,) if isinstance(hops, int) else hops
 
 
 def inverse_of(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n"], float]:
@@ -196,7 +182,7 @@ def inverse_of(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n
 
 def unmeasured(screen: Screen, perturbations: Sequence[str]) -> dict[str, list[str]]:
     """The perturbations with genes that the screen does not measure, and which: `BilinearRidge` refuses these."""
-    measured = set(screen.genes)
+    measured = set(screen.readouts)
     missing = {name: sorted(identity(name) - measured) for name in perturbations}
     return {name: genes for name, genes in missing.items() if genes}
 
@@ -228,22 +214,12 @@ def _linear(coefficients: np.ndarray, center: np.ndarray, embed: Embed, perturba
 
 
 def _dual(
-    graph: KnowledgeGraph,
-    kernel: GraphKernel,
+    kernel: Kernel,
     trained: Rows,
     weights: Float[np.ndarray, "train genes"],
     center: Float[np.ndarray, " genes"],
     perturbations: Sequence[str],
 ) -> Float[np.ndarray, "perturbations genes"]:
-    asked = kernel.rows(nodes_of(graph.names, perturbations).members)
+    asked = kernel.rows(nodes_of(kernel.names, perturbations).members)
     blocks = [as_dense(block) @ weights for _, block in kernel.between(asked, trained)]
     return center + np.concatenate([np.zeros((0, len(center))), *blocks])
-
-
-def _check_penalty(penalty: float) -> None:
-    if isinstance(penalty, bool) or not isinstance(penalty, int | float) or not 0 < penalty < np.inf:
-        raise InputError(f"penalty: expected a finite number above 0, got {penalty!r}")
-
-
-bilinear_ridge = BilinearRidge
-graph_ridge = GraphRidge

@@ -29,7 +29,7 @@ class Cells(NamedTuple):
 
     Attributes:
         perturbations: canonical names, sorted.
-        cell_types: the cell types; one where none are told apart.
+        cell_types: the cell types; one where they are not distinguished.
         condition: of each cell, 0 for control, p + 1 for perturbation p, -1 for a cell that is not used.
         cell_type: of each cell, its number among `cell_types`.
         guessed: the arguments that were not given.
@@ -59,7 +59,7 @@ def label_cells(
     column = condition or guessed_column(table, CONDITION_COLUMNS, "condition", place)
     if column is None:
         raise InputError(
-            f"{place}: which column names the condition? Give --condition (condition=...); found {_some(obs.columns)}"
+            f"{place}: which column names the condition? Name it with condition=...; found {_some(obs.columns)}"
         )
     labels = text_column(table, column, place, "condition")
     names, left_out, controls = _condition_names(labels, control, column, place)
@@ -67,9 +67,7 @@ def label_cells(
     kinds = text_column(table, type_column, place, "cell_type") if type_column else np.full(len(table), "", object)
     used = np.array([name is not None for name in names])
     if type_column and (blank := int((used & (kinds == "")).sum())):
-        raise InputError(
-            f"{place}: {blank} cells have no {type_column}; name it, or leave them out with --where (where=...)"
-        )
+        raise InputError(f"{place}: {blank} cells have no {type_column}; name it, or leave them out with where=...")
     cell_types = tuple(sorted({kind for kind, use in zip(kinds, used, strict=True) if use}))
     names, dropped = _enough_cells(names, kinds, too_few, place)
     perturbations = tuple(sorted({name for name in names if name}))
@@ -104,21 +102,21 @@ def label_genes(var: pd.DataFrame, key: str | None, place: str) -> tuple[tuple[s
         ensembl = len(index) > 0 and bool(index.str.match(r"ENS[A-Z]*G\d+").mean() > 0.5)
         if key != INDEX and not ensembl and list(index) != list(var[key].astype(str)):
             raise InputError(
-                f"{place}: the genes' index and their column {key!r} differ; choose --gene-names "
-                f"(gene_names={key!r} or gene_names={INDEX!r})"
+                f"{place}: the genes' index and their column {key!r} differ; choose "
+                f"gene_names={key!r} or gene_names={INDEX!r}"
             )
     names = np.array([name.strip() for name in index]) if key == INDEX else text_column(var, key, place, "gene_names")
     if len(names) == 0:
         raise InputError(f"{place}: no gene in var; expected at least one")
     if (names == "").any():
         raise InputError(
-            f"{place}: {int((names == '').sum())} genes have no name in {key!r}; choose --gene-names (gene_names=...)"
+            f"{place}: {int((names == '').sum())} genes have no name in {key!r}; choose others with gene_names=..."
         )
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise InputError(
             f"{place}: {len(twice)} gene names stand for several columns ({_some(twice)}); rename them, "
-            "or choose other names with --gene-names (gene_names=...)"
+            "or choose other names with gene_names=..."
         )
     return tuple(map(str, names)), key
 
@@ -135,7 +133,7 @@ def chosen_rows(obs: pd.DataFrame, where: Mapping[str, object], place: str) -> n
             raise InputError(f"{place}: where: no cell with {key} = {unknown[0]!r}; found {found}")
         chosen &= np.isin(labels, list(values))
     if not chosen.any():
-        raise InputError(f"{place}: no cell is left; expected perturbed and control cells; widen --where (where=...)")
+        raise InputError(f"{place}: no cell is left; expected perturbed and control cells; widen where=...")
     return chosen
 
 
@@ -160,10 +158,7 @@ def guessed_column(table: pd.DataFrame, known: Collection[str], argument: str, p
         if argument == "condition":
             said = [np.array([_canonical_or_same(label) for label in labels]) for labels in said]
         if any((labels != said[0]).any() for labels in said[1:]):
-            raise InputError(
-                f"{place}: the columns {', '.join(found)} differ; choose one with "
-                f"--{argument.replace('_', '-')} ({argument}=...)"
-            )
+            raise InputError(f"{place}: the columns {', '.join(found)} differ; choose one with {argument}=...")
     return found[0] if found else None
 
 
@@ -196,10 +191,10 @@ def _condition_names(
     if not kinds:
         raise InputError(
             f"{place}: no control cells in {column!r} (expected a label such as 'ctrl'); name them with "
-            f"--control (control=...); found {_some(distinct)}"
+            f"control=...; found {_some(distinct)}"
         )
     if not given and len(set(kinds.values())) > 1:
-        raise InputError(f"{place}: several kinds of control ({_some(kinds)}); choose with --control (control=...)")
+        raise InputError(f"{place}: several kinds of control ({_some(kinds)}); choose with control=...")
     wanted = {name.strip().lower() for name in given}
     left_out: dict[str, int] = {}
     if blank := int((labels == "").sum()):
@@ -224,19 +219,19 @@ def _enough_cells(
         if name:
             most[name] = max(most.get(name, 0), number)
     single = bool(most) and max(most.values()) < 2
-    hint = "; if each row is an average over cells, read them as a pseudobulk (--pseudobulk)" if single else ""
+    hint = "; if each row is an average over cells, read them as a pseudobulk with pseudobulk=True" if single else ""
     for kind in sorted({kind for name, kind in cells if name}):
         if cells["", kind] < 2:
             among = f" of {kind!r}, which has perturbed ones" if kind else ""
             raise InputError(
                 f"{place}: expected at least 2 control cells{among}, got {cells['', kind]}; leave "
-                f"them out with --where (where=...), or add control cells{hint}"
+                f"them out with where=..., or add control cells{hint}"
             )
     small = dict.fromkeys(sorted(name for name, number in most.items() if number < 2), "fewer than 2 cells")
     if small and too_few == "error":
         raise InputError(
             f"{place}: {len(small)} perturbations have fewer than 2 cells ({_some(small)}); leave them "
-            f"out with too_few='drop' (--too-few drop){hint}"
+            f"out with too_few='drop'{hint}"
         )
     return [None if name in small else name for name in names], small
 

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import sha256_of
-
-Progress = Callable[[int, int | None], None]
-"""Told the bytes that are there, and how many there will be, as far as the server says."""
+from perturb_jax.support.files import Progress, sha256_of
 
 CACHE_VARIABLE = "PERTURB_JAX_CACHE"
 """The environment variable that names the cache directory."""
@@ -190,7 +187,7 @@ def _usable(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputError(f"{place}: cannot be used ({reason}); choose another directory with --cache") from None
+        raise InputError(f"{place}: cannot be used ({reason}); choose another directory with cache=...") from None
 
 
 def _verified(place: Path, recorded: str | None) -> Fetched:
@@ -215,7 +212,7 @@ def _downloaded(url: str, place: Path, recorded: str | None, by_hand: Path, prog
 
     from perturb_jax.screen.download import ResumingDownloader, shown
 
-    remedy = f"try again later, name a --mirror, or get the archive with a browser and place it as {by_hand}"
+    remedy = f"try again later, name a mirror=..., or get the archive with a browser and place it as {by_hand}"
     pooch.get_logger().setLevel("WARNING")  # it prints each address and checksum, unasked
     with _directory(place):
         # no known_hash: what is recorded is the checksum of the cells, so that a mirror may pack them anew

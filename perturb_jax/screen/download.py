@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from perturb_jax.screen.datasets import Progress
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import Progress
 
 HDF5_START, ZIP_START = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _CHUNK = 1 << 16

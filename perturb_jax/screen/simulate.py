@@ -17,10 +17,9 @@ from perturb_jax.screen.coexpression import coexpression_graph
 from perturb_jax.screen.differential import top_genes, welch_t
 from perturb_jax.screen.moments import Moments, accumulate, empty_sums, with_zeros
 from perturb_jax.screen.screen import Screen
-from perturb_jax.screen.simulation_cells import CellFile, draw_cells
+from perturb_jax.screen.simulation_cells import CellFile, MomentTable, draw_cells
 from perturb_jax.screen.simulation_effects import Genes, draw_changes, draw_genes
 from perturb_jax.screen.simulation_model import SimulationModel
-from perturb_jax.screen.simulation_moments import MomentTable
 from perturb_jax.support.errors import InputError
 
 _DE_GENES = 20
@@ -76,7 +75,7 @@ def simulate_screen(
         cells_per_perturbation: cells of each, at least 2.
         control_cells: unperturbed cells, at least 2; None: ten times as many as of one perturbation.
         homophily: share of the variance of effects that is smooth over the graph, 0 (none) to 1.
-        hops: steps over which it is smooth: k of `graph_kernel`.
+        hops: steps over which it is smooth: k of `GraphKernel`.
         seed: of the genes and effects.
         cell_seed: of the cells; None: `seed`. Seeds are at least 0.
         moments: "cells": of cells that are drawn, with their sampling error; "expected": of the model's distribution,
@@ -133,7 +132,7 @@ def simulate_screen(
     ]
     return Screen(
         perturbations=truth.perturbations,
-        genes=truth.genes.names,
+        readouts=truth.genes.names,
         cell_counts=rest.count,
         mean=rest.mean,
         variance=rest.variance,

@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.kernel.graph import as_dense, graph_kernel
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import as_dense
 from perturb_jax.screen.simulation_model import LARGEST_CHANGE, SCALE, FittedCells, SimulationModel
 from perturb_jax.support.errors import InputError
 
@@ -125,7 +126,7 @@ def draw_changes(
     loading = rng.standard_normal((len(genes.names), model.programmes))
     loading *= (genes.response * model.strength / np.linalg.norm(loading, axis=1))[:, None]
     nodes = np.unique(candidates.members[candidates.members != NO_MEMBER])
-    kernel = graph_kernel(graph, hops, "in")
+    kernel = GraphKernel(graph, hops)
     smooth = np.concatenate([as_dense(block @ field) for _, block in kernel.features(nodes[:, None])])
     smooth *= kernel.rows(nodes[:, None]).scale[:, None]
     programmes = np.sqrt(homophily) * smooth + np.sqrt(1 - homophily) * own[nodes]

@@ -81,7 +81,7 @@ class SimulationModel:
 
         z_p = sqrt(homophily) * x_p + sqrt(1 - homophily) * y_p,   x ~ N(0, K),   y ~ N(0, I) for each programme,
 
-    where K = P^k (P^k)^T of the graph with unit diagonal (`graph_kernel`): the covariance of two perturbations' effects
+    where K = P^k (P^k)^T of the graph with unit diagonal (`GraphKernel`): the covariance of two perturbations' effects
     is homophily * K_pq, relative to their strengths. A share `null` has strength s_p = 0, the others a lognormal one,
     and the mean of s_p^2 is 1 (so `response` keeps the meaning that it was fitted with), times `strength`. The
     perturbed gene itself changes by log(remaining). Combinations add, and with `interaction` a further effect, drawn

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.screen.cell_file import open_cells
+from perturb_jax.screen.cell_table import open_h5ad
 from perturb_jax.screen.moments import MOMENTS
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
@@ -43,7 +43,7 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
         raise InputError(f"{path}: expected a path that ends with .h5ad")
     if path.exists() and not force:
         raise InputError(f"{path}: exists already; choose another path or force=True")
-    graph, size = screen.coexpression, len(screen.genes)
+    graph, size = screen.coexpression, len(screen.readouts)
     places = (np.asarray(graph.receivers), np.asarray(graph.senders))
     about = {
         "version": VERSION,
@@ -57,7 +57,7 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
         obs=pd.DataFrame({"cell_counts": screen.cell_counts}, index=pd.Index(screen.perturbations, dtype=object)),
         var=pd.DataFrame(
             {f"control_{name}": getattr(screen, f"control_{name}") for name in MOMENTS},
-            index=pd.Index(screen.genes, dtype=object),
+            index=pd.Index(screen.readouts, dtype=object),
         ),
         layers={name: getattr(screen, name) for name in (*MOMENTS[1:], "nonzero")},
         obsm={"de_genes": screen.de_genes},
@@ -75,6 +75,15 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
     return path
 
 
+def is_saved_screen(path: Path) -> bool:
+    """Whether a file is a screen that `save_screen` wrote; not where it cannot be read."""
+    try:
+        with h5py.File(path) as file:
+            return KEY in file.get("uns", ())
+    except OSError:
+        return False  # whoever reads the cells says what is wrong
+
+
 def load_screen(path: str | Path) -> Screen:
     """Read a screen that `save_screen` wrote.
 
@@ -82,7 +91,7 @@ def load_screen(path: str | Path) -> Screen:
         InputError: a file that is missing, damaged or not such a screen; values that are NaN, infinite or all 0.
     """
     path = Path(path)
-    with open_cells(path) as file:
+    with open_h5ad(path) as file:
         if KEY not in file.get("uns", ()):
             raise InputError(f"{path}: not a saved screen; read cells with read_screen, which save_screen then writes")
         about = _about(path, file)
@@ -115,7 +124,7 @@ def _screen(file: h5py.File, about: dict[str, Any]) -> Screen:
     genes = tuple(map(str, var.index))
     return Screen(
         perturbations=tuple(map(str, obs.index)),
-        genes=genes,
+        readouts=genes,
         cell_counts=obs["cell_counts"].to_numpy(),
         mean=read(file["X"]),
         **{name: read(file["layers"][name]) for name in (*MOMENTS[1:], "nonzero")},
@@ -130,7 +139,7 @@ def _screen(file: h5py.File, about: dict[str, Any]) -> Screen:
 
 def _check(screen: Screen, path: Path) -> None:
     """Whether it is a screen: shapes that agree, finite values that are not all 0, DE genes that are columns."""
-    size, genes = (len(screen), len(screen.genes)), len(screen.genes)
+    size, genes = (len(screen), len(screen.readouts)), len(screen.readouts)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*MOMENTS, "nonzero"), size)
     shapes |= dict.fromkeys((f"control_{name}" for name in MOMENTS), size[1:])
     shapes["cell_counts"] = size[:1]

@@ -1,16 +1,26 @@
-"""Coverage of the knowledge graph: how many nodes a selection reaches."""
+"""Coverage of the knowledge graph: how many nodes a selection reaches, and the greedy selection that reaches most."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
+from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
+from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.selection.device.sharded import sharded_cover
+from perturb_jax.selection.greedy import greedy, tie_order, upper_bounds
+from perturb_jax.selection.host import coverage as host
 from perturb_jax.selection.host.coverage import RARITY_UNIT
 from perturb_jax.selection.objective import Objective, Properties
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import group_by
+
+Ties = Literal["rare", "first"]
 
 _TOTAL_WEIGHT = 2**30
 _UNCOVERABLE = 2**31 - 1
@@ -129,3 +139,124 @@ def _next_layer(
     reachable = (covers & available[:, None]).any(0) & (weights > 0)
     lowest = jnp.where(reachable, state.counts, _UNCOVERABLE).min()
     return state._replace(level=jnp.where(lowest == _UNCOVERABLE, state.level, lowest))
+
+
+class CoverRun(NamedTuple):
+    """What a greedy coverage did, in whole numbers of the weights' unit.
+
+    Attributes:
+        picks: candidate numbers, in order.
+        gains: what each pick added to its layer.
+        values: what is covered after each pick.
+        layers: the cover layer of each pick.
+        bounds: what any selection of as many picks covers at most; empty where no certificate was wanted.
+        reachable: what all candidates cover together.
+        evaluations: gains computed.
+        method: which machine did it.
+    """
+
+    picks: Int[np.ndarray, " budget"]
+    gains: Int[np.ndarray, " budget"]
+    values: Int[np.ndarray, " budget"]
+    layers: Int[np.ndarray, " budget"]
+    bounds: Int[np.ndarray, " bounds"]
+    reachable: int
+    evaluations: int
+    method: str
+
+
+def maximum_coverage(
+    graph: KnowledgeGraph | GraphBatch,
+    members: Int[np.ndarray, "candidates arity"],
+    before: Int[np.ndarray, "selected arity2"],
+    budget: int,
+    hops: int = 1,
+    direction: Direction = "in",
+    weights: Int[np.ndarray, " columns"] | None = None,
+    ties: Ties = "rare",
+    seed: int | None = None,
+    engine: Literal["host", "naive", "lazy"] | Mesh = "host",
+    certified: bool = True,
+) -> CoverRun:
+    """Greedy maximum coverage of a graph, or of all graphs of a batch side by side; the same picks on every machine.
+
+    Args:
+        graph: what is to be covered.
+        members: the candidates, as node numbers.
+        before: what counts as covered before the first pick.
+        budget: picks to make.
+        hops: steps of reach.
+        direction: of reach.
+        weights: what covering each node is worth, in whole numbers (`fixed_point`); None: 1.
+        ties: "rare": among equal gains, the candidate whose nodes fewest others reach; "first": the earliest.
+        seed: a number: ties go to a seeded random candidate instead.
+        engine: "host": compiled lazy greedy over sparse sets; "naive", "lazy": `greedy` over a mask on the default
+            device; a mesh: candidates split among its devices, without weights.
+        certified: compute `bounds`.
+    """
+    rare = ties == "rare" and seed is None
+    if engine == "naive" or engine == "lazy":
+        covers = reach_mask(graph, members, hops, direction)
+        covered = reach_mask(graph, before, hops, direction).sum(0, dtype=jnp.int32)
+        order = tie_order(len(members), np.asarray(rarity(covers)) if rare else None, seed)
+        return _cover_on_device(covers, covered, order, budget, weights, engine, certified)
+    sets = reach_sets(graph, members, hops, direction)
+    counts = reach_sets(graph, before, hops, direction).counts()
+    order = tie_order(len(members), host.rarity(sets.indptr, sets.indices, sets.num_nodes) if rare else None, seed)
+    if engine == "host":
+        method = "host"
+        picks, gains, layers, evaluations = host.lazy_greedy(
+            sets.indptr, sets.indices, weights, counts.copy(), order, budget
+        )
+    else:
+        method = f"mesh of {engine.devices.size}"
+        picks, gains, layers = sharded_cover(sets, budget, counts, order, engine)
+        evaluations = len(order) * budget
+    values = covered_after(sets, counts, picks, weights)
+    bounds = cover_bounds(sets, counts, picks, weights) if certified else np.empty(0, np.int64)
+    within_reach = (counts + sets.counts()) > 0
+    reachable = within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64)
+    return CoverRun(picks, gains, values, layers, bounds, int(reachable), int(evaluations), method)
+
+
+def _cover_on_device(
+    covers: Bool[Array, "candidates columns"],
+    covered: Int[Array, " columns"],
+    order: Int[np.ndarray, " candidates"],
+    budget: int,
+    weights: Int[np.ndarray, " columns"] | None,
+    method: Literal["naive", "lazy"],
+    certified: bool,
+) -> CoverRun:
+    objective = coverage(covers[order], None if weights is None else jnp.asarray(weights), covered)
+    run = greedy(objective, budget, jnp.ones(len(order), bool), method)
+    bounds = np.asarray(upper_bounds(objective, run.picks, budget)) if certified else np.empty(0, np.int32)
+    everything = CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0))
+    picks, gains, values, layers, evaluations = (np.asarray(part) for part in run)
+    reachable = int(objective.value(everything))
+    return CoverRun(order[picks], gains, values, layers, bounds, reachable, int(evaluations), method)
+
+
+def covered_after(
+    sets: ReachSets,
+    counts: Int[np.ndarray, " nodes"],
+    picks: Int[np.ndarray, " picks"] | None = None,
+    weights: Int[np.ndarray, " nodes"] | None = None,
+) -> Int[np.ndarray, " picks"]:
+    """What is covered after each of the sets picked (None: all, as they come), what `counts` covers included."""
+    order = np.arange(len(sets.indptr) - 1) if picks is None else picks
+    values: np.ndarray = host.covered_after(sets.indptr, sets.indices, weights, counts, order)
+    return values
+
+
+def cover_bounds(
+    sets: ReachSets,
+    counts: Int[np.ndarray, " nodes"],
+    picks: Int[np.ndarray, " picks"],
+    weights: Int[np.ndarray, " nodes"] | None = None,
+) -> Int[np.ndarray, " picks"]:
+    """For each number of picks, an upper bound of the value of any selection of that size (see `upper_bounds`)."""
+    rows = np.repeat(np.arange(len(sets.indptr) - 1, dtype=np.int32), np.diff(sets.indptr))
+    inverted = group_by(sets.indices, rows, sets.num_nodes)
+    bounds: np.ndarray = host.upper_bounds(sets.indptr, sets.indices, *inverted, weights, counts, picks)
+    return bounds

@@ -1,4 +1,7 @@
-"""The question that GraphDesign answers: which targets, how alike their effects are, and how noisy a measurement is."""
+"""The question that GraphDesign answers: which targets, how similar their effects are, and how noisy a measurement is.
+
+And what given experiments tell about it, whoever chose them: in float64, on the host.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import scipy.linalg
 from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
-from perturb_jax.genes.symbols import Unknown
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, Rows, graph_kernel
+from perturb_jax.genes.symbols import GeneNames, Unknown
+from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
 from perturb_jax.support.errors import InputError
 
 Real = int | float | np.integer | np.floating
@@ -31,7 +34,7 @@ class DesignProblem:
         noise: variance of a measurement, in the units of the kernel.
     """
 
-    kernel: GraphKernel
+    kernel: Kernel
     targets: Perturbations
     rows: Rows
     weights: Float[np.ndarray, " targets"]
@@ -43,34 +46,65 @@ class DesignProblem:
         return float(self.weights @ self.rows.variance)
 
 
-def design_problem(
-    graph: KnowledgeGraph,
-    targets: Perturbations,
-    weights: Float[np.ndarray, " targets"],
-    hops: int,
-    direction: Direction,
-    weighted: bool = True,
-    normalize: bool = True,
-    noise: Real = 2.0,
+def state_problem(
+    kernel: Kernel, targets: Perturbations, weights: Float[np.ndarray, " targets"], noise: Real = 2.0
 ) -> DesignProblem:
     """The problem of learning `targets`; `noise` is relative to their weighted mean prior variance.
 
     Raises:
-        InputError: noise that is not above 0; hops or a direction that cannot be used; no target.
+        InputError: noise that is not above 0; no target.
     """
     if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 < noise < np.inf:
         raise InputError(f"noise: expected a number above 0 (relative to the mean prior variance), got {noise!r}")
     if len(targets) == 0:
         raise InputError("targets: expected at least one gene, got none")
-    kernel = graph_kernel(graph, hops, direction, weighted, normalize)
     rows = kernel.rows(targets.members)
     weights = weights / weights.max()
     mean = float(weights @ rows.variance) / float(weights.sum())
     return DesignProblem(kernel, targets, rows, weights, float(noise) * mean)
 
 
+def explained_fractions(problem: DesignProblem, measured: Perturbations) -> Float[np.ndarray, " points"]:
+    """The fraction of the targets' prior variance that the first 0, 1, ... of some experiments explain.
+
+    With R the Cholesky factor of K_SS + noise I and B = K_ST W K_TS, the j-th explains (R^-1 B R^-T)_jj: R's first rows
+    belong to the first experiments alone.
+
+    Complexity: O(experiments^3) and the kernel's non-zeros between experiments and targets.
+    """
+    if len(measured) == 0:
+        return np.zeros(1)
+    rows = problem.kernel.rows(measured.members)
+    covariance, factor = problem.kernel.covariance(rows, problem.rows), _cholesky(problem, rows)
+    together = as_dense((covariance * problem.weights[None, :]) @ covariance.T)
+    half = scipy.linalg.solve_triangular(factor, together, lower=True)
+    explained = scipy.linalg.solve_triangular(factor, half.T, lower=True).diagonal()
+    return np.concatenate([[0.0], np.cumsum(explained) / problem.prior])
+
+
+def explained_by_each(problem: DesignProblem, measured: Perturbations) -> Float[np.ndarray, "experiments targets"]:
+    """The fraction of each target's prior variance that each experiment explains, beyond the ones before it.
+
+    Column sums are what is known of a target after all of them, so 1 - sum is what stays unknown.
+
+    Complexity: O(experiments^2 x targets).
+    """
+    if len(measured) == 0:
+        return np.zeros((0, len(problem.targets)))
+    rows = problem.kernel.rows(measured.members)
+    covariance = as_dense(problem.kernel.covariance(rows, problem.rows))
+    scaled = scipy.linalg.solve_triangular(_cholesky(problem, rows), covariance, lower=True, overwrite_b=True)
+    return scaled**2 / problem.rows.variance
+
+
+def _cholesky(problem: DesignProblem, rows: Rows) -> Float[np.ndarray, "experiments experiments"]:
+    gram = problem.kernel.gram(rows)
+    factor: np.ndarray = scipy.linalg.cholesky(gram + problem.noise * np.eye(len(gram)), lower=True)
+    return factor
+
+
 def parse_targets(
-    graph: KnowledgeGraph, targets: Targets, unknown: Unknown = "error"
+    known: GeneNames, targets: Targets | Perturbations, unknown: Unknown = "error"
 ) -> tuple[Perturbations, Float[np.ndarray, " targets"]]:
     """Targets and what each is worth: names count 1 each, a mapping gives a number per name.
 
@@ -79,7 +113,7 @@ def parse_targets(
     """
     if isinstance(targets, pd.Series) and pd.api.types.is_numeric_dtype(targets):
         targets = _by_name(targets)
-    parsed = parse_perturbations(graph.names, targets, unknown)
+    parsed = parse_perturbations(known, targets, unknown)
     if not isinstance(targets, Mapping):
         return parsed, np.ones(len(parsed))
     weights = _numbers_of("targets", targets, "of at least 0")
@@ -90,7 +124,7 @@ def parse_targets(
 
 
 def parse_costs(
-    graph: KnowledgeGraph, costs: Numbers, pool: Perturbations, unknown: Unknown = "error"
+    known: GeneNames, costs: Numbers, pool: Perturbations, unknown: Unknown = "error"
 ) -> Float[np.ndarray, " candidates"]:
     """What each candidate costs: 1 where nothing is given; genes that are no candidates are passed over.
 
@@ -98,7 +132,7 @@ def parse_costs(
         InputError: names as for candidates; costs that are not finite numbers above 0.
     """
     numbers = _numbers_of("costs", _by_name(costs), "above 0")
-    priced = parse_perturbations(graph.names, numbers, unknown)
+    priced = parse_perturbations(known, numbers, unknown)
     kept = [cost for name, cost in numbers.items() if name not in priced.dropped]
     cost_of = dict(zip(priced.gene_sets(), kept, strict=True))
     return np.array([cost_of.get(genes, 1.0) for genes in pool.gene_sets()])

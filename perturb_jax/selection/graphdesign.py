@@ -1,54 +1,68 @@
-"""GraphDesign: pick the experiments that teach most about every gene, by the kernel that GEARS' graph implies."""
+"""GraphDesign: pick the experiments that inform most about every gene, by a kernel: a graph's, or any other."""
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.sparse as sp
-from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
+from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.kernel.columns import block_columns, edges_of, members_of, operator_columns
-from perturb_jax.kernel.graph import Block, Rows
+from perturb_jax.kernel.graph import as_kernel
+from perturb_jax.kernel.kernel import Kernel
 from perturb_jax.selection.design import (
     DesignProblem,
     Numbers,
     Real,
     Targets,
-    design_problem,
     parse_costs,
     parse_targets,
+    state_problem,
 )
-from perturb_jax.selection.graphreach import tie_order
-from perturb_jax.selection.greedy import greedy, upper_bounds
+from perturb_jax.selection.greedy import greedy, tie_order, upper_bounds
 from perturb_jax.selection.knapsack import NO_PICK, knapsack
 from perturb_jax.selection.objective import Objective
-from perturb_jax.selection.posterior import information, variance_reduction
-from perturb_jax.selection.representation import Similarities, facility_location, soft_coverage
-from perturb_jax.selection.selection import Selection
-from perturb_jax.support.checks import check_budget, check_seed
+from perturb_jax.selection.posterior import information_of, variance_reduction_of
+from perturb_jax.selection.representation import facility_location_of, soft_coverage_of
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
+from perturb_jax.support.checks import check_budget, check_choice, check_seed
 from perturb_jax.support.errors import InputError
 
-Criterion = Literal["variance", "information", "facility", "soft"]
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
-
-_OBJECTIVE: dict[Criterion, Literal["explained variance", "information", "facility location", "soft coverage"]] = {
-    "variance": "explained variance",
-    "information": "information",
-    "facility": "facility location",
-    "soft": "soft coverage",
-}
 _BATCH = 8  # stale candidates that lazy greedy evaluates at once
 _CERTIFIED = 32  # states of a run in which the certificate evaluates all candidates, where that is expensive
-_LARGEST_BLOCK = 4096  # candidates up to which K and B0 are held as dense blocks
+
+Build = Callable[[DesignProblem, Perturbations, Int[Array, " before"], int, float], Objective]
+
+
+class DesignCriterion(NamedTuple):
+    """What greedy maximises.
+
+    Attributes:
+        objective: what `Selection.values` are.
+        build: (problem, rows, before, capacity, tie) -> objective over the rows: all candidates and, after them, those
+            that count as picked, whose numbers are `before`; the most picks, both together; and the tie tolerance.
+        lazy: one gain costs much less than all of them, so that lazy greedy pays.
+    """
+
+    objective: Literal["explained variance", "information", "facility location", "soft coverage"]
+    build: Build
+    lazy: bool = False
+
+
+Criterion = Literal["variance", "information", "facility", "soft"]
+CRITERIA: dict[Criterion, DesignCriterion] = {
+    "variance": DesignCriterion("explained variance", variance_reduction_of),
+    "information": DesignCriterion("information", information_of),
+    "facility": DesignCriterion("facility location", facility_location_of, lazy=True),
+    "soft": DesignCriterion("soft coverage", soft_coverage_of),
+}
+"""The criteria of `graphdesign` by name."""
 
 
 def graphdesign(
-    graph: KnowledgeGraph,
+    graph: KnowledgeGraph | Kernel,
     candidates: Iterable[str] | None,
     budget: Real,
     criterion: Criterion = "variance",
@@ -84,14 +98,14 @@ def graphdesign(
     help. And greedy is not the optimum, only near it.
 
     Args:
-        graph: the knowledge graph.
-        candidates: genes or combinations "A+B" that may be picked; None: every gene of the graph.
+        graph: the knowledge graph, or any `Kernel`: how similar the effects of two perturbations are expected to be.
+        candidates: genes or combinations "A+B" that may be picked; None: every gene of the graph or kernel.
         budget: picks to make; with `costs`, what they may cost together.
         criterion: "variance", "information", "facility" or "soft".
         hops: the number k of graph-convolution layers of the model that will be trained.
         noise: variance of a measurement relative to the targets' mean prior variance: all that the kernel does not
             explain, not only the error of a mean over cells (see `perturb_jax.relative_noise`). It is not estimated
-            from a screen: some hundred perturbations do not determine it (see the limits of `graph_gp`).
+            from a screen: some hundred perturbations do not determine it (see the limits of `GraphGP`).
         normalize: scale K to unit diagonal, so that every perturbation is equally uncertain beforehand.
         direction: "in": effects are alike where genes read the same embeddings, as in GEARS; "out": where the same
             genes read them (the transpose of P); "both": P of the symmetrised graph.
@@ -125,41 +139,65 @@ def graphdesign(
         >>> picks.genes, picks.values.round(3).tolist()
         (('A', 'B'), [0.25, 0.367])
     """
-    if criterion not in CRITERIA:
-        raise InputError(f"criterion: expected one of {', '.join(CRITERIA)}, got {criterion!r}")
+    check_choice("criterion", criterion, tuple(CRITERIA))
     check_seed(seed)
-    candidates = None if candidates is None else as_names(candidates)
-    selected = as_names(selected)
-    pool = without(graph.names, candidates, selected)
-    pool = pool.take(tie_order(len(pool), None, seed))
-    prices = None if costs is None else parse_costs(graph, costs, pool)
+    kernel = as_kernel(graph, hops, direction, weighted, normalize)
+    given = parse_perturbations(kernel.names, None if candidates is None else as_names(candidates))
+    before = parse_perturbations(kernel.names, as_names(selected))
+    pool = given.without(before)
+    prices = None if costs is None else parse_costs(kernel.names, costs, pool)
+    _most_picks(budget, prices, len(pool))  # refuses a budget before anything slow
+    aims, weights = parse_targets(kernel.names, given if targets is None else targets)
+    return design(state_problem(kernel, aims, weights, noise), pool, before, budget, criterion, prices, seed)
+
+
+def design(
+    problem: DesignProblem,
+    pool: Perturbations,
+    before: Perturbations,
+    budget: Real,
+    criterion: Criterion = "variance",
+    prices: Float[np.ndarray, " pool"] | None = None,
+    seed: int | None = None,
+) -> Selection:
+    """`graphdesign` for a problem that is stated already, and names that are understood.
+
+    Args:
+        problem: what is to be learned.
+        pool: what may be picked.
+        before: what counts as measured; none of it in `pool`.
+        budget: picks to make; with `prices`, what they may cost together.
+        criterion: a name in `CRITERIA`.
+        prices: what each of the pool costs.
+        seed: None: ties go to the earliest candidate. A number: to a seeded random one.
+
+    Raises:
+        InputError: a budget that cannot be used, a kernel that the criterion cannot use; numbers too extreme.
+    """
+    chosen = CRITERIA[criterion]
+    order = tie_order(len(pool), None, seed)
+    pool, prices = pool.take(order), None if prices is None else prices[order]
     most = _most_picks(budget, prices, len(pool))
-    aims, weights = parse_targets(graph, candidates if targets is None else targets)
-    problem = design_problem(graph, aims, weights, hops, direction, weighted, normalize, noise)
-    before = parse_perturbations(graph.names, selected)
     with jax.enable_x64(jax.config.read("jax_enable_x64") or jax.default_backend() == "cpu"):
-        objective = _objective(problem, pool.joined(before), len(before), most, criterion)
+        objective = _objective(problem, pool, before, most, chosen.build)
         available = jnp.arange(len(pool) + len(before)) < len(pool)
         if prices is None:
-            run = _pick(objective, most, available, lazy=criterion == "facility")
+            run = _pick(objective, most, available, chosen.lazy)
         else:
             run = _spend(objective, most, available, prices, float(budget))
     if not np.isfinite(run.gains).all():
         raise InputError("graphdesign: noise or target weights too extreme for float32; bring them nearer to 1")
-    chosen = pool.take(run.picks)
-    return Selection(
-        objective=_OBJECTIVE[criterion],
-        genes=chosen.labels,
-        indices=chosen.indices(),
-        gains=run.gains.astype(np.float64),
-        values=run.values.astype(np.float64),
-        layers=np.ones(len(chosen), np.int32),
-        bounds=run.bounds.astype(np.float64),
-        reachable=np.nan,
-        method=f"jax, {run.method}, {run.values.dtype}",
-        evaluations=run.evaluations,
-        naive_evaluations=run.naive_evaluations,
-    )
+    info = SearchInfo(f"jax, {run.method}, {run.values.dtype}", run.evaluations, run.naive_evaluations)
+    return make_selection(chosen.objective, pool.take(run.picks), run.values, info, gains=run.gains, bounds=run.bounds)
+
+
+def _objective(
+    problem: DesignProblem, pool: Perturbations, before: Perturbations, most: int, build: Build
+) -> Objective:
+    """The criterion over the pool and, after it, what counts as picked."""
+    tie = 1e-9 if jnp.zeros(()).dtype == jnp.float64 else 1e-5
+    rows = pool.joined(before)
+    return build(problem, rows, jnp.arange(len(pool), len(rows)), most + len(before), tie)
 
 
 class _Run(NamedTuple):
@@ -181,7 +219,7 @@ def _pick(objective: Objective, budget: int, available: Bool[Array, " candidates
         bounds = np.asarray(upper_bounds(objective, run.picks, budget, max(1, budget // _CERTIFIED) if lazy else 1))
     picks, gains, values = (np.asarray(part) for part in run[:3])
     bounds = np.maximum(bounds, values)  # which rounding may have put below what was reached
-    naive = int((int(available.sum()) - np.arange(budget)).sum())
+    naive = naive_evaluations(int(available.sum()), budget)
     return _Run(picks, gains, values, bounds, int(run.evaluations), naive, method)
 
 
@@ -213,74 +251,3 @@ def _most_picks(budget: Real, prices: Float[np.ndarray, " candidates"] | None, a
         cheapest = f"the cheapest candidate costs {prices.min():g}" if len(prices) else "no candidate can be picked"
         raise InputError(f"budget: {budget:g} buys nothing: {cheapest}")
     return int(affordable)
-
-
-def _objective(
-    problem: DesignProblem, rows: Perturbations, measured: int, most: int, criterion: Criterion
-) -> Objective:
-    """The criterion over all candidates and, after them, the `measured` ones that count as picked."""
-    kernel = problem.kernel
-    everyone = kernel.rows(rows.members)
-    tie = 1e-9 if jnp.zeros(()).dtype == jnp.float64 else 1e-5
-    before = jnp.arange(len(rows) - measured, len(rows))
-    if criterion == "soft":
-        peaks = [_largest(features) for _, features in kernel.features(rows.members)]
-        edges = edges_of(kernel)
-        members = members_of(everyone._replace(scale=1 / np.concatenate(peaks)), kernel.num_nodes)
-        return soft_coverage(edges, members, before, tie)
-    if criterion == "facility":
-        weights = jnp.asarray(problem.weights, float)
-        return facility_location(_similarities(problem, everyone), weights, before, tie)
-    variance, noise = jnp.asarray(everyone.variance, float), jnp.asarray(problem.noise, float)
-    if criterion == "information":
-        return information(_columns(problem, everyone, None), variance, noise, before, most + measured, tie)
-    if len(rows) <= _LARGEST_BLOCK:
-        block = kernel.taught(everyone, problem.rows, problem.weights)
-        taught = block.diagonal()
-    else:
-        block, taught = None, kernel.taught_alone(everyone, problem.rows, problem.weights)
-    return variance_reduction(
-        _columns(problem, everyone, block),
-        variance,
-        jnp.asarray(taught, float),
-        jnp.asarray(problem.prior, float),
-        noise,
-        before,
-        most + measured,
-        tie,
-    )
-
-
-def _columns(problem: DesignProblem, rows: Rows, taught: Float[np.ndarray, "rows rows"] | None) -> Partial:
-    """Columns of K and B0 for `posterior`: dense where candidates are few, else by message passing."""
-    if len(rows.scale) <= _LARGEST_BLOCK:
-        gram = jnp.asarray(problem.kernel.gram(rows), float)
-        return block_columns(gram, None if taught is None else jnp.asarray(taught, float))
-    nodes = problem.kernel.num_nodes
-    return operator_columns(
-        edges_of(problem.kernel),
-        members_of(rows, nodes),
-        members_of(problem.rows, nodes),
-        jnp.asarray(problem.weights, float),
-    )
-
-
-def _similarities(problem: DesignProblem, rows: Rows) -> Similarities:
-    """The kernel between candidates and targets, padded to the longest row."""
-    blocks = [sp.csr_array(block) for _, block in problem.kernel.between(rows, problem.rows)]
-    width = max(int(np.diff(block.indptr).max()) for block in blocks)
-    targets = np.full((len(rows.scale), width), len(problem.targets), np.int32)
-    values = np.zeros((len(rows.scale), width), jnp.asarray(0.0).dtype)
-    start = 0
-    for block in blocks:
-        lengths = np.diff(block.indptr)
-        within = np.arange(block.nnz) - np.repeat(block.indptr[:-1], lengths)
-        candidates = start + np.repeat(np.arange(len(lengths)), lengths)
-        targets[candidates, within], values[candidates, within] = block.indices, block.data
-        start += len(lengths)
-    return Similarities(jnp.asarray(targets), jnp.asarray(values))
-
-
-def _largest(features: Block) -> Float[np.ndarray, " rows"]:
-    largest = features.max(axis=1)
-    return largest if isinstance(largest, np.ndarray) else largest.toarray().ravel()

@@ -1,34 +1,25 @@
 """GraphReach: pick the genes that together reach most of the knowledge graph."""
 
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
+from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.reach import ReachSets
-from perturb_jax.graph.variant_reach import mask_on, sets_on
 from perturb_jax.graph.variants import GraphBatch
-from perturb_jax.selection.coverage import CoverageState, coverage, fixed_point, rarity
-from perturb_jax.selection.device.sharded import sharded_cover
-from perturb_jax.selection.greedy import greedy, upper_bounds
-from perturb_jax.selection.host import coverage as coverage_host
-from perturb_jax.selection.selection import Selection
-from perturb_jax.support.checks import check_budget, check_seed
+from perturb_jax.selection.coverage import Ties, fixed_point, maximum_coverage
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
+from perturb_jax.support.checks import check_budget, check_choice, check_seed
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.loops import group_by
 
-Ties = Literal["rare", "first"]
 Method = Literal["auto", "host", "naive", "lazy"]
+TIES = get_args(Ties)
+METHODS = get_args(Method)
 _LARGEST_MASK = 2**32  # bytes; beyond, sparse sets on the host
-TIES = ("rare", "first")
-METHODS = ("auto", "host", "naive", "lazy")
 
 
 def graphreach(
@@ -89,99 +80,34 @@ def graphreach(
         >>> picks.genes, picks.values.tolist(), picks.bounds.tolist()
         (('C', 'E'), [2.0, 4.0], [2.0, 4.0])
     """
-    if ties not in TIES:
-        raise InputError(f"ties: expected one of {', '.join(TIES)}, got {ties!r}")
-    if method not in METHODS:
-        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    check_choice("ties", ties, TIES)
+    check_choice("method", method, METHODS)
     check_seed(seed)
+    if mesh is not None and (weights is not None or method != "auto"):
+        raise InputError("mesh: expected neither weights nor a method beside it; omit them")
     selected = as_names(selected)
-    nodes = graph.graph if isinstance(graph, GraphBatch) else graph
-    graphs = len(graph) if isinstance(graph, GraphBatch) else 1
+    nodes, graphs = (graph.graph, len(graph)) if isinstance(graph, GraphBatch) else (graph, 1)
     pool = without(nodes.names, candidates, selected)
     check_budget(budget, len(pool))
     before = parse_perturbations(nodes.names, selected)
     numbers, unit = (None, 1.0) if weights is None else fixed_point(np.tile(_per_node(weights, nodes), graphs))
     unit /= graphs
-    if mesh is not None and (weights is not None or method != "auto"):
-        raise InputError("mesh: expected neither weights nor a method beside it; leave them away")
-    if method == "auto" and mesh is None:
-        on_host = jax.default_backend() == "cpu" or len(pool) * graphs * nodes.num_nodes > _LARGEST_MASK
-        method = "host" if on_host else "naive"
-    if method == "host" or mesh is not None:
-        sets = sets_on(graph, pool.members, hops, direction)
-        counts = cover_counts(sets_on(graph, before.members, hops, direction))
-        rarities = None if ties == "first" else coverage_host.rarity(sets.indptr, sets.indices, sets.num_nodes)
-        picks = cover_host(pool, sets, budget, numbers, unit, counts, tie_order(len(pool), rarities, seed), mesh)
-        return replace(picks, objective="coverage" if graphs == 1 else "mean coverage")
-    covers = mask_on(graph, pool.members, hops, direction)
-    covered = mask_on(graph, before.members, hops, direction).sum(0, dtype=jnp.int32)
-    order = tie_order(len(pool), None if ties == "first" else np.asarray(rarity(covers)), seed)
-    objective = coverage(covers[order], None if numbers is None else jnp.asarray(numbers), covered)
-    run = greedy(objective, budget, jnp.ones(len(pool), bool), "lazy" if method == "lazy" else "naive")
-    bounds = upper_bounds(objective, run.picks, budget)
-    numbers_of, gains, values, layers, evaluations = (np.asarray(part) for part in run)
-    reachable = objective.value(CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0)))
-    picks = _as_selection(
-        pool, order[numbers_of], gains, values, layers, np.asarray(bounds), int(reachable), unit, method,
-        int(evaluations),
-    )  # fmt: skip
-    return replace(picks, objective="coverage" if graphs == 1 else "mean coverage")
-
-
-def tie_order(
-    num_candidates: int, rarities: Int[np.ndarray, " candidates"] | None, seed: int | None
-) -> Int[np.ndarray, " candidates"]:
-    """Perturbations by precedence among equal gains: seeded random, or rarest first, or as given."""
-    if seed is not None:
-        return np.random.default_rng(seed).permutation(num_candidates)
-    if rarities is None:
-        return np.arange(num_candidates)
-    return np.argsort(-rarities, kind="stable")
-
-
-def cover_counts(sets: ReachSets) -> Int[np.ndarray, " nodes"]:
-    """How many of the sets cover each node."""
-    return np.bincount(sets.indices, minlength=sets.num_nodes).astype(np.int32)
-
-
-def cover_host(
-    pool: Perturbations,
-    sets: ReachSets,
-    budget: int,
-    weights: Int[np.ndarray, " nodes"] | None,
-    unit: float,
-    counts: Int[np.ndarray, " nodes"],
-    order: Int[np.ndarray, " candidates"],
-    mesh: Mesh | None = None,
-) -> Selection:
-    """Greedy coverage on the host, or on the devices of a mesh, and its certificate on the host."""
-    if mesh is None:
-        method = "host"
-        picks, gains, layers, evaluations = coverage_host.lazy_greedy(
-            sets.indptr, sets.indices, weights, counts.copy(), order, budget
-        )
-    else:
-        method = f"mesh of {mesh.devices.size}"
-        picks, gains, layers = sharded_cover(sets, budget, counts, order, mesh)
-        evaluations = len(order) * budget
-    values = coverage_host.covered_after(sets.indptr, sets.indices, weights, counts, picks)
-    bounds = host_bounds(sets, weights, counts, picks)
-    within_reach = (counts + cover_counts(sets)) > 0
-    reachable = int(within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64))
-    return _as_selection(pool, picks, gains, values, layers, bounds, reachable, unit, method, evaluations)
-
-
-def host_bounds(
-    sets: ReachSets,
-    weights: Int[np.ndarray, " nodes"] | None,
-    counts: Int[np.ndarray, " nodes"],
-    picks: Int[np.ndarray, " picks"],
-) -> Int[np.ndarray, " picks"]:
-    """The certificate: for each number of picks, an upper bound of the value of any selection of that size."""
-    rows = np.repeat(np.arange(len(sets.indptr) - 1, dtype=np.int32), np.diff(sets.indptr))
-    inverted = group_by(sets.indices, rows, sets.num_nodes)
-    bounds: np.ndarray = coverage_host.upper_bounds(sets.indptr, sets.indices, *inverted, weights, counts, picks)
-    return bounds
+    if method == "auto":
+        small = len(pool) * graphs * nodes.num_nodes <= _LARGEST_MASK
+        method = "naive" if small and jax.default_backend() != "cpu" else "host"
+    run = maximum_coverage(
+        graph, pool.members, before.members, budget, hops, direction, numbers, ties, seed, mesh or method
+    )
+    return make_selection(
+        "coverage" if graphs == 1 else "mean coverage",
+        pool.take(run.picks),
+        run.values * unit,
+        SearchInfo(run.method, run.evaluations, naive_evaluations(len(pool), budget)),
+        gains=run.gains * unit,
+        layers=run.layers,
+        bounds=np.minimum(run.bounds, run.reachable) * unit,
+        reachable=run.reachable * unit,
+    )
 
 
 def _per_node(weights: Float[np.ndarray, " nodes"], graph: KnowledgeGraph) -> Float[np.ndarray, " nodes"]:
@@ -189,32 +115,3 @@ def _per_node(weights: Float[np.ndarray, " nodes"], graph: KnowledgeGraph) -> Fl
     if weights.shape != (graph.num_nodes,):
         raise InputError(f"weights: expected one number per node, shape ({graph.num_nodes},), got {weights.shape}")
     return weights
-
-
-def _as_selection(
-    pool: Perturbations,
-    picks: np.ndarray,
-    gains: np.ndarray,
-    values: np.ndarray,
-    layers: np.ndarray,
-    bounds: np.ndarray,
-    reachable: int,
-    unit: float,
-    method: str,
-    evaluations: int,
-) -> Selection:
-    chosen = pool.take(picks)
-    remaining = len(pool) - np.arange(len(picks))
-    return Selection(
-        objective="coverage",
-        genes=chosen.labels,
-        indices=chosen.indices(),
-        gains=gains * unit,
-        values=values * unit,
-        layers=layers,
-        bounds=np.minimum(bounds, reachable) * unit,
-        reachable=reachable * unit,
-        method=method,
-        evaluations=evaluations,
-        naive_evaluations=int(remaining.sum()),
-    )

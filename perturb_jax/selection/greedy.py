@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.selection.objective import Objective, State, first_best, never
@@ -59,6 +60,17 @@ def greedy(
             raise InputError("lazy greedy needs stale gains that are upper bounds; use method='naive'")
         return _lazy(objective, budget, min(batch, len(available)), available)
     return _naive(objective, budget, available)
+
+
+def tie_order(
+    num_candidates: int, rarities: Int[np.ndarray, " candidates"] | None, seed: int | None
+) -> Int[np.ndarray, " candidates"]:
+    """Candidates by precedence among equal gains: seeded random, or rarest first, or as given."""
+    if seed is not None:
+        return np.random.default_rng(seed).permutation(num_candidates)
+    if rarities is None:
+        return np.arange(num_candidates)
+    return np.argsort(-rarities, kind="stable")
 
 
 @partial(jax.jit, static_argnames="budget")

@@ -1,8 +1,9 @@
 """MaxSpec: pick the genes that keep the spectral norm of the reached subgraph's operator small."""
 
+import heapq
 import warnings
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,19 +11,18 @@ from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.operator import MessagePassing, gcn_norm, is_symmetric, message_passing
-from perturb_jax.graph.reach import reach_mask, reach_sets
-from perturb_jax.selection.graphreach import tie_order
-from perturb_jax.selection.greedy import greedy
-from perturb_jax.selection.selection import Selection
+from perturb_jax.graph.operator import Operator, gcn_norm, is_symmetric, message_passing
+from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
+from perturb_jax.selection.greedy import greedy, tie_order
+from perturb_jax.selection.host.spectral import InducedMatrix
+from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.selection.spectral import spectral
-from perturb_jax.selection.spectral_search import lazy_search, naive_search, stale_search
 from perturb_jax.support.backend import Backend, on_host
-from perturb_jax.support.checks import check_budget, check_seed
+from perturb_jax.support.checks import check_budget, check_choice, check_seed
 from perturb_jax.support.errors import InputError
 
 TIE = 1e-4
-"""Norms that differ by at most this share are equal; they are computed to a tenth of it or better."""
+"""Norms that differ by at most this fraction are equal; they are computed to a tenth of it or better."""
 
 BATCH = 64
 """Stale candidates that the jitted path evaluates at once."""
@@ -32,6 +32,8 @@ CANNOT_CHOOSE = (
     "or a directed graph with symmetric=False"
 )
 """Why that combination is refused."""
+
+_ROUNDING = 1e-12
 
 _CHOICES = {
     "normalization": ("graph", "subgraph"),
@@ -109,8 +111,7 @@ def maxspec(
         (('D', 'B'), [0.913, 1.46])
     """
     for name, value in {"normalization": normalization, "sense": sense, "method": method}.items():
-        if value not in _CHOICES[name]:
-            raise InputError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
+        check_choice(name, value, _CHOICES[name])
     host = on_host(backend)
     check_seed(seed)
     selected = as_names(selected)
@@ -145,7 +146,7 @@ def maxspec(
 
 def _on_device(
     graph: KnowledgeGraph,
-    operator: MessagePassing,
+    operator: Operator,
     pool: Perturbations,
     before: Perturbations,
     budget: int,
@@ -181,17 +182,138 @@ def _as_selection(
     evaluations: int,
     method: str,
 ) -> Selection:
-    chosen = pool.take(picks)
-    return Selection(
-        objective="spectral norm",
-        genes=chosen.labels,
-        indices=chosen.indices(),
-        gains=np.diff(values, prepend=start),
-        values=values,
-        layers=np.ones(len(picks), np.int32),
-        bounds=np.full(len(picks), np.nan),
-        reachable=np.nan,
-        method=method,
-        evaluations=evaluations,
-        naive_evaluations=int((len(pool) - np.arange(len(picks))).sum()),
-    )
+    info = SearchInfo(method, evaluations, naive_evaluations(len(pool), len(picks)))
+    return make_selection("spectral norm", pool.take(picks), values, info, start=start)
+
+
+class SpectralRun(NamedTuple):
+    """What the search did.
+
+    Attributes:
+        picks: candidate numbers, in order.
+        values: the norm after each pick.
+        start: the norm before the first pick.
+        evaluations: norms computed, or found to exceed the best one.
+        bounds: cheap lower bounds computed.
+        converged: every norm that decided a pick was computed to `RESIDUAL`.
+    """
+
+    picks: Int[np.ndarray, " budget"]
+    values: Float[np.ndarray, " budget"]
+    start: float
+    evaluations: int
+    bounds: int
+    converged: bool
+
+
+def lazy_search(
+    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
+) -> SpectralRun:
+    """Greedy minimisation with lower bounds: exact for an operator whose norm never falls when nodes are added.
+
+    Perturbations wait in a heap by what is known of their norm: first an old value, which the norm cannot fall below;
+    then a fresh bound from the new edges alone; last the norm itself, given up as soon as it exceeds the best.
+    """
+    known = np.zeros(len(sets.indptr) - 1)
+
+    def pick(matrix: InducedMatrix, left: list[int]) -> tuple[dict[int, float], int, int, bool]:
+        heap = [(known[v], False, v) for v in left]
+        heapq.heapify(heap)
+        norms: dict[int, float] = {}
+        best, bounds, evaluations, exact = np.inf, 0, 0, True
+        while heap and heap[0][0] <= best * (1 + tie):
+            _, is_fresh, v = heapq.heappop(heap)
+            if not is_fresh:
+                bounds += 1
+                known[v] = max(known[v], matrix.norm, matrix.lower_bound(_set(sets, v))) * (1 - _ROUNDING)
+                heapq.heappush(heap, (known[v], True, v))
+                continue
+            evaluations += 1
+            limit = best * (1 + tie)
+            norm, converged = matrix.with_nodes(_set(sets, v), limit)
+            known[v] = max(known[v], norm * (1 - _ROUNDING))
+            if norm <= limit:
+                norms[v] = norm
+                best = min(best, norm)
+                exact &= converged
+        return norms, evaluations, bounds, exact
+
+    return _search(InducedMatrix(operator, renormalize=False), sets, before, budget, tie, pick)
+
+
+def naive_search(
+    operator: Operator,
+    sets: ReachSets,
+    before: Int[np.ndarray, " before"],
+    budget: int,
+    tie: float,
+    renormalize: bool,
+    largest: bool,
+) -> SpectralRun:
+    """Greedy minimisation, or maximisation, that evaluates every candidate at every pick."""
+
+    def pick(matrix: InducedMatrix, left: list[int]) -> tuple[dict[int, float], int, int, bool]:
+        results = {v: matrix.with_nodes(_set(sets, v)) for v in left}
+        norms = {v: norm for v, (norm, _) in results.items()}
+        return norms, len(left), 0, all(converged for _, converged in results.values())
+
+    return _search(InducedMatrix(operator, renormalize), sets, before, budget, tie, pick, largest)
+
+
+def stale_search(
+    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
+) -> SpectralRun:
+    """Lazy greedy minimisation for the renormalised operator: a heuristic, since its norm can fall."""
+    known = np.zeros(len(sets.indptr) - 1)
+
+    def pick(matrix: InducedMatrix, left: list[int]) -> tuple[dict[int, float], int, int, bool]:
+        heap = [(known[v], v) for v in left]
+        heapq.heapify(heap)
+        norms: dict[int, float] = {}
+        best, exact = np.inf, True
+        while heap and heap[0][0] <= best:
+            _, v = heapq.heappop(heap)
+            norms[v], converged = matrix.with_nodes(_set(sets, v))
+            known[v] = norms[v]
+            best = min(best, norms[v])
+            exact &= converged
+        return norms, len(norms), 0, exact
+
+    return _search(InducedMatrix(operator, renormalize=True), sets, before, budget, tie, pick)
+
+
+def _search(
+    matrix: InducedMatrix,
+    sets: ReachSets,
+    before: Int[np.ndarray, " before"],
+    budget: int,
+    tie: float,
+    pick: Callable[[InducedMatrix, list[int]], tuple[dict[int, float], int, int, bool]],
+    largest: bool = False,
+) -> SpectralRun:
+    converged = matrix.extend(before)
+    start = matrix.norm
+    left = list(range(len(sets.indptr) - 1))
+    picks, values, evaluations, bounds = [], [], 0, 0
+    for _ in range(budget):
+        norms, evaluated, bounded, exact = pick(matrix, left)
+        chosen = earliest_best(norms, tie, largest)
+        left.remove(chosen)
+        converged &= exact & matrix.extend(_set(sets, chosen))
+        picks.append(chosen)
+        values.append(matrix.norm)
+        evaluations, bounds = evaluations + evaluated, bounds + bounded
+    return SpectralRun(np.array(picks), np.array(values), start, evaluations, bounds, bool(converged))
+
+
+def earliest_best(norms: dict[int, float], tie: float, largest: bool) -> int:
+    """The lowest candidate number whose norm is within the tie tolerance of the best."""
+    if largest:
+        limit = max(norms.values()) * (1 - tie)
+        return min(v for v, norm in norms.items() if norm >= limit)
+    limit = min(norms.values()) * (1 + tie)
+    return min(v for v, norm in norms.items() if norm <= limit)
+
+
+def _set(sets: ReachSets, candidate: int) -> Int[np.ndarray, " nodes"]:
+    return sets.indices[sets.indptr[candidate] : sets.indptr[candidate + 1]]

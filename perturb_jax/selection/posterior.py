@@ -21,7 +21,12 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
+from perturb_jax.genes.perturbations import Perturbations
+from perturb_jax.kernel.kernel import Rows
+from perturb_jax.selection.design import DesignProblem
 from perturb_jax.selection.objective import Objective, Properties
+
+_LARGEST_BLOCK = 4096  # candidates up to which K and B0 are held as dense blocks
 
 
 @jax.tree_util.register_static
@@ -144,6 +149,70 @@ def variance_reduction(
         next_layer=None,
         properties=Properties(monotone=True, submodular=False, lazy=False, tie=tie),
     )
+
+
+def information_of(
+    problem: DesignProblem, candidates: Perturbations, before: Int[Array, " before"], capacity: int, tie: float
+) -> Objective:
+    """`information` of a design problem's candidates."""
+    rows = problem.kernel.rows(candidates.members)
+    if len(rows) <= _LARGEST_BLOCK:
+        columns = block_columns(jnp.asarray(problem.kernel.gram(rows), float), None)
+    else:
+        columns = Partial(_column_alone, problem.kernel.times(rows, rows), jnp.zeros(len(rows)))
+    variance, noise = jnp.asarray(rows.variance, float), jnp.asarray(problem.noise, float)
+    return information(columns, variance, noise, before, capacity, tie)
+
+
+def variance_reduction_of(
+    problem: DesignProblem, candidates: Perturbations, before: Int[Array, " before"], capacity: int, tie: float
+) -> Objective:
+    """`variance_reduction` of a design problem's targets by its candidates."""
+    kernel, rows = problem.kernel, problem.kernel.rows(candidates.members)
+    if len(rows) <= _LARGEST_BLOCK:
+        block = kernel.taught(rows, problem.rows, problem.weights)
+        taught, gram = block.diagonal(), kernel.gram(rows)
+        columns = block_columns(jnp.asarray(gram, float), jnp.asarray(block, float))
+    else:
+        taught, columns = kernel.taught_alone(rows, problem.rows, problem.weights), kernel_columns(problem, rows)
+    return variance_reduction(
+        columns,
+        jnp.asarray(rows.variance, float),
+        jnp.asarray(taught, float),
+        jnp.asarray(problem.prior, float),
+        jnp.asarray(problem.noise, float),
+        before,
+        capacity,
+        tie,
+    )
+
+
+def block_columns(gram: Float[Array, "rows rows"], taught: Float[Array, "rows rows"] | None) -> Partial:
+    """Columns from the dense blocks K and B0 (None: not needed)."""
+    return Partial(_block_columns, gram, taught)
+
+
+def kernel_columns(problem: DesignProblem, rows: Rows) -> Partial:
+    """Columns by two products with the kernel, K_(R+T),R e_v and K_RT W K_TR e_v: nothing is held of K."""
+    of_both = problem.kernel.times(rows.joined(problem.rows), rows)
+    back = problem.kernel.times(rows, problem.rows)
+    return Partial(_kernel_columns, of_both, back, jnp.asarray(problem.weights, float), jnp.zeros(len(rows)))
+
+
+def _block_columns(gram: Array, taught: Array | None, pick: Int[Array, ""]) -> tuple[Array, Array | None]:
+    return gram[pick], None if taught is None else taught[pick]
+
+
+def _column_alone(times: Partial, nothing: Array, pick: Int[Array, ""]) -> tuple[Array, None]:
+    return times(nothing.at[pick].set(1)), None
+
+
+def _kernel_columns(
+    of_both: Partial, back: Partial, weights: Array, nothing: Array, pick: Int[Array, ""]
+) -> tuple[Array, Array]:
+    both = of_both(nothing.at[pick].set(1))
+    column, of_targets = both[: len(nothing)], both[len(nothing) :]
+    return column, back(weights * of_targets)
 
 
 def _prior(variance: Array, capacity: Capacity) -> Posterior:

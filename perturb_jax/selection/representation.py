@@ -4,10 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.sparse as sp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.kernel.columns import Edges, Members, pull, push
+from perturb_jax.genes.perturbations import Perturbations
+from perturb_jax.kernel.kernel import FeatureMap, Rows
+from perturb_jax.selection.design import DesignProblem
 from perturb_jax.selection.objective import Objective, Properties
 
 _EVALUATED_AT_ONCE = 64
@@ -65,31 +69,70 @@ def facility_location(
     )
 
 
-def soft_coverage(edges: Edges, members: Members, before: Int[Array, " before"], tie: float) -> Objective:
+def soft_coverage(features: FeatureMap, count: int, before: Int[Array, " before"], tie: float) -> Objective:
     """f(S) = sum over embeddings u of 1 - product over v in S of (1 - p_vu), p_v row v of P^k scaled to maximum 1.
 
     The expected number of nodes covered, if v covered u with probability p_vu: weighted coverage, which is monotone and
     submodular, averaged. It saturates later than coverage does.
 
     Args:
-        edges: P and k.
-        members: the candidates; their scale makes the largest entry of a row 1.
+        features: p, the rows of the candidates.
+        count: the number of candidates.
         before: candidates that count as picked before the first pick.
         tie: relative difference of gains that counts as none.
 
     Complexity: gains and a pick O(k x edges).
     """
-    update = Partial(_soft_update, edges, members)
+    update = Partial(_soft_update, features)
     return Objective(
-        init=Partial(_soft_init, update, edges, members, before),
-        gains=Partial(_soft_gains, edges, members),
-        gain=Partial(_soft_gain, edges, members),
+        init=Partial(_soft_init, update, features, jnp.zeros(count), before),
+        gains=Partial(_soft_gains, features),
+        gain=Partial(_soft_gain, features),
         update=update,
         value=Partial(_soft_value),
         layer=None,
         next_layer=None,
         properties=Properties(monotone=True, submodular=True, lazy=True, tie=tie),
     )
+
+
+def facility_location_of(
+    problem: DesignProblem,
+    candidates: Perturbations,
+    before: Int[Array, " before"],
+    capacity: int,  # noqa: ARG001  (of picks: its state has none)
+    tie: float,
+) -> Objective:
+    """`facility_location` of a design problem's targets."""
+    similar = _similarities(problem, problem.kernel.rows(candidates.members))
+    return facility_location(similar, jnp.asarray(problem.weights, float), before, tie)
+
+
+def soft_coverage_of(
+    problem: DesignProblem,
+    candidates: Perturbations,
+    before: Int[Array, " before"],
+    capacity: int,  # noqa: ARG001  (of picks: its state has none)
+    tie: float,
+) -> Objective:
+    """`soft_coverage` by a design problem's candidates."""
+    return soft_coverage(problem.kernel.feature_map(candidates.members), len(candidates), before, tie)
+
+
+def _similarities(problem: DesignProblem, rows: Rows) -> Similarities:
+    """The kernel between candidates and targets, padded to the longest row."""
+    blocks = [sp.csr_array(block) for _, block in problem.kernel.between(rows, problem.rows)]
+    width = max(int(np.diff(block.indptr).max()) for block in blocks)
+    targets = np.full((len(rows), width), len(problem.targets), np.int32)
+    values = np.zeros((len(rows), width), jnp.asarray(0.0).dtype)
+    start = 0
+    for block in blocks:
+        lengths = np.diff(block.indptr)
+        within = np.arange(block.nnz) - np.repeat(block.indptr[:-1], lengths)
+        candidates = start + np.repeat(np.arange(len(lengths)), lengths)
+        targets[candidates, within], values[candidates, within] = block.indices, block.data
+        start += len(lengths)
+    return Similarities(jnp.asarray(targets), jnp.asarray(values))
 
 
 def _facility_init(
@@ -119,21 +162,24 @@ def _facility_value(share: Array, state: RepresentationState) -> Float[Array, ""
     return share @ state.represented
 
 
-def _soft_init(update: Partial, edges: Edges, members: Members, before: Int[Array, " before"]) -> RepresentationState:
-    nodes = jnp.zeros(len(edges.nodes), edges.weights.dtype)
-    return _with(update, RepresentationState(jnp.zeros(len(members.scale), bool), nodes), before)
+def _soft_init(
+    update: Partial, features: FeatureMap, nothing: Float[Array, " candidates"], before: Int[Array, " before"]
+) -> RepresentationState:
+    embeddings = jax.eval_shape(features.read_by, nothing)
+    state = RepresentationState(nothing.astype(bool), jnp.zeros(embeddings.shape, embeddings.dtype))
+    return _with(update, state, before)
 
 
-def _soft_gains(edges: Edges, members: Members, state: RepresentationState) -> Float[Array, " candidates"]:
-    return jnp.where(state.taken, 0, pull(edges, members, 1 - state.represented))
+def _soft_gains(features: FeatureMap, state: RepresentationState) -> Float[Array, " candidates"]:
+    return jnp.where(state.taken, 0, features.reads(1 - state.represented))
 
 
-def _soft_gain(edges: Edges, members: Members, state: RepresentationState, candidate: Array) -> Array:
-    return _soft_gains(edges, members, state)[candidate]
+def _soft_gain(features: FeatureMap, state: RepresentationState, candidate: Array) -> Array:
+    return _soft_gains(features, state)[candidate]
 
 
-def _soft_update(edges: Edges, members: Members, state: RepresentationState, pick: Array) -> RepresentationState:
-    row = push(edges, members, jnp.zeros_like(members.scale).at[pick].set(1))
+def _soft_update(features: FeatureMap, state: RepresentationState, pick: Array) -> RepresentationState:
+    row = features.read_by(jnp.zeros(len(state.taken), state.represented.dtype).at[pick].set(1))
     missed = (1 - state.represented) * (1 - jnp.minimum(row, 1))
     return RepresentationState(state.taken.at[pick].set(True), 1 - missed)
 

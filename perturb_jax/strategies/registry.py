@@ -1,123 +1,132 @@
-"""Strategies over several cycles by name, with their options checked before anything runs."""
+"""Strategies by name, and made from what a file or a command says of them."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
-from perturb_jax.selection.maxspec import CANNOT_CHOOSE
-from perturb_jax.strategies import OPTIONS, STRATEGIES
-from perturb_jax.strategies.acs_fw import ACSFW
-from perturb_jax.strategies.cycle import CycleStrategy, Hybrid, OneShot
-from perturb_jax.strategies.typiclust import TypiClust
-from perturb_jax.strategies.uncertainty import Uncertainty
-from perturb_jax.support.checks import check_count
+from perturb_jax.strategies.strategy import (
+    Strategy,
+    check_strategy,
+    costs_of,
+    is_one_shot,
+    parts_of,
+)
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import changed_options, made_from
+from perturb_jax.support.registry import Registry, source_checksum
 
-MODEL_BASED: dict[str, Callable[..., CycleStrategy]] = {
-    "uncertainty": Uncertainty,
-    "acs-fw": ACSFW,
-    "typiclust": TypiClust,
-}
-"""Those that read a view of a fitted predictor."""
+STRATEGIES: Registry[Any] = Registry(
+    "strategy",
+    {
+        "graphreach": "perturb_jax.strategies.graphreach:GraphReach",
+        "maxspec": "perturb_jax.strategies.maxspec:MaxSpec",
+        "graphdesign": "perturb_jax.strategies.graphdesign:GraphDesign",
+        "k-center": "perturb_jax.strategies.k_center:KCenter",
+        "random": "perturb_jax.strategies.random:Random",
+        "top-degree": "perturb_jax.strategies.top_degree:TopDegree",
+        "uncertainty": "perturb_jax.strategies.uncertainty:Uncertainty",
+        "acs-fw": "perturb_jax.strategies.acs_fw:ACSFW",
+        "typiclust": "perturb_jax.strategies.typiclust:TypiClust",
+        "hybrid": "perturb_jax.strategies.hybrid:Hybrid",
+    },
+    "perturb_jax.strategies",
+)
+"""Classes of strategies: those that ship here, registered ones, entry points; "FILE.py:NAME" is a user's own."""
 
-NAMES = (*STRATEGIES, *MODEL_BASED, "hybrid")
-"""Every name that `cycle_strategy` knows."""
-
-_HYBRID = ("first", "cycles", "then", "first_options", "then_options")
+MODEL_BASED = ("uncertainty", "acs-fw", "typiclust", "hybrid")
+"""Those that ship here and read a predictor: named, so that the others are known before NumPy is loaded."""
 
 
-def cycle_strategy(name: str, options: Mapping[str, object] = {}) -> CycleStrategy:
-    """The strategy of a name.
-
-    - one of `STRATEGIES`: chooses its whole order at once; options: hops, direction and those of `OPTIONS` (costs are
-      not: a batch is a number of perturbations);
-    - one of `MODEL_BASED`: its first cycle is Random's; options: its fields;
-    - "hybrid": options `first` (one of `STRATEGIES`) for the first `cycles` cycles, `then` (one of `MODEL_BASED`)
-      afterwards, with tables `first_options` and `then_options`.
+def register_strategy(name: str, cls: type[Any]) -> None:
+    """Give a name to a class with a method `choose(ask)`, for this process.
 
     Raises:
-        InputError: another name; an option that the strategy does not have, or a value that the option cannot take.
+        InputError: a name that is taken; no such class.
+    """
+    if not isinstance(cls, type) or not callable(getattr(cls, "choose", None)):
+        raise InputError(f"strategy: expected a class with a method choose(ask), got {cls!r}")
+    STRATEGIES.register(name, cls)
+
+
+def one_shot_names() -> tuple[str, ...]:
+    """Names of the strategies that need no predictor: those that a command can ask before any experiment."""
+    own = (name for name in STRATEGIES.names if name not in STRATEGIES.built_in)
+    here = (name for name in STRATEGIES.built_in if name not in MODEL_BASED)
+    return (*here, *(name for name in own if is_one_shot(STRATEGIES.get(name))))
+
+
+def make_strategy(name: str, options: Mapping[str, object] = {}) -> Any:
+    """The strategy of a name with options as TOML or JSON have them.
+
+    Raises:
+        InputError: another name; keys that are no options, values that they cannot take.
 
     Examples:
-        >>> cycle_strategy("hybrid", {"first": "graphreach", "cycles": 2, "then": "typiclust"}).parts(2)
+        >>> make_strategy("graphreach", {"hops": 2}).hops
+        2
+    """
+    cls = STRATEGIES.get(name)
+    if hasattr(cls, "of_strategies"):
+        made = cls.of_strategies(options, STRATEGIES, make_strategy)
+    elif hasattr(cls, "from_table"):
+        made = cls.from_table(options)
+    elif hasattr(cls, "__dataclass_fields__"):
+        made = made_from(cls, options)
+    elif options:
+        raise InputError(f"{', '.join(options)}: no such setting; {name} has none: it is no dataclass")
+    else:
+        made = cls() if isinstance(cls, type) else cls
+    check_strategy(made)
+    return made
+
+
+def strategy_of(name: str, options: Mapping[str, object] = {}) -> Any:
+    """The strategy of a name for several cycles, with options as TOML or JSON have them.
+
+    One that reads a predictor in its first cycle, when none is fitted, has Random's there. A budget is a number of
+    picks, so there are no costs.
+
+    Raises:
+        InputError: what `make_strategy` refuses; costs.
+
+    Examples:
+        >>> strategy_of("hybrid", {"first": "graphreach", "cycles": 2, "then": "typiclust"}).parts(2)
         ('embedding',)
     """
-    if name in STRATEGIES:
-        return _one_shot(name, options)
-    if name in MODEL_BASED:
-        return Hybrid(OneShot("random"), 1, _model_based(name, options))
-    if name == "hybrid":
-        return _hybrid(options)
-    raise InputError(f"strategy: expected one of {', '.join(NAMES)}, got {name!r}")
+    from perturb_jax.strategies.hybrid import Hybrid
+    from perturb_jax.strategies.random import Random
+
+    made = make_strategy(name, options)
+    if costs_of(made) is not None:
+        raise InputError("costs: not for several cycles, whose budget is a number of perturbations; omit them")
+    return Hybrid(Random(), 1, made) if parts_of(made, 0) else made
 
 
-def _one_shot(name: str, options: Mapping[str, object]) -> OneShot:
-    known = ("hops", "direction", *(option for option in OPTIONS.get(name, ()) if option != "costs"))
-    _refuse_unknown(name, options, known)
-    hints = get_type_hints(STRATEGIES[name])
-    for option, value in options.items():
-        _check_value(option, value, hints[option])
-    if name == "maxspec" and options.get("normalization") == "subgraph" and options.get("symmetric"):
-        raise InputError(CANNOT_CHOOSE)  # of a graph that is symmetric itself, only the first selection can tell
-    return OneShot(name, tuple((option, _frozen(value)) for option, value in options.items()))
+def name_of(strategy: Any) -> str:
+    """The name of a strategy in `STRATEGIES`; of a user's own that has none, what its class is called."""
+    return STRATEGIES.name_of(type(strategy))
 
 
-def _model_based(name: str, options: Mapping[str, object]) -> CycleStrategy:
-    hints = get_type_hints(MODEL_BASED[name])
-    _refuse_unknown(name, options, tuple(hints))
-    for option, value in options.items():
-        _check_value(option, value, hints[option])
-    return MODEL_BASED[name](**options)
+def identity_of(strategy: Any) -> dict[str, Any]:
+    """What makes a strategy that one: plain values.
 
-
-def _hybrid(options: Mapping[str, object]) -> Hybrid:
-    _refuse_unknown("hybrid", options, _HYBRID)
-    for option in _HYBRID[:3]:
-        if option not in options:
-            raise InputError(f"{option}: the strategy hybrid needs it")
-    first, then = options["first"], options["then"]
-    if first not in STRATEGIES:
-        raise InputError(f"first: expected one of {', '.join(STRATEGIES)}, got {first!r}")
-    if then not in MODEL_BASED:
-        raise InputError(f"then: expected one of {', '.join(MODEL_BASED)}, got {then!r}")
-    check_count("cycles", options["cycles"])
-    each: dict[str, CycleStrategy] = {}
-    for role, name, make in (("first", first, _one_shot), ("then", then, _model_based)):
-        given = options.get(f"{role}_options", {})
-        if not isinstance(given, Mapping):
-            raise InputError(f"{role}_options: expected a table of options, got {given!r}")
-        try:
-            each[role] = make(str(name), given)
-        except InputError as error:
-            raise InputError(f"{role}_options: {error}") from None
-    return Hybrid(each["first"], int(str(options["cycles"])), each["then"])
-
-
-def _refuse_unknown(name: str, options: Mapping[str, object], known: tuple[str, ...]) -> None:
-    for option in options:
-        if option not in known:
-            expected = f"expected one of {', '.join(known)}" if known else "it has none"
-            raise InputError(f"{option}: not an option of the strategy {name}; {expected}")
-
-
-def _check_value(option: str, value: object, hint: Any) -> None:
-    """Refuse a value that the annotation does not allow: choices, truth values, numbers (all above 0), names.
-
-    A plain string is what the strategy itself checks.
+    Its name, the options that differ from their defaults (so that one which gains an option stays the same), and of a
+    user's file the checksum.
     """
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise InputError(f"{option}: expected one of {', '.join(map(str, get_args(hint)))}, got {value!r}")
-    elif hint is bool:
-        if not isinstance(value, bool):
-            raise InputError(f"{option}: expected true or false, got {value!r}")
-    elif hint is int:
-        check_count(option, value)
-    elif float in get_args(hint):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise InputError(f"{option}: expected a finite number above 0, got {value!r}")
-    elif hint is not str and not isinstance(value, list | tuple | Mapping):
-        raise InputError(f"{option}: expected a list of perturbations or a table of their weights, got {value!r}")
+    changed = changed_options(strategy) if hasattr(strategy, "__dataclass_fields__") else {}
+    options = {key: _plain(value) for key, value in changed.items()}
+    checksum = source_checksum(strategy)
+    return {"name": name_of(strategy), "options": options} | ({"source": checksum} if checksum else {})
 
 
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _plain(value: Any) -> Any:
+    if hasattr(value, "choose"):
+        return identity_of(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
+
+
+__all__ = [
+    "STRATEGIES", "Strategy", "identity_of", "make_strategy", "name_of", "one_shot_names", "register_strategy",
+    "strategy_of",
+]  # fmt: skip

@@ -4,16 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial.distance import cdist
 
-from perturb_jax.strategies.asked import candidates_left, check_representation, isometric, read_view
-from perturb_jax.strategies.cycle import Ask
-from perturb_jax.support.checks import check_count
+from perturb_jax.strategies.strategy import Ask, Strategy
+from perturb_jax.strategies.view import Representation, isometric, read_view
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import option
 
 
 @dataclass(frozen=True)
-class TypiClust:
+class TypiClust(Strategy):
     """Pick typical perturbations, from clusters that hold as few selected ones as possible.
 
     Selected perturbations and candidates together are divided by k-means into (selected + batch) clusters, so that at
@@ -45,14 +44,9 @@ class TypiClust:
         InputError: an option that cannot be used.
     """
 
-    representation: str = "embedding"
-    max_clusters: int = 500
-    neighbors: int = 20
-
-    def __post_init__(self) -> None:
-        check_representation(self.representation)
-        check_count("max_clusters", self.max_clusters)
-        check_count("neighbors", self.neighbors)
+    representation: Representation = option("embedding", "In which perturbations are near.")
+    max_clusters: int = option(500, "No more clusters than this.", at_least=1)
+    neighbors: int = option(20, "Nearest ones of a cluster by which a perturbation is typical, at most.", at_least=1)
 
     def parts(self, cycle: int) -> tuple[str, ...]:  # noqa: ARG002  (the contract's)
         """The representation."""
@@ -62,20 +56,19 @@ class TypiClust:
         """The batch, cluster by cluster.
 
         Raises:
-            InputError: no such part in the view, or one that is not finite; a batch that cannot be had; scikit-learn
-                is not installed.
+            InputError: no such part in the view, or one that is not finite; scikit-learn is not installed.
         """
-        left = candidates_left(ask)
+        left, budget = ask.candidates, int(ask.budget)
         given = read_view(ask, self.representation, [*left, *ask.selected])
         distinct = len(np.unique(given, axis=0))
         rows = isometric(given)
-        clusters = k_means(rows, min(len(ask.selected) + ask.batch, self.max_clusters, distinct), ask.seed)
+        clusters = k_means(rows, min(len(ask.selected) + budget, self.max_clusters, distinct), ask.seed)
         order = cluster_order(clusters, len(left))
-        picks = typical(rows[: len(left)], clusters[: len(left)], order, ask.batch, self.neighbors)
-        return tuple(left[pick] for pick in picks)
+        picks = typical(rows[: len(left)], clusters[: len(left)], order, budget, self.neighbors)
+        return left.take(np.array(picks, np.int64)).labels
 
 
-def k_means(rows: Float[np.ndarray, "rows features"], count: int, seed: int) -> Int[np.ndarray, " rows"]:
+def k_means(rows: Float[np.ndarray, "rows features"], count: int, seed: int | None) -> Int[np.ndarray, " rows"]:
     """The cluster of each row.
 
     Raises:
@@ -123,6 +116,8 @@ def typical(
 
 def most_typical(rows: Float[np.ndarray, "members features"], neighbors: int) -> int:
     """The row with the least mean distance to its min(neighbors, members // 2) nearest."""
+    from scipy.spatial.distance import cdist
+
     nearest = min(neighbors, len(rows) // 2)
     if nearest == 0:
         return 0

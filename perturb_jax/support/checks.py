@@ -2,23 +2,22 @@
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
+from numbers import Integral, Real
 
 from perturb_jax.support.errors import InputError
 
 
 def is_whole(value: object) -> bool:
     """Whether a value is a whole number; True and False are not."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite number; True and False are not."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and _finite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and _finite(value)
 
 
-def _finite(value: int | float | np.integer | np.floating) -> bool:
+def _finite(value: Real) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond float64

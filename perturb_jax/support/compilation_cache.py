@@ -3,15 +3,16 @@
 import hashlib
 import os
 import platform
+import sys
 import tempfile
 from pathlib import Path
-
-import jax
 
 VARIABLE = "PERTURB_JAX_COMPILATION_CACHE"
 """The environment variable that names the directory, or is "off"."""
 JAX_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 """JAX's own: who has set it has decided already."""
+SECONDS_VARIABLE = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+"""JAX's own, for the next."""
 WORTH_KEEPING = 0.2
 """Seconds of compilation from which a program is kept."""
 
@@ -37,10 +38,11 @@ def keep_compiled() -> Path | None:
             pass
     except (OSError, RuntimeError):  # RuntimeError: no home directory
         return None
-    os.environ[JAX_VARIABLE] = str(directory)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(WORTH_KEEPING)
-    jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
+    settings = {JAX_VARIABLE: str(directory), SECONDS_VARIABLE: WORTH_KEEPING}
+    os.environ.update({name: str(value) for name, value in settings.items()})  # which JAX reads when it is imported
+    if "jax" in sys.modules:
+        for name, value in settings.items():
+            sys.modules["jax"].config.update(name.lower(), value)
     return directory
 
 

@@ -4,7 +4,8 @@
 class InputError(ValueError):
     """Input that cannot be used: the message says what was expected, what came and what to do.
 
-    The command line prints the message as one line and ends with exit code 2.
+    The message names arguments as Python writes them: unknown='drop', normalize=True, layer=..., where={'batch': ...}.
+    The command line says its flags in their place, prints one line and ends with exit code 2.
     """
 
 

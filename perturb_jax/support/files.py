@@ -2,10 +2,13 @@
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from perturb_jax.support.errors import InputError
+
+Progress = Callable[[int, int | None], None]
+"""Told the bytes that are there, and how many there will be, as far as the server says."""
 
 
 def sha256_of(path: str | Path) -> str:
@@ -28,7 +31,7 @@ class OutputDirectory:
 
     def __init__(self, path: str | Path, names: Iterable[str], force: bool = False):
         if not str(path).strip():
-            raise InputError(f"--out: expected a directory to write to, got {str(path)!r}; '.' is the current one")
+            raise InputError(f"output: expected a directory to write to, got {str(path)!r}; '.' is the current one")
         self.path = Path(path)
         self.names = tuple(names)
         self.force = force
@@ -38,7 +41,7 @@ class OutputDirectory:
                 raise InputError(f"{self.path}: {', '.join(existing)} would replace a directory; choose another place")
             if existing and not force:
                 raise InputError(
-                    f"{self.path}: already holds {', '.join(existing)}; choose another directory or --force"
+                    f"{self.path}: already holds {', '.join(existing)}; choose another directory, or force=True"
                 )
             place = self.path
             while not place.exists() and place != place.parent:

@@ -1,4 +1,4 @@
-"""Compiled host loops: the decorator, and the one loop that several modules need."""
+"""Compiled host loops: the decorator, and the loops over sparse rows that several modules need."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,3 +31,49 @@ def group_by(keys, values, num_keys):  # type: ignore[no-untyped-def]
         grouped[end[key]] = values[position]
         end[key] += 1
     return indptr, grouped
+
+
+@kernel
+def visit(indptr, neighbors, genes, hops, mark, seen_by, nodes, first):  # type: ignore[no-untyped-def]
+    """Write the nodes within `hops` steps of `genes` to `nodes` from `first` on, by distance; returns the end.
+
+    ``seen_by[node]`` becomes `mark`, which no node may have before.
+    """
+    end = first
+    for gene in genes:
+        if gene >= 0 and seen_by[gene] != mark:
+            seen_by[gene] = mark
+            nodes[end] = gene
+            end += 1
+    for _ in range(hops):
+        last = end
+        for position in range(first, last):
+            node = nodes[position]
+            for entry in range(indptr[node], indptr[node + 1]):
+                neighbor = neighbors[entry]
+                if seen_by[neighbor] != mark:
+                    seen_by[neighbor] = mark
+                    nodes[end] = neighbor
+                    end += 1
+        first = last
+    return end
+
+
+@kernel
+def breadth_first(indptr, neighbors, members, hops):  # type: ignore[no-untyped-def]
+    """Each candidate's nodes within `hops` steps, itself first, then by distance."""
+    num_nodes = len(indptr) - 1
+    num_candidates = len(members)
+    seen_by = np.full(num_nodes, -1, np.int32)
+    out_indptr = np.zeros(num_candidates + 1, np.int64)
+    out = np.empty(max(len(neighbors), num_nodes, 1), np.int32)
+    end = 0
+    for candidate in range(num_candidates):
+        if end + num_nodes > len(out):
+            larger = np.empty(2 * len(out) + num_nodes, np.int32)
+            for entry in range(end):  # a loop, because numba takes a second to compile a slice assignment
+                larger[entry] = out[entry]
+            out = larger
+        end = visit(indptr, neighbors, members[candidate], hops, candidate, seen_by, out, end)
+        out_indptr[candidate + 1] = end
+    return out_indptr, out[:end]

@@ -10,7 +10,7 @@ Values are checked when an instance is made, all of them before anything is said
 alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
@@ -35,24 +35,27 @@ _WORDS = {
 
 class _About(NamedTuple):
     help: str = ""
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
+    above: int | float | None = None
+    at_least: int | float | None = None
+    below: int | float | None = None
+    at_most: int | float | None = None
     negative: str = ""
     default: str = ""
+    key: str = ""
 
 
 def option(
     default: Any = MISSING,
     help: str = "",  # noqa: A002  (as argparse, click and typer call it)
     *,
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
-    at_most: float | None = None,
+    above: int | float | None = None,
+    at_least: int | float | None = None,
+    below: int | float | None = None,
+    at_most: int | float | None = None,
     negative: str = "",
     shown: str = "",
+    key: str = "",
+    compare: bool = True,
 ) -> Any:
     """A field of a dataclass of settings.
 
@@ -65,9 +68,11 @@ def option(
         at_most: numbers must not be larger.
         negative: for one that is true by default: the word for its being false, as "unweighted" for weighted.
         shown: the default in words, where the value does not speak for itself.
+        key: for a mapping: what its keys are called, as in COLUMN=VALUE.
+        compare: whether settings that differ in it alone are different, and have different results.
     """
-    about = _About(help, above, at_least, below, at_most, negative, shown)
-    return field(default=default, metadata={_KEY: about})
+    about = _About(help, above, at_least, below, at_most, negative, shown, key)
+    return field(default=default, compare=compare, metadata={_KEY: about})
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,11 @@ class Option:
         return tuple(word for kind in self.kinds if get_origin(kind) is Literal for word in get_args(kind))
 
     @property
+    def is_mapping(self) -> bool:
+        """Whether it holds values by key: a table in TOML, KEY=VALUE once or more where text says it."""
+        return any(get_origin(kind) is Mapping for kind in self.kinds)
+
+    @property
     def is_plain(self) -> bool:
         """Whether text can say each of its values."""
         return all(_is_plain(kind) for kind in self.kinds)
@@ -112,12 +122,16 @@ class Option:
             return ""
         return f"expected {self._expected()}, got {value!r}"
 
-    def read(self, text: str) -> Any:
-        """The value that text says.
+    def read(self, text: str | Sequence[str]) -> Any:
+        """The value that text says; of a mapping several texts KEY=VALUE.
 
         Raises:
-            InputError: text that says none.
+            InputError: text that says none; a key twice.
         """
+        if self.is_mapping:
+            return self._read_pairs([text] if isinstance(text, str) else text)
+        if not isinstance(text, str):
+            raise InputError(f"{self.name}: expected one value, got {len(text)}")
         for kind in sorted(self.kinds, key=lambda kind: kind is not NoneType):  # "none" before any text
             try:
                 value = _read(text, kind)
@@ -127,11 +141,24 @@ class Option:
                 return value
         raise InputError(f"{self.name}: expected {self._expected()}, got {text!r}")
 
+    def _read_pairs(self, texts: Sequence[str]) -> dict[str, str] | None:
+        key, pairs = self.about.key or "KEY", {}
+        for text in texts:
+            name, equals, value = text.partition("=")
+            if not equals:
+                raise InputError(f"{self.name}: expected {key}=VALUE, got {text!r}")
+            if name in pairs:
+                raise InputError(f"{self.name}: {name} is given twice; give each {key} one VALUE")
+            pairs[name] = value
+        return pairs or None
+
     def _fits(self, value: object, kind: Any) -> bool:
         if get_origin(kind) is tuple:
             return (
                 isinstance(value, tuple) and len(value) > 0 and all(self._fits(one, get_args(kind)[0]) for one in value)
             )
+        if get_origin(kind) is Mapping:
+            return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
         if get_origin(kind) is Literal:
             return value in get_args(kind)
         if kind is int:
@@ -160,6 +187,8 @@ class Option:
         if get_origin(kind) is tuple:
             example = {int: " such as 1, 2, 3", float: " such as 0.1, 1, 10"}.get(get_args(kind)[0], "")
             return f"several{example}"
+        if get_origin(kind) is Mapping:
+            return f"values by {(self.about.key or 'key').lower()}"
         if get_origin(kind) is Literal:
             return f"one of {', '.join(map(str, get_args(kind)))}"
         if kind in (int, float):
@@ -227,10 +256,10 @@ def made_from(cls: type[Settings], table: Mapping[str, object]) -> Settings:
     absent = [one.name for one in known.values() if one.default is MISSING and one.name not in values]
     problems += [f"{name}: expected a value, got none" for name in absent]
     _refuse(problems)
-    return cls(**values)
+    return cls(**{key: _as_float(value, known[key].kinds) for key, value in values.items()})
 
 
-def read_texts(cls: type[Any], texts: Mapping[str, str]) -> dict[str, Any]:
+def read_texts(cls: type[Any], texts: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:
     """The values that texts say of settings, by name.
 
     Raises:
@@ -268,10 +297,18 @@ def _as_tuple(value: object) -> object:
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
+def _as_float(value: object, kinds: tuple[Any, ...]) -> object:
+    """TOML's 1 where a number like 1.0 is meant."""
+    if isinstance(value, tuple):
+        parts = tuple(get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple)
+        return tuple(_as_float(one, parts) for one in value) if parts else value
+    return float(value) if float in kinds and int not in kinds and is_whole(value) else value  # type: ignore[arg-type]
+
+
 def _is_plain(kind: Any) -> bool:
     if get_origin(kind) is tuple:
         return get_args(kind)[0] in _WORDS
-    return kind in _WORDS or get_origin(kind) is Literal
+    return get_origin(kind) is Mapping or kind in _WORDS or get_origin(kind) is Literal
 
 
 def _read(text: str, kind: Any) -> Any:

@@ -1,13 +1,11 @@
-"""What makes a number traceable: inputs with checksums, the graph's origin, versions. Plain values for JSON."""
+"""What makes a number traceable: inputs with checksums, versions. Plain values for JSON."""
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Any
 
 import perturb_jax
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.support.files import sha256_of
 
 _PACKAGES = (
@@ -21,18 +19,6 @@ def checksums(inputs: Mapping[str, Path | None]) -> dict[str, dict[str, str | No
         option: {"path": str(path), "sha256": sha256_of(path) if path.is_file() else None}
         for option, path in inputs.items()
         if path is not None
-    }
-
-
-def graph_record(graph: KnowledgeGraph) -> dict[str, Any]:
-    """What a graph is and where it comes from."""
-    return {
-        "source": graph.provenance.source,
-        "nodes": graph.num_nodes,
-        "edges": graph.num_edges,
-        **dict(graph.provenance.settings),
-        "renamed": dict(graph.provenance.renamed),
-        "dropped": dict(graph.provenance.dropped),
     }
 
 

@@ -69,6 +69,14 @@ class Registry(Generic[Thing]):
             return from_file(name, self.kind)
         raise InputError(f"{self.kind}: expected one of {', '.join(self.names)}, or FILE.py:NAME; got {name!r}")
 
+    def name_of(self, thing: Any) -> str:
+        """The name under which a thing is found; what it calls itself where it is found under none."""
+        path = f"{thing.__module__}:{thing.__qualname__}"
+        installed = {name: point.value for name, point in self._installed().items()}
+        named = [name for name, where in (self.built_in | installed).items() if where == path]
+        named += [name for name, one in self._registered.items() if one is thing]
+        return named[0] if named else thing.__name__
+
     def _installed(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group) if point.name not in self.built_in}
 
@@ -82,8 +90,8 @@ class Registry(Generic[Thing]):
 def from_file(reference: str, kind: str) -> Any:
     """What "FILE.py:NAME" means.
 
-    A class that is a frozen dataclass can be sent to other processes, which need not have the file: its source goes
-    with it.
+    What a class makes, with no state but the fields of a dataclass, can be sent to other processes, which need not have
+    the file: its source goes with it.
 
     Raises:
         InputError: no such file, a file that ends with an exception, a file that does not define NAME.
@@ -103,6 +111,24 @@ def source_checksum(thing: Any) -> str | None:
     return getattr(made_from, "_perturb_jax_checksum", None)
 
 
+def source_of(part: Any, thing: Any) -> tuple[str, str, str] | None:
+    """The source of the user's file that `part` was defined in, its path, and the name that `thing` has there.
+
+    None for what is installed. What is sent to other processes with it is made there again by `remade`.
+    """
+    module = sys.modules.get(getattr(part, "__module__", ""), None)
+    source = None if module is None else getattr(module, "_perturb_jax_source", None)
+    if module is None or source is None:
+        return None
+    names = [name for name, value in vars(module).items() if value is thing]
+    return (source, str(module.__file__), names[0]) if names else None
+
+
+def remade(source: str, path: str, name: str, kind: str) -> Any:
+    """What NAME means in a user's file, whose source came with it."""
+    return _defined(source, path, name, kind)
+
+
 def _defined(source: str, path: str, name: str, kind: str) -> Any:
     checksum = hashlib.sha256(source.encode()).hexdigest()
     module_name = f"_perturb_jax_user_{checksum[:16]}"
@@ -110,7 +136,7 @@ def _defined(source: str, path: str, name: str, kind: str) -> Any:
     if module is None:
         module = ModuleType(module_name)
         module.__file__ = path
-        vars(module)["_perturb_jax_checksum"] = checksum
+        vars(module).update(_perturb_jax_checksum=checksum, _perturb_jax_source=source)
         sys.modules[module_name] = module  # dataclasses look up their own module
         try:
             exec(compile(source, path, "exec"), vars(module))  # noqa: S102  (the user's own file, named by the user)
@@ -121,14 +147,15 @@ def _defined(source: str, path: str, name: str, kind: str) -> Any:
         public = ", ".join(key for key, value in vars(module).items() if _is_own(value, module_name))
         raise InputError(f"{kind}: {path} defines no {name!r}; expected one of: {public or 'nothing'}")
     thing = getattr(module, name)
-    if isinstance(thing, type) and is_dataclass(thing):
+    if isinstance(thing, type):
         copyreg.pickle(thing, _reduce_with(source, path, kind))
     return thing
 
 
 def _reduce_with(source: str, path: str, kind: str) -> Callable[[Any], tuple[Any, ...]]:
     def reduce(instance: Any) -> tuple[Any, ...]:
-        values = {one.name: getattr(instance, one.name) for one in fields(instance) if one.init}
+        held = fields(instance) if is_dataclass(instance) else ()
+        values = {one.name: getattr(instance, one.name) for one in held if one.init}
         return _remade, (source, path, type(instance).__name__, kind, values)
 
     return reduce

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.plan.coverage_curves import band, baseline_curves
-from perturb_jax.support.figures import coverage_figure, degree_figure
+from perturb_jax.graph.report import degree_figure
+from perturb_jax.plan.coverage import band, baseline_curves, coverage_figure
 from tests.graphs import graph_of
 
 

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 from sklearn.metrics import auc
 
-from perturb_jax.analysis.experiment_tables import summarise
-from perturb_jax.analysis.learning_curves import areas, curves, difference_curves, setbacks
 from perturb_jax.analysis.results import Results
-from perturb_jax.analysis.run_means import complete_runs
+from perturb_jax.analysis.runs import complete_runs
+from perturb_jax.analysis.statistics import areas, curves, difference_curves, setbacks
+from perturb_jax.analysis.summary import summarise
 from tests.made_results import made_results, row_of
 
 

@@ -12,22 +12,21 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.analysis.results import read_results
-from perturb_jax.evaluation.metrics import METRICS
-from perturb_jax.evaluation.trial import run_trial
-from perturb_jax.experiment.carry_out import HISTORY, RUN, VIEW, read_view
-from perturb_jax.experiment.config import NamedPredictor, NamedStrategy, experiment_of
-from perturb_jax.experiment.known import Stored
+from perturb_jax.evaluation.metrics import BUILT_IN
+from perturb_jax.evaluation.trial import fit_and_measure
+from perturb_jax.experiment.carry_out import read_view
+from perturb_jax.experiment.file import NamedPredictor, NamedStrategy, experiment_of
 from perturb_jax.experiment.planner import Chain, chains_of, walk
-from perturb_jax.experiment.prepare import SCREEN, ready
+from perturb_jax.experiment.prepare import ready
 from perturb_jax.experiment.sources import Sources, find_sources
-from perturb_jax.experiment.store import Store
+from perturb_jax.experiment.store import HISTORY, RUN, SCREEN, VIEW, Store, Stored
 from perturb_jax.experiment.work import Choice, Preparation, Training
 from perturb_jax.predictors.predictor import Answers
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import split_selected
 from perturb_jax.screen.store import load_screen, save_screen
-from perturb_jax.strategies import STRATEGIES
-from perturb_jax.strategies.cycle import Hybrid, OneShot
+from perturb_jax.strategies.hybrid import Hybrid
+from perturb_jax.strategies.random import Random
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, finish, finished, tables, with_strategy
 
@@ -53,7 +52,7 @@ def test_there_is_a_row_for_everything(directory: Path) -> None:
     times = {"selection": chains, "training": 3 * chains, "view": 3 * chains}
     assert results.times.groupby("what").size().to_dict() == times
     labels = ["data", "predictor", "strategy", "seed", "cycle", "size", "perturbation"]
-    assert list(results.metrics.columns) == [*labels, *METRICS]
+    assert list(results.metrics.columns) == [*labels, *BUILT_IN]
     by_chain = results.selections.groupby(["predictor", "strategy", "seed"])
     assert all(part["rank"].tolist() == list(range(1, 13)) for _, part in by_chain)
     assert all(part["cycle"].tolist() == [1] * 4 + [2] * 4 + [3] * 4 for _, part in by_chain)
@@ -83,12 +82,12 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
     for cycle in walk(experiment, Sources({"sim": {}}, {}), chain, known).cycles:
         work = cycle.training
         screen = load_screen(directory / "data" / work.preparation.digest / SCREEN)
-        graph = pj.load_go_graph(screen.genes)
+        graph = pj.load_go_graph(screen.readouts)
         split = split_selected(work.selected, work.test, work.split_seed)
-        trial = run_trial(screen, graph, pj.graph_gp(), split, work.training_seed)
+        trial = fit_and_measure(screen, graph, pj.GraphGP(), split, work.training_seed)
         results = read_results(directory)
         rows = results.metrics.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
-        rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(METRICS)]
+        rows = rows[rows["cycle"] == cycle.number].set_index("perturbation")[list(BUILT_IN)]
         pd.testing.assert_frame_equal(rows, trial.metrics)
         picked = results.selections.query("predictor == 'graph-gp' and strategy == 'graphreach' and seed == 1")
         so_far = picked[picked["cycle"] <= cycle.number]["perturbation"]
@@ -96,7 +95,7 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
         candidates = [name for name in screen.perturbations if name not in work.test]
         first = walk(experiment, Sources({"sim": {}}, {}), chain, known).cycles[0].choice
         assert first is not None
-        expected = STRATEGIES["graphreach"](graph, candidates, 12, seed=first.seed).genes
+        expected = pj.graphreach(graph, candidates, 12, seed=first.seed).genes
         assert picked["perturbation"].tolist() == list(expected)
 
 
@@ -107,13 +106,13 @@ def test_a_simulation_is_over_the_graph_that_is_read(directory: Path) -> None:
     assert preparation.seed is not None
     simulated = pj.simulate_screen(graph, 24, list(graph.genes), 10, seed=preparation.seed)
     np.testing.assert_array_equal(screen.mean, simulated.mean)
-    assert set(graph.genes) == set(screen.genes)
+    assert set(graph.genes) == set(screen.readouts)
     assert names == screen.perturbations
 
 
 def test_a_model_based_strategy_sees_what_the_run_before_has_learnt(tmp_path: Path) -> None:
     raw = tables(cycles=3, seeds=1, predictors={"graph-gp": {}}, strategies={"random": {}})
-    hybrid = Hybrid(OneShot("random"), 2, Largest("log_variance"))
+    hybrid = Hybrid(Random(), 2, Largest("log_variance"))
     experiment = with_strategy(experiment_of(raw), "unsure", hybrid)
     sources = find_sources(experiment, tmp_path)
     done = finish(experiment, sources, tmp_path)
@@ -123,7 +122,7 @@ def test_a_model_based_strategy_sees_what_the_run_before_has_learnt(tmp_path: Pa
     work = cycles[1].training
     screen, graph, names = ready(work.preparation, store)
     split = split_selected(work.selected, work.test, work.split_seed)
-    fitted = pj.graph_gp().fit(screen, graph, split.train, split.validation, work.training_seed)
+    fitted = pj.GraphGP().fit(screen, graph, split.train, split.validation, work.training_seed)
     free = [name for name in names if name not in {*work.test, *work.selected}]
     deviations = fitted.uncertainties(free)
     unsure = np.abs(2 * np.log(deviations[:, (fitted.uncertainties([*free, *work.selected]) > 0).all(0)]).mean(1))
@@ -158,14 +157,14 @@ class Pretender:
         def rows(names: Sequence[str]) -> np.ndarray:
             return np.arange(len(names) * self.width, dtype=float).reshape(-1, self.width)
 
-        return Learner(self.name, lambda names: np.zeros((len(names), len(screen.genes))), rows)
+        return Learner(self.name, lambda names: np.zeros((len(names), len(screen.readouts))), rows)
 
 
 def test_a_view_holds_what_the_predictor_has_and_says_what_it_has_not(tmp_path: Path) -> None:
     raw = tables(cycles=1, seeds=1, predictors={"training-mean": {}}, strategies={"random": {}})
     experiment = experiment_of(raw)
     experiment.predictors["other"] = NamedPredictor("pretender", Pretender())
-    experiment.strategies["random"] = NamedStrategy(OneShot("random"), tuple(experiment.predictors))
+    experiment.strategies["random"] = NamedStrategy(Random(), tuple(experiment.predictors))
     finish(experiment, find_sources(experiment, tmp_path), tmp_path)
     runs = {}
     for run in (tmp_path / "runs").iterdir():
@@ -188,7 +187,7 @@ def test_a_view_holds_what_the_predictor_has_and_says_what_it_has_not(tmp_path: 
 
 def test_effects_are_in_the_view_where_a_strategy_reads_them(tmp_path: Path) -> None:
     raw = tables(seeds=1, predictors={"graph-gp": {}}, strategies={"random": {}})
-    experiment = with_strategy(experiment_of(raw), "effect", Hybrid(OneShot("random"), 1, Largest("effect")))
+    experiment = with_strategy(experiment_of(raw), "effect", Hybrid(Random(), 1, Largest("effect")))
     done = finish(experiment, find_sources(experiment, tmp_path), tmp_path)
     work = next(work for work in done if isinstance(work, Training))
     view = read_view(Store(tmp_path).place(work), ("effect",))
@@ -224,13 +223,13 @@ def test_an_unfinished_experiment_can_be_read_and_a_damaged_one_not(tmp_path: Pa
     full = read_results(tmp_path)
     run = sorted((tmp_path / "runs").iterdir())[0]
     (run / "metrics.parquet").write_bytes(b"")
-    with pytest.raises(InputError, match=r"metrics.parquet has changed .* `perturb-jax run` does them again"):
+    with pytest.raises(InputError, match=r"metrics.parquet has changed .* run the experiment again"):
         read_results(tmp_path)
     run.rename(tmp_path / "aside")
     part = read_results(tmp_path)
     assert part.record["trainings"]["there"] == full.record["trainings"]["there"] - 1
     assert len(part.metrics) == len(full.metrics) - 4
-    with pytest.raises(InputError, match=r"expected results of `perturb-jax run`, found no experiment.json"):
+    with pytest.raises(InputError, match=r"expected the results of an experiment, found no experiment.json"):
         read_results(tmp_path / "runs")
 
 

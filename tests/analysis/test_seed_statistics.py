@@ -3,17 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from perturb_jax.analysis.experiment_tables import summarise
-from perturb_jax.analysis.run_means import complete_runs
-from perturb_jax.analysis.seed_statistics import differences, estimates, mean_ranks, verdicts
+from perturb_jax.analysis.runs import complete_runs
+from perturb_jax.analysis.statistics import differences, estimates, mean_ranks, verdicts
+from perturb_jax.analysis.summary import summarise
 from tests.made_results import made_results, row_of, without
 
 NUMBERS = st.floats(-100, 100).map(lambda value: round(value, 3))
+
+ERRORS = {"mse_de", "mse", "weighted_mse"}
 
 
 def series(values: np.ndarray, names: list[str], metric: str = "mse_de") -> "pd.Series[float]":
@@ -44,7 +45,7 @@ def test_a_paired_difference_is_that_of_the_t_test(values: np.ndarray) -> None:
 )
 def test_ranks_are_scipys_mean_over_seeds(values: np.ndarray, metric: str) -> None:
     names = [f"s{place}" for place in range(len(values))]
-    found = mean_ranks(series(values, names, metric)).reset_index().set_index("strategy").loc[names]
+    found = mean_ranks(series(values, names, metric), ERRORS).reset_index().set_index("strategy").loc[names]
     expected = stats.rankdata(values if metric == "mse_de" else -values, axis=0).mean(1)
     np.testing.assert_allclose(found["rank"], expected)
     assert (found["rank_seeds"] == values.shape[1]).all()
@@ -55,7 +56,7 @@ def test_only_seeds_that_both_have_are_paired_and_only_seeds_that_all_have_are_r
     made = series(values, ["random", "a", "b"])
     found = row_of(estimates(differences(made, "random")).reset_index(), strategy="a")
     assert (found["seeds"], found["mean"]) == (3, pytest.approx((-1 - 2 + 5) / 3))
-    ranks = mean_ranks(made).reset_index()
+    ranks = mean_ranks(made, ERRORS).reset_index()
     expected = {"random": 2.0, "a": 2.0, "b": 2.0}  # of the first seed and of the last
     for name, rank in expected.items():
         row = row_of(ranks, strategy=name)
@@ -65,7 +66,7 @@ def test_only_seeds_that_both_have_are_paired_and_only_seeds_that_all_have_are_r
 def test_one_seed_has_no_interval_and_no_verdict() -> None:
     found = estimates(differences(series(np.array([[1.0], [0.5]]), ["random", "a"]), "random"))
     assert found["mean"].tolist() == [-0.5] and found[["sd", "low", "high"]].isna().all(axis=None)
-    assert verdicts(found).tolist() == [""]
+    assert verdicts(found, ERRORS).tolist() == [""]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_one_seed_has_no_interval_and_no_verdict() -> None:
 def test_the_verdict_knows_which_way_a_metric_is_good(metric: str, gap: float, verdict: str) -> None:
     noise = np.array([0.1, -0.1, 0.05, -0.05])
     found = estimates(differences(series(np.stack([noise * 0, gap + noise]), ["random", "a"], metric), "random"))
-    assert verdicts(found).tolist() == [verdict]
+    assert verdicts(found, ERRORS).tolist() == [verdict]
 
 
 def test_the_table_at_the_last_cycle_is_that_of_the_rows() -> None:

@@ -105,10 +105,13 @@ BAD_INPUT = {
     "name too long": (select(out="x" * 300), "cannot be written"),
     "direction": (select("genes.txt", "2", "--direction", "up"), "direction: expected one of in, out, both, got 'up'"),
     "strategy": (select("genes.txt", "2", "--strategy", "x"), "strategy: expected one of graphreach"),
-    "unknown what": (select("genes.txt", "2", "--unknown", "x"), "unknown: expected 'error' or 'drop', got 'x'"),
+    "unknown what": (select("genes.txt", "2", "--unknown", "x"), "--unknown: expected one of error, drop, got 'x'"),
     "cycles": (select("genes.txt", "2", "--cycles", "3"), "cycles: expected a whole number from 1"),
-    "neighbors": (select("genes.txt", "2", "--neighbors", "0"), "neighbors: expected a whole number"),
-    "min-jaccard": (select("genes.txt", "2", "--min-jaccard", "1"), "min_jaccard: expected a number in [0, 1)"),
+    "neighbors": (select("genes.txt", "2", "--neighbors", "0"), "--neighbors: expected a whole number"),
+    "min-jaccard": (
+        select("genes.txt", "2", "--min-jaccard", "1"),
+        "--min-jaccard: expected a finite",
+    ),
     "namespaces": (select("genes.txt", "2", "--namespaces", "BP,XX"), "got 'XX'"),
     "evidence": (select("genes.txt", "2", "--evidence", "IDA"), "need --annotation"),
     "rules for edges": (
@@ -140,7 +143,7 @@ BAD_INPUT = {
     "no such command": (["choose"], "No such command 'choose'"),
     "export nowhere": (["graph", "--export"], "--export: expected a directory"),
     "graph nowhere": (["graph", "--out", ""], "--out: expected a directory to write to, got ''"),
-    "graph of unknown what": (["graph", "--unknown", "x"], "unknown: expected 'error' or 'drop', got 'x'"),
+    "graph of unknown what": (["graph", "--unknown", "x"], "--unknown: expected one of error, drop, got 'x'"),
 }
 
 
@@ -336,9 +339,9 @@ def test_every_list_reaches_the_plan_and_the_record(inputs: Path, tmp_path: Path
 
 def test_an_interrupt_is_exit_code_130_and_nothing_written(tmp_path: Path) -> None:
     code = (
-        "import sys, perturb_jax.cli.app as cli\n"
+        "import sys, perturb_jax.cli.app as cli, perturb_jax.plan.plan as plan\n"
         "def stop(*_): raise KeyboardInterrupt\n"
-        "cli.make_plan = stop\n"
+        "plan.make_plan = stop\n"
         "sys.argv = ['perturb-jax', 'select', '--candidates', 'g', '--universe', 'g', '--budget', '1', '--out', 'o']\n"
         "cli.main()"
     )
@@ -385,3 +388,72 @@ def test_shell_completion_offers_strategies() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "graphreach" in process.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--fast"], ["choose"], ["select", "--help"], ["select", "--buget", "3"], ["data", "--help"],
+     ["select", "--candidates", "absent.txt", "--budget", "1", "--out", "out"],
+     ["select", "--candidates-go", "GO:1", "--budget", "0", "--out", "out"],
+     ["graph", "--neighbors", "0"]],
+)  # fmt: skip
+def test_what_needs_no_graph_is_answered_before_anything_that_computes_is_loaded(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from perturb_jax.cli.app import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    code = end.code\n"
+        "heavy = {'jax', 'pandas', 'numba', 'anndata', 'scipy', 'matplotlib', 'distributed'} & set(sys.modules)\n"
+        "sys.exit(repr(heavy) if heavy else code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if "--help" in arguments else 2), done.stderr
+
+
+OWN = """
+from dataclasses import dataclass
+import perturb_jax as pj
+
+
+@dataclass(frozen=True)
+class LeastConnected(pj.Options):
+    skip: int = pj.option(0, "How many are passed over.", at_least=0)
+    last: bool = pj.option(False, "From the end.")
+
+    def choose(self, ask):
+        names = sorted(ask.candidates, reverse=self.last)
+        return names[self.skip : self.skip + ask.budget]
+"""
+
+
+def test_a_strategy_of_the_users_own_by_file_and_by_entry_point(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    installed = tmp_path / "site"
+    about = installed / "mine-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[perturb_jax.strategies]\nleast-connected=mine_installed:LeastConnected\n")
+    (installed / "mine_installed.py").write_text(OWN)
+    universe, candidates = str(inputs / "universe.txt"), str(inputs / "genes.txt")
+    base = ["select", "--candidates", candidates, "--universe", universe, "--budget", "2", "--out"]
+    own = ["--strategy", "mine.py:LeastConnected"]
+    commands = [
+        [*base, "file", *own, "--skip", "2"],
+        [*base, "back", *own, "--skip", "1", "--last"],
+        [*base, "entry", "--strategy", "least-connected", "--skip", "2"],
+        [*base, "bad", *own, "--skip", "-1"],
+        [*base, "other", *own, "--ties", "first"],
+        [*base, "without", "--skip", "1"],
+    ]
+    process = subprocess.run(
+        [sys.executable, ROOT / "tests" / "run_commands.py"], cwd=tmp_path, input=json.dumps(commands),
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(installed)])},
+    )  # fmt: skip
+    results = [Result(**result) for result in json.loads(process.stdout)]
+    assert [result.code for result in results] == [0, 0, 0, 2, 2, 2], results
+    picks = {name: pd.read_csv(tmp_path / name / "picks.csv")["gene"].tolist() for name in ("file", "back", "entry")}
+    assert picks == {"file": ["MDM2", "MYC"], "back": ["MYC", "MDM2"], "entry": ["MDM2", "MYC"]}
+    assert "--skip: expected a whole number of at least 0, got -1" in results[3].err
+    assert "--ties: not an option of the strategy mine.py:LeastConnected" in results[4].err
+    assert "No such option: --skip" in results[5].err

@@ -105,8 +105,8 @@ def test_several_cell_types_are_not_simply_usable(cells: Path) -> None:
                                       [*check, "--where", "cell_type=K562", "--json"])  # fmt: skip
     assert [result.code for result in (printed, part, record, sole)] == [0] * 4
     first = printed.out.splitlines()[0]
-    assert first.startswith("cells.h5ad: read, but it has 2 cell types (K562, RPE1): changes are against their control")
-    assert "--where cell_type=VALUE" in first and "can be used" not in printed.out
+    assert first.startswith("cells.h5ad: read, but it has 2 cell types (K562, RPE1): effects are against their control")
+    assert ("--where cell_type=" in first or "where={'cell_type': ...}" in first) and "can be used" not in printed.out
     assert "cells.h5ad: can be used" in part.out and "pooled" not in part.out
     assert json.loads(record.out)["caution"] in first
     assert json.loads(sole.out)["caution"] == ""

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from perturb_jax.analysis import results as results_module
-from perturb_jax.analysis.experiment_files import FILES
 from perturb_jax.analysis.results import Results
+from perturb_jax.analysis.summary_files import FILES
 from perturb_jax.cli import app as cli
 from perturb_jax.support.errors import InputError
 from tests.cli.test_cli import run
@@ -53,7 +53,7 @@ def test_table_writes_everything_and_prints_the_main_table(directory: Path) -> N
     gaps = pd.read_csv(directory / "tables" / "differences.csv")
     assert set(gaps["strategy"]) == {"random", "uncertainty"}
     assert call("table", directory, "--out", directory / "other", "--quiet") == ""
-    assert "--baseline: random, graphreach, uncertainty" in refused(
+    assert "baseline: random, graphreach, uncertainty" in refused(
         "table", directory, "--baseline", "x", "--out", directory / "x"
     )
     assert not (directory / "x").exists()

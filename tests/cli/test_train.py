@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 
 from perturb_jax.cli import train as train_command
-from perturb_jax.evaluation.metrics import METRICS
-from perturb_jax.evaluation.trial import configured
-from perturb_jax.predictors.names import PREDICTOR_NAMES
-from perturb_jax.predictors.registry import PREDICTORS, predictor_of
+from perturb_jax.evaluation.metrics import BUILT_IN
+from perturb_jax.predictors.registry import PREDICTORS, predictor_class
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.store import save_screen
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import read_texts
 from tests.cli.test_cli import run, snapshot
 
 PERTURBED = ["TP53", "MDM2", "GATA1", "MYC", "KLF1", "CEBPE", "SPI1", "JUN"]
@@ -63,7 +62,7 @@ BAD_INPUT = {
     "not in the screen": (train("--test", "test.txt", "--train", "other.txt"), "EGFR"),
     "test too large": (train("--test", "9"), "test: expected at least 11 perturbations"),
     "test what": (train("--test", "x"), "--test: expected a share, a count, or a file that exists, got 'x'"),
-    "setting": (train("--set", "depth=2"), "depth: not a setting of graph GP"),
+    "setting": (train("--set", "depth=2"), "depth: no such setting; expected one of"),
     "setting without value": (train("--set", "depth"), "--set: expected NAME=VALUE, got 'depth'"),
     "where twice": (train("--where", "a=1", "--where", "a=2"), "--where: a is given twice; give each COLUMN one VALUE"),
     "seed": (train("--seed", "4294967296", screen="none.h5ad"), "seed: expected a whole number from 0 to 2^32 - 1"),
@@ -74,7 +73,7 @@ BAD_INPUT = {
         "none of the 9 perturbations is in the graph: CEBPE (CEBPE not in",
     ),
     "graph without some": (train("--universe", "other.txt"), "have genes that the graph lacks"),
-    "too few left": (train("--test", "6"), "at least 3 perturbations, got 2; 6 of 9 test and 1 validate: test fewer"),
+    "too few left": (train("--test", "6"), "at least 3 perturbations, got 2; 1 validate and 6 test: hold out fewer"),
     "output nowhere": (train(out=""), "--out: expected a directory to write to, got ''"),
     "one cell": (train(screen="alone.h5ad"), "1 perturbations have fewer than 2 cells (JUN); leave them out with"),
     "too few what": (train("--too-few", "x"), "too_few: expected 'error' or 'drop', got 'x'"),
@@ -105,7 +104,7 @@ def test_several_cell_types_are_told(files: Path, tmp_path: Path) -> None:
     cells.obs["cell_type"] = ["K562", "RPE1"] * (cells.n_obs // 2)
     cells.write_h5ad(tmp_path / "two.h5ad")
     (result,) = run(tmp_path, train("--test", "2", "--predictor", "training-mean", screen="two.h5ad", out="o"))
-    assert result.code == 0 and "caution: 2 cell types (K562, RPE1): changes are against" in result.out
+    assert result.code == 0 and "caution: 2 cell types (K562, RPE1): effects are against" in result.out
     assert json.loads((tmp_path / "o" / "train.json").read_text())["screen"]["caution"].startswith("2 cell types")
 
 
@@ -125,16 +124,16 @@ def test_a_predictor_is_trained_on_the_selection_and_measured_on_the_rest(files:
     assert sorted(split["train"] + split["validation"]) == ["GATA1", "KLF1", "MDM2", "MYC"]
     assert split["test"] == ["TP53", "TP53+MYC"]
     predictions = anndata.read_h5ad(tmp_path / "mean" / "predictions.h5ad")
-    effect = screen.change[screen.index(tuple(split["train"]))].mean(0)
+    effect = screen.effects[screen.index(tuple(split["train"]))].mean(0)
     np.testing.assert_allclose(predictions.X, np.tile(effect, (2, 1)), atol=1e-5)
     np.testing.assert_allclose(
-        predictions.layers["observed"], screen.change[screen.index(("TP53", "MYC+TP53"))], atol=1e-5
+        predictions.layers["observed"], screen.effects[screen.index(("TP53", "MYC+TP53"))], atol=1e-5
     )
     assert list(predictions.layers) == ["observed"]
     assert (anndata.read_h5ad(tmp_path / "gp" / "predictions.h5ad").layers["uncertainty"] > 0).all()
     metrics = pd.read_csv(tmp_path / "mean" / "metrics.csv", index_col="perturbation")
-    assert metrics.columns.tolist() == list(METRICS)
-    error = (effect - screen.change[screen.index(("TP53",))][0]) ** 2
+    assert metrics.columns.tolist() == list(BUILT_IN)
+    error = (effect - screen.effects[screen.index(("TP53",))][0]) ** 2
     assert metrics.loc["TP53", "mse"] == pytest.approx(error.mean(), rel=1e-4)
     assert metrics.loc["TP53", "mse_de"] == pytest.approx(
         error[screen.de_genes[screen.index(("TP53",))[0]]].mean(), rel=1e-4
@@ -178,7 +177,7 @@ def test_training_that_diverges_is_one_line(monkeypatch: pytest.MonkeyPatch, fil
     def diverging(*_: object) -> None:
         raise FloatingPointError("training diverged; lower the learning rate")
 
-    monkeypatch.setattr("perturb_jax.evaluation.trial.run_trial", diverging)
+    monkeypatch.setattr("perturb_jax.evaluation.trial.fit_and_measure", diverging)
     with pytest.raises(InputError, match="graph-gp: training diverged; lower the learning rate"):
         train_command.train(files / "screen.h5ad", str(tmp_path / "out"), test="2", quiet=True)
 
@@ -229,24 +228,30 @@ def test_a_pseudobulk_is_a_screen_where_that_is_said(files: Path, tmp_path: Path
     ],
 )
 def test_settings_are_read_by_their_types(predictor: str, name: str, text: str, value: object) -> None:
-    assert getattr(configured(predictor_of(predictor), {name: text}), name) == value
+    cls = predictor_class(predictor)
+    assert getattr(cls(**read_texts(cls, {name: text})), name) == value
 
 
 @pytest.mark.parametrize(
     ("predictor", "name", "text", "message"),
     [
-        ("graph-gp", "hops", "x", "hops: expected several such as 1,2,3, or a whole number, got 'x'"),
-        ("graph-gp", "signal", "x", "signal: expected a number, or none, got 'x'"),
-        ("graph-gp", "direction", "up", "direction: expected in or out or both, got 'up'"),
-        ("gears-reference", "coexpression", "x", "coexpression: expected control or training, got 'x'"),
-        ("gears-reference", "cells", "x", "cells: not a setting"),
-        ("control-mean", "name", "x", "expected one of: none"),
+        ("graph-gp", "hops", "x", "hops: expected a whole number.*, or several such as 1, 2, 3, got 'x'"),
+        ("graph-gp", "signal", "x", "signal: expected a finite number.*, or none, got 'x'"),
+        ("graph-gp", "direction", "up", "direction: expected one of in, out, both, got 'up'"),
+        ("gears-reference", "coexpression", "x", "coexpression: expected one of control, training, got 'x'"),
+        ("gears-reference", "cells", "x", "cells: no such setting"),
+        ("control-mean", "name", "x", "name: no such setting; there are none"),
     ],
 )
 def test_settings_of_another_type_are_refused(predictor: str, name: str, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        configured(predictor_of(predictor), {name: text})
+        read_texts(predictor_class(predictor), {name: text})
 
 
 def test_every_predictor_has_its_name_in_order() -> None:
-    assert tuple(PREDICTORS) == PREDICTOR_NAMES
+    names = [predictor_class(name)().name for name in PREDICTORS.built_in]
+    assert PREDICTORS.names == tuple(PREDICTORS.built_in)
+    assert names == [
+        "control mean", "training mean", "nearest neighbours", "bilinear ridge", "graph ridge", "graph GP",
+        "GEARS Flax", "GEARS reference",
+    ]  # fmt: skip

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.evaluation.metrics import (
-    METRICS,
+    BUILT_IN,
     centroid_accuracy,
     de_weights,
     duplicate_ceiling,
@@ -71,10 +70,10 @@ def expected_row(screen: Screen, row: int, effect: np.ndarray) -> dict[str, floa
 def test_metrics_are_their_definitions(seed: int) -> None:
     screen, effects = case(seed)
     table = evaluate(screen, TEST, effects, TRAIN)
-    assert list(table.columns) == list(METRICS) and list(table.index) == TEST
+    assert list(table.columns) == list(BUILT_IN) and list(table.index) == TEST
     for name, row, effect in zip(TEST, (2, 3, 4, 5), effects, strict=True):
         expected = expected_row(screen, row, effect)
-        for metric in METRICS:
+        for metric in BUILT_IN:
             assert table.loc[name, metric] == pytest.approx(expected[metric], rel=1e-9, abs=1e-12), metric
 
 
@@ -106,7 +105,7 @@ def test_gears_agrees(seed: int) -> None:
 
 def test_the_truth_is_perfect() -> None:
     screen, _ = case(0)
-    table = evaluate(screen, TEST, screen.change[2:], TRAIN)
+    table = evaluate(screen, TEST, screen.effects[2:], TRAIN)
     assert np.allclose(table.filter(like="mse"), 0)
     assert np.allclose(table.drop(columns=["mse", "mse_de", "weighted_mse"]), 1)
 
@@ -114,7 +113,7 @@ def test_the_truth_is_perfect() -> None:
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_what_is_undefined_is_kept_and_counted(precision: type) -> None:
     screen, _ = case(0)
-    mean = np.tile(screen.change[:2].mean(0).astype(precision), (4, 1))
+    mean = np.tile(screen.effects[:2].mean(0).astype(precision), (4, 1))
     table = evaluate(screen, TEST, mean, TRAIN)
     assert table["pearson_centroid"].isna().all()  # rounding is not a prediction
     assert table.drop(columns="pearson_centroid").notna().all().all()
@@ -178,10 +177,10 @@ def test_the_ceiling_is_the_other_half_as_a_prediction() -> None:
     first, second = (small_screen(NAMES, GENES, seed, truth) for seed in (0, 0))
     assert np.allclose(duplicate_ceiling(first, second, TEST, TRAIN)["mse"], 0)
     other = replace(second, mean=second.mean + 0.1)
-    expected = evaluate(first, TEST, other.change[2:], TRAIN)
+    expected = evaluate(first, TEST, other.effects[2:], TRAIN)
     assert duplicate_ceiling(first, other, TEST, TRAIN).equals(expected)
     with pytest.raises(pj.InputError, match="the same measured genes"):
-        duplicate_ceiling(first, replace(second, genes=GENES[::-1]), TEST, TRAIN)
+        duplicate_ceiling(first, replace(second, readouts=GENES[::-1]), TEST, TRAIN)
 
 
 def test_the_ceiling_has_the_noise_of_four_means() -> None:
@@ -198,7 +197,7 @@ def test_the_ceiling_can_be_asked_for_other_de_genes() -> None:
     others = replace(first, de_genes=first.de_genes[:, :1])
     own, asked = (duplicate_ceiling(half, second, TEST, TRAIN) for half in (first, others))
     gene = first.de_genes[2, 0]
-    assert asked.loc["C", "mse_de"] == pytest.approx((second.change[2, gene] - first.change[2, gene]) ** 2)
+    assert asked.loc["C", "mse_de"] == pytest.approx((second.effects[2, gene] - first.effects[2, gene]) ** 2)
     assert asked.drop(columns=["mse_de", "pearson_de"]).equals(own.drop(columns=["mse_de", "pearson_de"]))
 
 

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from perturb_jax.experiment.carry_out import carry_out
-from perturb_jax.experiment.config import Experiment, NamedStrategy, experiment_of
-from perturb_jax.experiment.known import Stored
+from perturb_jax.experiment.file import Experiment, NamedStrategy, experiment_of
 from perturb_jax.experiment.planner import chains_of, walk
 from perturb_jax.experiment.sources import Sources, find_sources
-from perturb_jax.experiment.store import Store, write_json
+from perturb_jax.experiment.store import Store, Stored, write_json
 from perturb_jax.experiment.work import Work
-from perturb_jax.strategies.cycle import Ask
+from perturb_jax.strategies.strategy import Ask
 
 SIMULATION = {"perturbations": 24, "genes": 60, "cells": 10}
 
@@ -38,10 +37,10 @@ class Largest:
 
     def choose(self, ask: Ask) -> tuple[str, ...]:
         if ask.view is None:
-            return ask.candidates[: ask.batch]
+            return ask.candidates[: ask.budget]
         values = np.asarray(ask.view.rows(self.part, ask.candidates), float)
         size = np.abs(values.reshape(len(values), -1)).sum(1)
-        return tuple(ask.candidates[place] for place in np.argsort(-size, kind="stable")[: ask.batch])
+        return tuple(ask.candidates[place] for place in np.argsort(-size, kind="stable")[: ask.budget])
 
 
 def with_strategy(experiment: Experiment, label: str, strategy: Any) -> Experiment:

@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.experiment.config import experiment_of, read_experiment
+from perturb_jax.experiment.file import experiment_of, read_experiment
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
-from perturb_jax.strategies.cycle import OneShot
+from perturb_jax.strategies.graphreach import GraphReach
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, tables
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "cycles": ({"cycles": 0}, "cycles: expected greater than or equal to 1, got 0"),
     "true is no number": ({"batch": True}, "batch: expected a valid integer, got True"),
-    "test": ({"test": 1.5}, "test: expected a count of at least 1, or a share between 0 and 1, got 1.5"),
+    "test": ({"test": 1.5}, "test: expected a count of at least 1, or a fraction between 0 and 1, got 1.5"),
     "seeds": ({"seeds": [1, 1]}, "seeds: expected how many, or a list of different whole numbers of at least 0"),
     "no seeds": ({"seeds": 0}, "seeds: expected how many"),
     "fixed": ({"fixed": ["cells"]}, "fixed.0: expected 'data', 'split', 'selection' or 'training', got 'cells'"),
-    "unknown key": ({"cycle": 5}, "cycle: no such key; take it away"),
+    "unknown key": ({"cycle": 5}, "cycle: no such key; omit it"),
     "no data": ({"data": {}}, "data: "),
     "two sources": (
         {"data": {"a": {"simulation": SIMULATION, "screen": "x.h5ad"}}},
@@ -47,21 +47,21 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "predictor": ({"predictors": {"gears": {}}}, "predictors.gears.predictor: expected one of control-mean"),
     "setting": (
         {"predictors": {"gears-flax": {"epochs": 3}}},
-        "predictors.gears-flax.epochs: not a setting of GEARS Flax",
+        "predictors.gears-flax.epochs: no such setting; expected one of steps,",
     ),
     "setting's type": (
         {"predictors": {"gears-flax": {"steps": "many"}}},
-        "predictors.gears-flax.steps: expected a whole number, got 'many'",
+        "predictors.gears-flax.steps: expected a whole number of at least 1, got 'many'",
     ),
     "setting's value": (
         {"predictors": {"gears-flax": {"steps": 0}}},
-        "predictors.gears-flax.steps: expected at least 1, got 0",
+        "predictors.gears-flax.steps: expected a whole number of at least 1, got 0",
     ),
     "strategy": ({"strategies": {"best": {}}}, "strategies.best.strategy: expected one of"),
     "option": ({"strategies": {"graphreach": {"depth": 2}}}, "strategies.graphreach."),
     "two one-shot strategies": (
         {"strategies": {"both": {"strategy": "hybrid", "first": "graphreach", "cycles": 1, "then": "random"}}},
-        "strategies.both.then: expected one of uncertainty, acs-fw, typiclust, got 'random'",
+        "strategies.both.then: expected one of uncertainty, acs-fw, typiclust, or FILE.py:NAME; got 'random'",
     ),
     "strategy's predictors": (
         {"strategies": {"random": {"predictors": ["ridge"]}}},
@@ -98,7 +98,7 @@ def test_settings_options_and_labels_are_understood() -> None:
     assert experiment.table.seeds == (7, 3)
     expected = GearsFlax(steps=5, learning_rate=1e-3, uncertainty=True)
     assert experiment.predictors["mine"] == ("gears-flax", expected)
-    assert experiment.strategies["wide"].strategy == OneShot("graphreach", (("hops", 2),))
+    assert experiment.strategies["wide"].strategy == GraphReach(hops=2)
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.experiment.config import Experiment, experiment_of
+from perturb_jax.experiment.file import Experiment, experiment_of
 from perturb_jax.experiment.planner import Chain, chains_of, preparation_of, walk
 from perturb_jax.experiment.seeds import PURPOSES, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
-from perturb_jax.strategies.cycle import Hybrid, OneShot
+from perturb_jax.strategies.graphreach import GraphReach
+from perturb_jax.strategies.hybrid import Hybrid
+from perturb_jax.strategies.random import Random
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, tables, with_strategy
 
@@ -65,7 +67,7 @@ def test_a_model_based_strategy_waits_for_the_run_of_the_cycle_before() -> None:
 
 
 def test_a_hybrid_is_asked_for_its_first_cycles_together() -> None:
-    hybrid = Hybrid(OneShot("graphreach"), 2, Largest())
+    hybrid = Hybrid(GraphReach(), 2, Largest())
     experiment = with_strategy(experiment_of(tables(cycles=4)), "hybrid", hybrid)
     asked = rounds(experiment, Chain("sim", "graph-gp", "hybrid", 0))
     batches = [work.batch for one in asked for work in one if isinstance(work, Choice)]
@@ -74,7 +76,7 @@ def test_a_hybrid_is_asked_for_its_first_cycles_together() -> None:
 
 
 def test_equal_training_sets_are_one_run_and_picks_are_divided_in_order() -> None:
-    experiment = with_strategy(experiment_of(tables()), "hybrid", Hybrid(OneShot("random"), 1, Largest()))
+    experiment = with_strategy(experiment_of(tables()), "hybrid", Hybrid(Random(), 1, Largest()))
     known = Pretended()
     walks = {}
     for label in ("random", "graphreach", "hybrid"):

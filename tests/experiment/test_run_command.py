@@ -77,7 +77,7 @@ def alive(pid: int) -> bool:
 
 def wait_for_runs(directory: Path, count: int) -> None:
     """Until so many runs are there."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     while len(list(directory.glob("out/runs/*"))) < count:
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -123,7 +123,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         assert len(group) >= 3, "the command and two workers"
     before = stamps(directory)
     assert 10 <= len(list(directory.glob("out/runs/*"))) < RUNS
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     while any(alive(pid) for pid in group):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -177,7 +177,7 @@ def test_kill_9_of_a_worker_loses_nothing(tmp_path: Path, expected: Results) -> 
         ]
         assert len(workers) == 2
         workers[0].kill()
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=1200)
         assert process.returncode == 0, err
     assert_equal(read_results(tmp_path / "out"), expected)
 
@@ -221,7 +221,7 @@ def test_what_fails_is_recorded_and_does_not_stop_the_rest(tmp_path: Path) -> No
         reasons = failures(tmp_path)
         assert len(reasons) == 3
         assert sum("expected moments have no cells to learn from" in reason for reason in reasons) == 2
-        assert sum("graph_gp" in reason or "graph GP" in reason or "at least" in reason for reason in reasons) == 1
+        assert sum("GraphGP" in reason or "graph GP" in reason or "at least" in reason for reason in reasons) == 1
         assert "3 failed, 3 trainings are missing" in result.stderr
         assert "(sim/gears-reference/random/0): expected moments" in result.stderr
         assert "5 of 8 trainings are there, from 3 runs" in result.stdout
@@ -286,7 +286,7 @@ def test_control_c_ends_with_130(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         wait_for_runs(tmp_path, 5)
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=1200)
         assert process.returncode == 130, err
         assert "interrupted; the same command continues" in err
         assert "Traceback" not in err

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perturb_jax.experiment.config import experiment_of
+from perturb_jax.experiment.file import experiment_of
 from perturb_jax.experiment.planner import chains_of, preparation_of
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.store import CHECKSUMS, STAGING, Store, locked, what_is_wrong
@@ -83,7 +83,7 @@ def test_damage_is_named_and_replaced(tmp_path: Path, damage: str) -> None:
 def test_one_command_at_a_time(tmp_path: Path) -> None:
     with (
         locked(tmp_path),
-        pytest.raises(InputError, match="another `perturb-jax run` is at work there"),
+        pytest.raises(InputError, match="another command is running this experiment there"),
         locked(tmp_path),
     ):
         pass

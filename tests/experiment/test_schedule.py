@@ -10,14 +10,15 @@ from distributed import LocalCluster
 
 import perturb_jax.cli.run as run_command
 from perturb_jax.experiment.clusters import existing_scheduler
-from perturb_jax.experiment.config import NamedPredictor, experiment_of
+from perturb_jax.experiment.file import NamedPredictor, experiment_of
 from perturb_jax.experiment.planner import Chain
 from perturb_jax.experiment.schedule import Failure, Grid, distinct_runs, trainings_done, work_off
 from perturb_jax.experiment.sources import find_sources
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.work import Training, Work
 from perturb_jax.screen.screen import Screen
-from perturb_jax.strategies.cycle import Hybrid, OneShot
+from perturb_jax.strategies.hybrid import Hybrid
+from perturb_jax.strategies.random import Random
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import Largest, finish, tables, with_strategy
 
@@ -37,7 +38,7 @@ def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
     experiment = experiment_of(raw)
     experiment.predictors["broken"] = NamedPredictor("broken", Broken())  # type: ignore[arg-type]
     for label, part in (("far", "embedding"), ("unsure", "log_variance")):
-        experiment = with_strategy(experiment, label, Hybrid(OneShot("random"), 1, Largest(part)))
+        experiment = with_strategy(experiment, label, Hybrid(Random(), 1, Largest(part)))
     sources, told = find_sources(experiment, tmp_path), []
 
     def tell(work: Work | None, failure: Failure | None) -> None:

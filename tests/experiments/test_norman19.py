@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.evaluation.metrics import METRICS
+from perturb_jax.evaluation.metrics import BUILT_IN
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "norman19"
 DUPLICATE = "duplicate (half of the cells)"
@@ -64,7 +64,7 @@ def test_every_split_is_stored_and_nothing_is_averaged(results: Path) -> None:
     assert table.groupby(["predictor", "split"]).size().to_dict() == {(p, s): TESTED for p in PREDICTORS for s in SEEDS}
     tested = table.groupby(["split", "predictor"])["perturbation"].agg(frozenset)
     assert tested.groupby("split").nunique().eq(1).all()
-    assert table.loc[table["predictor"] == DUPLICATE, list(METRICS)].notna().all().all()
+    assert table.loc[table["predictor"] == DUPLICATE, list(BUILT_IN)].notna().all().all()
     assert "/" not in (results / "record.json").read_text()
 
 
@@ -159,13 +159,13 @@ def test_coverage_is_that_of_the_interval(results: Path, cells: Path, modules: N
     assert coverage(np.array([0.0, 0.6, 1.0, 1.8, 2.5])) == {"50": 0.4, "90": 0.6, "95": 0.8}
     measured = read_measured(cells, "dataset=norman19")
     split = split_of(measured, 0)
-    fitted = pj.graph_gp().fit(measured.screen, measured.graph, split.train, split.validation)
+    fitted = pj.GraphGP().fit(measured.screen, measured.graph, split.train, split.validation)
     table = pd.read_csv(results / "calibration.csv")
     assert not table.duplicated(["split", "perturbation", "genes", "interval"]).any()
     rows: Any = table.set_index(["split", "genes", "interval", "perturbation"])
     for number, name in enumerate(split.test):
         screen, row = measured.screen, measured.screen.index((name,))[0]
-        away = np.abs(screen.change[row] - fitted.effects(split.test)[number])
+        away = np.abs(screen.effects[row] - fitted.effects(split.test)[number])
         true = fitted.uncertainties(split.test)[number]
         observed = np.sqrt(true**2 + screen.variance[row] / (CELLS - 1))
         de = np.isin(np.arange(NUM_GENES), screen.de_genes[row])

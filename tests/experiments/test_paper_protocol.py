@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.analysis.experiment_tables import summarise
 from perturb_jax.analysis.results import read_results
-from perturb_jax.experiment.config import read_experiment
+from perturb_jax.analysis.summary import summarise
+from perturb_jax.experiment.file import read_experiment
 from perturb_jax.screen.datasets import DATASETS
 
 FOLDER = Path(__file__).parents[2] / "experiments"

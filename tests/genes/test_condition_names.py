@@ -1,8 +1,7 @@
 """The ways to write a condition."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import condition_name, perturbed_genes

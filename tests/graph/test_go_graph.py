@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.annotation import NAMESPACES, Annotation, annotation_from_pairs
@@ -131,9 +130,12 @@ def test_a_graph_built_twice_is_identical(gears_genes: list[str]) -> None:
     assert first.provenance == second.provenance
 
 
-def test_edges_are_sorted_by_target_then_falling_weight_then_source(library_graph: pj.KnowledgeGraph) -> None:
-    order = np.lexsort((library_graph.senders, -np.asarray(library_graph.weights), library_graph.receivers))
-    np.testing.assert_array_equal(order, np.arange(library_graph.num_edges))
+def test_edges_are_sorted_by_target_then_falling_weight_then_source(
+    at_size: tuple[pj.KnowledgeGraph, list[str]],
+) -> None:
+    graph, _ = at_size
+    order = np.lexsort((graph.senders, -np.asarray(graph.weights), graph.receivers))
+    np.testing.assert_array_equal(order, np.arange(graph.num_edges))
 
 
 def test_the_library_graph_has_its_known_size_with_old_symbols_resolved(library_graph: pj.KnowledgeGraph) -> None:

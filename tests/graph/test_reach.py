@@ -4,8 +4,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.reach import reach_sets
@@ -62,9 +61,10 @@ def test_in_is_what_a_gene_reads_and_out_what_reads_it() -> None:
     assert np.asarray(pj.reach(graph, "G1", direction="both")).tolist() == [[True, True, True]]
 
 
-def test_mask_and_sets_agree_on_the_library_graph(library_graph: pj.KnowledgeGraph, candidates_1087: list[str]) -> None:
-    mask = np.asarray(pj.reach(library_graph, candidates_1087, hops=2))
-    sets = reach_sets(library_graph, library_graph.index(candidates_1087)[:, None], hops=2)
+def test_mask_and_sets_agree_at_size(at_size: tuple[pj.KnowledgeGraph, list[str]]) -> None:
+    graph, candidates = at_size
+    mask = np.asarray(pj.reach(graph, candidates, hops=2))
+    sets = reach_sets(graph, graph.index(candidates)[:, None], hops=2)
     rows = np.repeat(np.arange(len(mask)), np.diff(sets.indptr))
     assert mask.sum() == len(sets.indices)
     assert mask[rows, sets.indices].all()

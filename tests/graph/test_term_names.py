@@ -4,7 +4,7 @@ import hashlib
 import lzma
 
 import perturb_jax as pj
-from perturb_jax.graph.term_names import EMBEDDED_NAMES, term_names
+from perturb_jax.graph.annotation import EMBEDDED_NAMES, term_names
 from perturb_jax.plan.page.page import _named
 
 SHA256 = "be42691c5e0ac37e9186e999e193d1ea8e3826b90fa4142d802fd15d6d10b0dd"

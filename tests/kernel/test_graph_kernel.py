@@ -1,23 +1,18 @@
-"""The kernel of a graph, block by block, and the columns of both providers, against dense matrices."""
+"""The kernel of a graph, block by block, against dense matrices."""
 
 from typing import Any
 from unittest.mock import patch
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from jax.tree_util import Partial
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import NO_MEMBER
 from perturb_jax.graph.knowledge_graph import DIRECTIONS, Direction
 from perturb_jax.kernel import graph as module
-from perturb_jax.kernel.columns import Edges, block_columns, edges_of, members_of, operator_columns
-from perturb_jax.kernel.graph import Block, GraphKernel, graph_kernel
-from tests.design_oracles import NODES, Genes, dense_gcn_norm, graph_with, scattered_graph, weighted_graphs
+from perturb_jax.kernel.kernel import as_dense
+from tests.design_oracles import Genes, dense_gcn_norm, graph_with, scattered_graph
 
 Options = dict[str, Any]
 options = st.fixed_dictionaries(
@@ -48,15 +43,11 @@ def dense_features(graph: pj.KnowledgeGraph, perturbations: list[Genes], chosen:
     return features / np.linalg.norm(features, axis=1)[:, None] if chosen["normalize"] else features
 
 
-def as_array(block: Block) -> np.ndarray:
-    return block if isinstance(block, np.ndarray) else block.toarray()
-
-
 def assert_close(actual: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-13)
 
 
-def check_blocks(kernel: GraphKernel, graph: pj.KnowledgeGraph, rng: np.random.Generator, chosen: Options) -> None:
+def check_blocks(kernel: pj.GraphKernel, graph: pj.KnowledgeGraph, rng: np.random.Generator, chosen: Options) -> None:
     ours, theirs = (some_perturbations(rng, graph.num_nodes, count) for count in (23, 31))
     features, of_targets = dense_features(graph, ours, chosen), dense_features(graph, theirs, chosen)
     weights = rng.uniform(0, 2, len(theirs)) * (rng.random(len(theirs)) < 0.8)
@@ -65,10 +56,10 @@ def check_blocks(kernel: GraphKernel, graph: pj.KnowledgeGraph, rng: np.random.G
     gram, between = features @ features.T, features @ of_targets.T
     assert_close(rows.variance, np.diag(gram))
     blocks = list(kernel.between(rows, targets))
-    assert [part.start for part, _ in blocks] == list(range(0, len(ours), module._CHUNK))
-    assert_close(np.concatenate([as_array(block) for _, block in blocks]), between)
-    assert_close(as_array(kernel.covariance(rows, targets)), between)
-    unscaled = np.concatenate([as_array(block) for _, block in kernel.features(rows.members)])
+    assert [part.start for part, _ in blocks] == list(range(0, len(ours), vars(module)["CHUNK"]))
+    assert_close(np.concatenate([as_dense(block) for _, block in blocks]), between)
+    assert_close(as_dense(kernel.covariance(rows, targets)), between)
+    unscaled = np.concatenate([as_dense(block) for _, block in kernel.features(rows.members)])
     assert_close(rows.scale[:, None] * unscaled, features)
     assert_close(kernel.gram(rows), gram)
     taught = between @ np.diag(weights) @ between.T
@@ -89,8 +80,8 @@ def test_blocks_sparse_and_dense_are_those_of_the_dense_kernel(
     seed: int, size: tuple[int, int], chosen: Options, inside: tuple[int, float]
 ) -> None:
     graph = scattered_graph(seed, *size)
-    with patch.object(module, "_CHUNK", inside[0]), patch.object(module, "_DENSE", inside[1]):
-        check_blocks(graph_kernel(graph, **chosen), graph, np.random.default_rng(seed), chosen)
+    with patch.object(module, "CHUNK", inside[0]), patch.object(module, "_DENSE", inside[1]):
+        check_blocks(pj.GraphKernel(graph, **chosen), graph, np.random.default_rng(seed), chosen)
 
 
 @pytest.mark.parametrize("direction", ["in", "out", "both"])
@@ -99,64 +90,23 @@ def test_blocks_of_400_nodes(direction: Direction, num_edges: int) -> None:
     graph = scattered_graph(num_edges, 400, num_edges)
     for hops in (1, 2, 3):
         chosen: Options = {"hops": hops, "direction": direction, "weighted": True, "normalize": hops != 2}
-        with patch.object(module, "_CHUNK", 10):
-            check_blocks(graph_kernel(graph, **chosen), graph, np.random.default_rng(hops), chosen)
+        with patch.object(module, "CHUNK", 10):
+            check_blocks(pj.GraphKernel(graph, **chosen), graph, np.random.default_rng(hops), chosen)
 
 
 def test_blocks_stay_sparse_where_the_graph_is_and_become_dense_where_it_is_not() -> None:
     for num_edges, sparse in ((100, True), (8000, False)):
-        kernel = graph_kernel(scattered_graph(0, 200, num_edges), 1, "in")
+        kernel = pj.GraphKernel(scattered_graph(0, 200, num_edges))
         rows = kernel.rows(np.arange(200, dtype=np.int32)[:, None])
         ((_, block),) = kernel.between(rows, rows)
         assert isinstance(block, np.ndarray) != sparse
-
-
-@jax.jit
-def column(columns: Partial, pick: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return columns(pick)
-
-
-def padded(edges: Edges) -> Edges:
-    """The same operator with as many entries for every graph of `NODES` genes, so that JAX compiles once."""
-    fill = [(0, NODES**2 - len(edges.weights))]
-    return edges._replace(
-        readers=jnp.pad(edges.readers, fill), read=jnp.pad(edges.read, fill), weights=jnp.pad(edges.weights, fill)
-    )
-
-
-@settings(deadline=None, max_examples=40)
-@given(weighted_graphs(), options, st.integers(0, 2**32 - 1))
-def test_columns_of_blocks_and_of_message_passing_are_those_of_the_dense_kernel(
-    graph: pj.KnowledgeGraph, chosen: Options, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    ours, theirs = ([*some_perturbations(rng, NODES, count), (0, 1, 2)] for count in (5, 6))
-    features, of_targets = dense_features(graph, ours, chosen), dense_features(graph, theirs, chosen)
-    weights = rng.uniform(0, 2, len(theirs))
-    between = features @ of_targets.T
-    kernel = graph_kernel(graph, **chosen)
-    rows, targets = kernel.rows(members_of_genes(ours)), kernel.rows(members_of_genes(theirs))
-    gram, taught = kernel.gram(rows), kernel.taught(rows, targets, weights)
-    with jax.enable_x64(True):
-        blocks = block_columns(jnp.asarray(gram), jnp.asarray(taught))
-        passing = operator_columns(
-            padded(edges_of(kernel)), members_of(rows, NODES), members_of(targets, NODES), jnp.asarray(weights)
-        )
-        for columns in (blocks, passing):
-            for v in (0, len(ours) - 1):
-                covariance, together = column(columns, jnp.int32(v))
-                assert_close(np.asarray(covariance), (features @ features.T)[v])
-                assert_close(np.asarray(together), (between * weights @ between.T)[v])
-        alone, nothing = block_columns(jnp.asarray(gram), None)(jnp.int32(1))
-        assert_close(np.asarray(alone), (features @ features.T)[1])
-        assert nothing is None
 
 
 def test_many_hops_on_any_graph_neither_overflow_nor_vanish() -> None:
     edges = [(i, i + 1) for i in range(7)] + [(7, 0), (3, 0)]
     graph = graph_with(9, edges, [1e-6, 1, 1e3, 1, 1e6, 1, 1e-3, 1, 1])
     for direction in DIRECTIONS:
-        rows = graph_kernel(graph, 500, direction, normalize=False).rows(np.arange(9, dtype=np.int32)[:, None])
+        rows = pj.GraphKernel(graph, 500, direction, normalize=False).rows(np.arange(9, dtype=np.int32)[:, None])
         assert np.isfinite(rows.variance).all()
         assert (rows.variance > 0).all()
 
@@ -164,4 +114,4 @@ def test_many_hops_on_any_graph_neither_overflow_nor_vanish() -> None:
 @pytest.mark.parametrize("hops", [0, -1, True])
 def test_hops_that_cannot_be_used(hops: int) -> None:
     with pytest.raises(pj.InputError, match="hops: expected a whole number of at least 1"):
-        graph_kernel(graph_with(2, [(0, 1)], [1]), hops, "in")
+        pj.GraphKernel(graph_with(2, [(0, 1)], [1]), hops)

@@ -4,11 +4,13 @@ import numpy as np
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.plan.coverage_curves import RANDOM_DRAWS, baseline_curves
+from perturb_jax.plan.coverage import RANDOM_DRAWS, baseline_curves
 from perturb_jax.plan.files import plan_curves, plan_files, plan_record
 from perturb_jax.plan.plan import Request, make_plan
-from perturb_jax.strategies import STRATEGIES
+from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.top_degree import TopDegree
 from tests.graphs import graph_of
+from tests.strategies.asks import pick
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8), (1, 5)])
 
@@ -25,9 +27,9 @@ def test_curves_are_the_strategies_under_the_same_conditions() -> None:
     with_first = np.asarray(pj.reach(GRAPH, ["G9", "G4"], 2, "both")).any(0).sum()
     assert (curves.random[:, 1] == with_first).all()
     for draw, curve in enumerate(curves.random):
-        picks = STRATEGIES["random"](GRAPH, pool.labels, 3, hops=2, direction="both", selected=["G9", "G4"], seed=draw)
+        picks = pick(Random(), GRAPH, pool.labels, 3, hops=2, direction="both", selected=["G9", "G4"], seed=draw)
         assert curve[2:].tolist() == picks.values.tolist()
-    top = STRATEGIES["top-degree"](GRAPH, pool.labels, 3, hops=2, direction="both", selected=["G9", "G4"])
+    top = pick(TopDegree(), GRAPH, pool.labels, 3, hops=2, direction="both", selected=["G9", "G4"])
     assert curves.top_degree[2:].tolist() == top.values.tolist()
     everything = np.asarray(pj.reach(GRAPH, [*pool.labels, "G4", "G9"], 2, "both")).any(0)
     assert curves.reachable == everything.sum()

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.plan.coverage_curves import RANDOM_DRAWS
-from perturb_jax.plan.design_curves import COMPARED, Remaining
+from perturb_jax.plan.coverage import RANDOM_DRAWS
+from perturb_jax.plan.design import Learned, Remaining
 from perturb_jax.plan.files import plan_curves, plan_file_names, plan_files, plan_record
 from perturb_jax.plan.plan import Plan, Request, make_plan
-from perturb_jax.selection.learned import explained_shares, teaching
-from perturb_jax.strategies import STRATEGIES
+from perturb_jax.selection.design import explained_by_each, explained_fractions
+from perturb_jax.strategies.registry import make_strategy
 from tests.graphs import graph_of
+from tests.strategies.asks import pick
 
 GRAPH = graph_of(12, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 6), (0, 6), (7, 8), (9, 8), (9, 1), (10, 11)])
 NAMES = list(GRAPH.genes)
@@ -20,14 +21,12 @@ NAMES = list(GRAPH.genes)
 
 def drawn(request: Request) -> tuple[Plan, Remaining]:
     plan = make_plan(GRAPH, request)
-    curves = plan_curves(GRAPH, request, plan)
-    assert curves.remaining is not None
-    return plan, curves.remaining
+    return plan, plan.comparison.own
 
 
 def shares(plan: Plan, genes: list[str]) -> np.ndarray:
-    assert plan.design is not None
-    return 1 - explained_shares(plan.design.problem, parse_perturbations(GRAPH.names, genes))
+    assert isinstance(plan.evidence, Learned)
+    return 1 - explained_fractions(plan.evidence.problem, parse_perturbations(GRAPH.names, genes))
 
 
 def test_curves_are_what_the_picks_explain() -> None:
@@ -37,20 +36,20 @@ def test_curves_are_what_the_picks_explain() -> None:
     assert remaining.random.shape == (RANDOM_DRAWS, 6)
     before = ["G8", "G5"]
     for seed in (0, 7):
-        picks = STRATEGIES["random"](GRAPH, plan.pool.labels, 4, selected=before, seed=seed).genes
+        picks = pick(make_strategy("random"), GRAPH, plan.pool.labels, 4, selected=before, seed=seed).genes
         np.testing.assert_allclose(remaining.random[seed], shares(plan, [*before, *picks])[1:])
-    assert set(remaining.others) == set(COMPARED)
+    assert set(remaining.others) == {"graphreach", "maxspec"}
     for name, curve in remaining.others.items():
-        picks = STRATEGIES[name](GRAPH, plan.pool.labels, 4, selected=before).genes
+        picks = pick(make_strategy(name), GRAPH, plan.pool.labels, 4, selected=before).genes
         np.testing.assert_allclose(curve, shares(plan, [*before, *picks])[1:])
     assert (remaining.design[-1] <= remaining.random[:, -1] + 1e-12).all()
 
 
 def test_the_share_of_each_target_sums_to_the_whole() -> None:
     plan, remaining = drawn(Request(NAMES, 4, "graphdesign", options={"targets": {"G1": 1.0, "G6": 3.0, "G11": 2.0}}))
-    assert plan.design is not None
-    problem, picks = plan.design.problem, parse_perturbations(GRAPH.names, plan.table["gene"])
-    taught, worth = teaching(problem, picks), np.array([1, 3, 2]) / 6
+    assert isinstance(plan.evidence, Learned)
+    problem, picks = plan.evidence.problem, parse_perturbations(GRAPH.names, plan.table["gene"])
+    taught, worth = explained_by_each(problem, picks), np.array([1, 3, 2]) / 6
     np.testing.assert_allclose(np.cumsum(taught @ worth), plan.table["explained"], atol=1e-6)
     np.testing.assert_allclose(remaining.per_target[0], 1 - taught.sum(0))
     assert remaining.per_target[0] @ worth == pytest.approx(remaining.design[-1])

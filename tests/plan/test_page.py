@@ -101,7 +101,7 @@ def test_in_chromium_the_table_sorts_and_nothing_overflows(plan: Path, tmp_path:
     page = tmp_path / "page.html"
     page.write_text((plan / "page.html").read_text().replace("</body>", SORT_AND_MEASURE + "</body>"))
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom"]
-    dom = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, check=True, timeout=120).stdout
+    dom = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, check=True, timeout=1200).stdout
     found = re.search(r"<title>\[(\d+),(\d+),(\d+),\[(.*)\]\]</title>", dom)
     assert found is not None, dom[:500]
     assert int(found[1]) == width

@@ -9,15 +9,14 @@ from rich.console import Console
 
 import perturb_jax as pj
 from perturb_jax.cli import printing
-from perturb_jax.cli.inputs import noise_of
 from perturb_jax.plan.files import plan_curves, plan_record
 from perturb_jax.plan.plan import Request, make_plan
-from perturb_jax.plan.robust import Noise
+from perturb_jax.strategies.graphreach import GraphReach
 from perturb_jax.support.errors import InputError
 from tests.graphs import graph_of
 from tests.oracles import reach_by_bfs
 
-NOISE = Noise(copies=6, dropout=0.3, seed=5)
+NOISE = GraphReach(robust=6, dropout=0.3, dropout_seed=5)
 
 
 def graph() -> pj.KnowledgeGraph:
@@ -28,9 +27,9 @@ def graph() -> pj.KnowledgeGraph:
 def test_columns_are_those_of_the_definitions_and_the_record_says_what_made_them() -> None:
     known = graph()
     candidates = [f"G{i}" for i in range(30)]
-    request = Request(candidates, 8, "graphreach", must_include=["G3"], already_tested=["G7"], robust=NOISE)
+    request = Request(candidates, 8, NOISE, must_include=["G3"], already_tested=["G7"])
     plan = make_plan(known, request)
-    copies = NOISE.graphs(known)
+    copies = NOISE.noisy(known)
     table = plan.table
     chosen = [int(gene[1:]) for gene in table["gene"]]
     for row in (0, 3, 7):
@@ -42,11 +41,10 @@ def test_columns_are_those_of_the_definitions_and_the_record_says_what_made_them
     alone = [pj.graphreach(copies.variant(i), pool, 7, selected=["G7", "G3"], method="host").genes for i in range(6)]
     for gene, frequency in zip(table["gene"][1:], table["frequency"][1:], strict=True):
         assert abs(frequency - np.mean([gene in picks for picks in alone])) < 1e-4
-    assert plan.robustness is not None
     assert table["mean_covered"].iloc[-1] <= table["mean_bound"].iloc[-1]
     record = json.loads(json.dumps(plan_record(known, request, plan, {}, plan_curves(known, request, plan))))
     assert record["settings"]["robust"] == {"copies": 6, "dropout": 0.3, "seed": 5}
-    assert record["result"]["robust"]["picks of the graph itself"] == plan.robustness.plain
+    assert record["result"]["robust"]["picks of the graph itself"] == plan.found.details.plain
     console = Console(file=io.StringIO(), width=100)
     printing.print_plan(console, table, record, [])
     assert "On 6 copies of the graph, each without 30% of the edges" in console.file.getvalue()  # type: ignore[attr-defined]
@@ -61,20 +59,14 @@ def test_without_noise_nothing_is_added() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "noise", "message"),
+    ("strategy", "options", "message"),
     [
-        ("maxspec", NOISE, "choose strategy graphreach"),
-        ("graphreach", Noise(0), "at least 1 noisy copy"),
-        ("graphreach", Noise(2, 1.5), "probability in \\[0, 1\\), got 1.5"),
+        ("maxspec", {"robust": 6}, "robust: no such setting"),
+        ("graphreach", {"robust": 0}, "robust: expected a whole number of at least 1"),
+        ("graphreach", {"robust": 2, "dropout": 1.5}, "dropout: expected a finite number of at least 0 and below 1"),
+        ("graphreach", {"dropout": 0.2}, "dropout, dropout_seed: need robust"),
     ],
 )
-def test_what_cannot_be_used_is_refused(strategy: str, noise: Noise, message: str) -> None:
+def test_what_cannot_be_used_is_refused(strategy: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_plan(graph(), Request(["G0", "G1"], 1, strategy, robust=noise))
-
-
-def test_noise_options_without_robust_are_refused() -> None:
-    with pytest.raises(InputError, match="need --robust N"):
-        noise_of(None, 0.2, None)
-    assert noise_of(None, None, None) is None
-    assert noise_of(3, None, None) == Noise(3, 0.1, 0)
+        make_plan(graph(), Request(["G0", "G1"], 1, strategy, options=options))

@@ -1,6 +1,8 @@
 """What every predictor in this package keeps to; the reference has its own tests."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,11 +11,12 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import nodes_of, unknown_to
-from perturb_jax.predictors.baselines import control_mean, nearest_neighbours, train_mean
-from perturb_jax.predictors.gears_flax.predictor import gears_flax
-from perturb_jax.predictors.graph_gp import graph_gp
+from perturb_jax.predictors.baselines import ControlMean, NearestNeighbours, TrainingMean
+from perturb_jax.predictors.gears_flax.predictor import GearsFlax
+from perturb_jax.predictors.graph_gp import GraphGP
 from perturb_jax.predictors.predictor import Fitted, Predictor, seed_of, training_rows
-from perturb_jax.predictors.ridge import bilinear_ridge, graph_ridge
+from perturb_jax.predictors.ridge import BilinearRidge, GraphRidge
+from perturb_jax.predictors.saved import load_fitted
 from perturb_jax.screen.screen import Screen
 from tests.graphs import graph_of
 from tests.screens import small_screen
@@ -26,13 +29,13 @@ ASKED = ["G5", "G1+G0", "G7", "G6+G3", "G1"]
 GRAPH = graph_of(8, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0), (6, 1), (7, 3), (2, 6)])
 
 PREDICTORS: list[Predictor] = [
-    control_mean(),
-    train_mean(),
-    nearest_neighbours(neighbors=2),
-    bilinear_ridge(dimensions=3),
-    graph_ridge(),
-    graph_gp(),
-    gears_flax(steps=8, evaluate_every=4, hidden_size=8, batch_size=4),
+    ControlMean(),
+    TrainingMean(),
+    NearestNeighbours(neighbors=2),
+    BilinearRidge(dimensions=3),
+    GraphRidge(),
+    GraphGP(),
+    GearsFlax(steps=8, evaluate_every=4, hidden_size=8, batch_size=4),
 ]
 READ_GRAPH = [predictor for predictor in PREDICTORS if predictor.name not in ("control mean", "training mean")]
 every = pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda predictor: predictor.name)
@@ -154,3 +157,36 @@ def test_keys_are_seeds_or_keys() -> None:
     for bad in (-1, 2**32, True, jax.random.split(jax.random.key(0)), jax.numpy.zeros(2)):
         with pytest.raises(pj.InputError, match=r"(key|seed): expected"):
             seed_of(bad)
+
+
+@every
+def test_what_is_stored_answers_the_same(predictor: Predictor, tmp_path: Path) -> None:
+    fitted = predictor.fit(screen_of(), GRAPH, TRAIN, VALIDATION, 0)
+    fitted.save(tmp_path / "fitted.npz")
+    again = load_fitted(tmp_path / "fitted.npz")
+    assert isinstance(again, Fitted)
+    np.testing.assert_array_equal(again.effects(ASKED), fitted.effects(ASKED))
+    assert set(again.parameters()) == set(fitted.parameters()) and dict(again.report) == dict(fitted.report)
+    if predictor.name not in ("control mean", "training mean"):
+        np.testing.assert_array_equal(again.embeddings(ASKED), fitted.embeddings(ASKED))
+    if predictor.name == "graph GP":
+        np.testing.assert_array_equal(again.uncertainties(ASKED), fitted.uncertainties(ASKED))
+    for name, value in fitted.parameters().items():
+        np.testing.assert_array_equal(again.parameters()[name], value)
+
+
+def test_a_file_makes_nothing_but_parts_of_predictors(tmp_path: Path) -> None:
+    for name, tree in {
+        "elsewhere": {"partial": "os:system", "args": ["true"], "given": {"table": []}},
+        "a function as a class": {"class": "perturb_jax.predictors.predictor:seed_of", "fields": {}},
+        "private": {"method": "__class__", "of": "x"},
+        "unknown": {"pickle": "x"},
+    }.items():
+        path = tmp_path / "x.npz"
+        text = json.dumps({"format": 1, "tree": tree}).encode()
+        np.savez(path, tree=np.frombuffer(text, np.uint8))
+        with pytest.raises(pj.InputError, match="expected a fitted predictor"):
+            load_fitted(path)
+        assert name
+    with pytest.raises(pj.InputError, match="expected a fitted predictor"):
+        load_fitted(tmp_path / "none.npz")

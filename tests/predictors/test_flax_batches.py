@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from perturb_jax.predictors.gears_flax.batches import Batch, Conditions, Member, draw_batch, expected_loss_weights
 from perturb_jax.predictors.gears_flax.model import Perturbed

@@ -69,7 +69,7 @@ def test_the_kept_weights_are_those_of_the_best_evaluation(screen: pj.Screen) ->
     best = int(np.argmin(history.validation_mse_de))
     assert fitted.history.best_step == history.step[best]
     genes = screen.de_genes[row[0]]
-    error = np.mean((fitted.effects(["G2"])[0, genes] - screen.change[row[0], genes]) ** 2)
+    error = np.mean((fitted.effects(["G2"])[0, genes] - screen.effects[row[0], genes]) ** 2)
     assert np.isclose(error, history.validation_mse_de[best], rtol=1e-4)
 
 

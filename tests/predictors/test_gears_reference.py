@@ -401,5 +401,5 @@ def test_real_cells_single_and_double(real_data: Path, tmp_path: Path) -> None:
     graph = pj.load_go_graph(["SGK1", "KLF1", "MAP2K6", "CEBPE", "SET"])
     fitted = replace(QUICK, epochs=1, batch_size=8).fit(screen, graph, ["SGK1", "KLF1+MAP2K6"], ["KLF1"], 0)
     effects = fitted.effects(["MAP2K6", "MAP2K6+KLF1", "CEBPE"])
-    assert effects.shape == (3, len(screen.genes)) and np.isfinite(effects).all()
+    assert effects.shape == (3, len(screen.readouts)) and np.isfinite(effects).all()
     assert np.isfinite(fitted.history.validation_mse_de).all()

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
 
 import perturb_jax as pj
-from perturb_jax.predictors.graph_gp import Evidence, graph_gp, measurement_noise
+from perturb_jax.predictors.graph_gp import Evidence, GraphGP, measurement_noise
 from perturb_jax.screen.screen import Screen
 from tests.design_oracles import dense_gcn_norm
 from tests.graphs import graph_of
@@ -36,7 +35,7 @@ def same(first: list[str], second: list[str]) -> np.ndarray:
 
 
 def fit(screen: Screen, **options: Any) -> Any:
-    return graph_gp(**options).fit(screen, GRAPH, list(screen.perturbations), [])
+    return GraphGP(**options).fit(screen, GRAPH, list(screen.perturbations), [])
 
 
 @settings(deadline=None, max_examples=30)
@@ -47,12 +46,12 @@ def test_scikit_learn_agrees(seed: int, hops: int, normalize: bool, signal: floa
     fitted = fit(screen, hops=hops, normalize=normalize, signal=signal, own=own, per_gene=False)
     noise = (screen.variance / (screen.cell_counts[:, None] - 1)).mean(1)
     asked = ["G7", "G1+G8", "G6"]  # not trained on, so that `own` is noise to scikit-learn
-    center = screen.change.mean(0)
+    center = screen.effects.mean(0)
     model = GaussianProcessRegressor(
         ConstantKernel(signal, "fixed") * DotProduct(0.0, "fixed"), alpha=noise + own, optimizer=None
     )
     train, new = (features(GRAPH, hops, some, normalize) for some in (names, asked))
-    mean, deviation = model.fit(train, screen.change - center).predict(new, return_std=True)
+    mean, deviation = model.fit(train, screen.effects - center).predict(new, return_std=True)
     assert np.allclose(fitted.effects(asked), center + mean, rtol=1e-7, atol=1e-9)
     covariance = signal * train @ train.T + np.diag(noise + own)
     left = 1 - np.linalg.solve(covariance, signal * train @ new.T).sum(0)
@@ -146,7 +145,7 @@ def test_intervals_cover_what_they_say(per_gene: bool, signal: float, own: float
     for seed in range(4):
         graph, screen, truth = drawn(seed, 90, num_genes, signal, own, scale)
         train = [name for i, name in enumerate(screen.perturbations) if i % 3]
-        fitted = graph_gp(per_gene=per_gene).fit(screen, graph, train, [])
+        fitted = GraphGP(per_gene=per_gene).fit(screen, graph, train, [])
         error = fitted.effects(screen.perturbations) - truth
         standard.append(np.abs(error / fitted.uncertainties(screen.perturbations)))
     for share in (0.5, 0.9, 0.95):
@@ -158,7 +157,7 @@ def test_intervals_cover_what_they_say(per_gene: bool, signal: float, own: float
 
 def test_scales_and_hops_are_found_again() -> None:
     graph, screen, _ = drawn(0, 120, 400, 1.0, 0.2, np.ones(400))
-    report = graph_gp().fit(screen, graph, list(screen.perturbations), []).report
+    report = GraphGP().fit(screen, graph, list(screen.perturbations), []).report
     assert report["hops"] == 2
     assert report["signal"] == pytest.approx(1.0, rel=0.15)
     assert report["own"] == pytest.approx(0.2, rel=0.15)
@@ -168,9 +167,9 @@ def test_the_graph_predicts_better_than_the_mean_and_knows_when() -> None:
     graph, screen, truth = drawn(1, 120, 100, 1.0, 0.05, np.ones(100))
     train = [name for i, name in enumerate(screen.perturbations) if i % 4]
     test = [name for i, name in enumerate(screen.perturbations) if i % 4 == 0]
-    fitted = graph_gp().fit(screen, graph, train, [])
+    fitted = GraphGP().fit(screen, graph, train, [])
     rows = screen.index(tuple(test))
-    mean = screen.change[screen.index(tuple(train))].mean(0)
+    mean = screen.effects[screen.index(tuple(train))].mean(0)
     assert np.mean((fitted.effects(test) - truth[rows]) ** 2) < 0.6 * np.mean((mean - truth[rows]) ** 2)
     spread = fitted.uncertainties([*train, *test]).mean(1)
     assert spread[: len(train)].max() < spread[len(train) :].min()
@@ -211,7 +210,7 @@ def test_a_pseudobulk_is_interpolated() -> None:
     bulk = replace(screen, variance=np.zeros_like(screen.variance))
     fitted = fit(bulk)
     names = list(bulk.perturbations)
-    assert np.allclose(fitted.effects(names), bulk.change, atol=1e-5)
+    assert np.allclose(fitted.effects(names), bulk.effects, atol=1e-5)
     assert np.allclose(fitted.uncertainties(names), 0, atol=1e-2)
 
 
@@ -224,12 +223,12 @@ def test_equal_effects_are_predicted_as_such() -> None:
 def test_bad_options_are_refused() -> None:
     for options in ({"signal": 0.0}, {"own": -1.0}, {"own": float("nan")}, {"hops": ()}):
         with pytest.raises(pj.InputError, match="expected"):
-            graph_gp(**options)
+            GraphGP(**options)
     screen = small_screen(NAMES, ("M0", "M1"))
     with pytest.raises(pj.InputError, match="at least 3 perturbations, got 2"):
-        graph_gp().fit(screen, GRAPH, ["G0", "G1"], [])
+        GraphGP().fit(screen, GRAPH, ["G0", "G1"], [])
     with pytest.raises(pj.InputError, match="hops"):
-        graph_gp(hops=0).fit(screen, GRAPH, NAMES, [])
+        GraphGP(hops=0).fit(screen, GRAPH, NAMES, [])
 
 
 def test_a_singular_covariance_is_refused() -> None:
@@ -237,5 +236,5 @@ def test_a_singular_covariance_is_refused() -> None:
     everything = graph_of(5, [(i, j) for i in range(5) for j in range(5)])  # all read the same
     screen = small_screen(names, ("M0",), deviation=0.0)
     with pytest.raises(pj.InputError, match="own: 1e-300 is too small beside signal"):
-        graph_gp(signal=1.0, own=1e-300).fit(screen, everything, names, [])
-    assert np.isfinite(graph_gp().fit(screen, everything, names, []).effects(names)).all()
+        GraphGP(signal=1.0, own=1e-300).fit(screen, everything, names, [])
+    assert np.isfinite(GraphGP().fit(screen, everything, names, []).effects(names)).all()

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from perturb_jax.predictors.gears_flax.moments_loss import (
     PairMoments,
@@ -73,7 +72,7 @@ def test_without_the_third_moment_it_would_be_least_elsewhere() -> None:
     screen = screen_of_cells(*cells_of(1))
     with jax.enable_x64(True):
         moments = all_pairs(screen, [0, 1, 2])
-        _, slope = value_and_slope(jnp.asarray(screen.change), moments)
+        _, slope = value_and_slope(jnp.asarray(screen.effects), moments)
     third = np.asarray(moments.third)
     np.testing.assert_allclose(slope, -4 * third, rtol=1e-12)
     assert np.abs(third).max() > 0.1
@@ -173,7 +172,7 @@ def test_float32_is_exact_enough_at_a_large_mean_and_a_small_variance(level: flo
     control = level + deviation * rng.gamma(1, 1, (40, GENES))
     cells = {name: level + deviation * rng.gamma(1, 1, (30, GENES)) for name in NAMES}
     screen = screen_of_cells(cells, control)
-    effect = np.asarray(screen.change + deviation * rng.normal(size=screen.change.shape), np.float32)
+    effect = np.asarray(screen.effects + deviation * rng.normal(size=screen.effects.shape), np.float32)
     values: list[Any] = []
     for double in (False, True):
         with jax.enable_x64(double):

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
 import perturb_jax as pj
-from perturb_jax.predictors.ridge import bilinear_ridge, gene_embeddings, graph_ridge, inverse_of, unmeasured
+from perturb_jax.predictors.ridge import BilinearRidge, GraphRidge, gene_embeddings, inverse_of, unmeasured
 from tests.design_oracles import dense_gcn_norm
 from tests.graphs import graph_of
 from tests.screens import small_screen
@@ -29,15 +28,15 @@ def features(hops: int, names: list[str], normalize: bool) -> np.ndarray:
 @given(st.integers(0, 1000), st.integers(1, 9), st.sampled_from([1e-3, 0.1, 10.0]))
 def test_bilinear_ridge_is_two_ridge_regressions_on_a_pca(seed: int, dimensions: int, penalty: float) -> None:
     screen = small_screen(NAMES, MEASURED, seed)
-    fitted = bilinear_ridge(dimensions, penalty).fit(screen, GRAPH, list(screen.perturbations), [])
+    fitted = BilinearRidge(dimensions, penalty).fit(screen, GRAPH, list(screen.perturbations), [])
     genes = PCA(min(dimensions, len(NAMES)), svd_solver="full").fit_transform(screen.mean.T)
     embedding = dict(zip(MEASURED, genes, strict=True))
 
     def perturbed(names: list[str]) -> np.ndarray:
         return np.array([sum(embedding[gene] for gene in name.split("+")) for name in names])
 
-    center = screen.change.mean(0)
-    first = Ridge(penalty, fit_intercept=False).fit(genes, (screen.change - center).T).coef_  # train x dimensions
+    center = screen.effects.mean(0)
+    first = Ridge(penalty, fit_intercept=False).fit(genes, (screen.effects - center).T).coef_  # train x dimensions
     second = (
         Ridge(penalty, fit_intercept=False)
         .fit(perturbed(list(screen.perturbations)), first)
@@ -58,9 +57,9 @@ def test_bilinear_ridge_finds_a_bilinear_truth() -> None:
     screen = small_screen(names, measured, 1, change[order], deviation=1e-6)
     train = [name for name in screen.perturbations if int(name[1:]) < 25]
     test = [name for name in screen.perturbations if int(name[1:]) >= 25]
-    fitted = bilinear_ridge(dimensions=4, penalty=1e-6).fit(screen, GRAPH, train, [])
-    truth = screen.change[screen.index(tuple(test))]
-    mean = screen.change[screen.index(tuple(train))].mean(0)
+    fitted = BilinearRidge(dimensions=4, penalty=1e-6).fit(screen, GRAPH, train, [])
+    truth = screen.effects[screen.index(tuple(test))]
+    mean = screen.effects[screen.index(tuple(train))].mean(0)
     assert np.mean((fitted.effects(test) - truth) ** 2) < 0.1 * np.mean((mean - truth) ** 2)
 
 
@@ -75,7 +74,7 @@ def test_genes_that_are_not_measured_are_named() -> None:
     screen = small_screen(["G0", "X+G1", "Y"], MEASURED)
     assert unmeasured(screen, screen.perturbations) == {"X+G1": ["X"], "Y": ["Y"]}
     with pytest.raises(pj.InputError, match="does not measure: X, Y; bilinear ridge has no embedding"):
-        bilinear_ridge().fit(screen, GRAPH, list(screen.perturbations), [])
+        BilinearRidge().fit(screen, GRAPH, list(screen.perturbations), [])
 
 
 @settings(deadline=None, max_examples=30)
@@ -83,10 +82,10 @@ def test_genes_that_are_not_measured_are_named() -> None:
 def test_graph_ridge_is_ridge_on_smoothed_features(seed: int, hops: int, normalize: bool, penalty: float) -> None:
     screen = small_screen(NAMES, MEASURED, seed)
     names = list(screen.perturbations)
-    fitted = graph_ridge(hops, (penalty,), normalize=normalize).fit(screen, GRAPH, names, [])
-    train, center = features(hops, names, normalize), screen.change.mean(0)
+    fitted = GraphRidge(hops, (penalty,), normalize=normalize).fit(screen, GRAPH, names, [])
+    train, center = features(hops, names, normalize), screen.effects.mean(0)
     scaled = penalty * np.mean((train**2).sum(1))
-    model = Ridge(scaled, fit_intercept=False, solver="cholesky").fit(train, screen.change - center)
+    model = Ridge(scaled, fit_intercept=False, solver="cholesky").fit(train, screen.effects - center)
     assert np.allclose(fitted.effects(ASKED), center + model.predict(features(hops, ASKED, normalize)))
     assert np.allclose(fitted.embeddings(ASKED), features(hops, ASKED, normalize))
 
@@ -96,10 +95,10 @@ def test_graph_ridge_is_ridge_on_smoothed_features(seed: int, hops: int, normali
 def test_the_choice_has_the_least_error_when_each_is_left_out(seed: int) -> None:
     screen = small_screen(NAMES, MEASURED, seed)
     names, penalties = list(screen.perturbations), (0.01, 1.0, 30.0)
-    fitted = graph_ridge((1, 2), penalties).fit(screen, GRAPH, names, [])
+    fitted = GraphRidge((1, 2), penalties).fit(screen, GRAPH, names, [])
     errors = {}
     for hops in (1, 2):
-        train, left = features(hops, names, True), screen.change - screen.change.mean(0)
+        train, left = features(hops, names, True), screen.effects - screen.effects.mean(0)
         for penalty in penalties:
             residuals = []
             for row in range(len(names)):
@@ -115,26 +114,26 @@ def test_the_choice_has_the_least_error_when_each_is_left_out(seed: int) -> None
 def test_bad_options_are_refused() -> None:
     for options in ({"dimensions": 0}, {"penalty": 0.0}, {"penalty": float("inf")}):
         with pytest.raises(pj.InputError, match="expected a"):
-            bilinear_ridge(**options)
-    with pytest.raises(pj.InputError, match="at least one choice"):
-        graph_ridge(penalties=())
-    with pytest.raises(pj.InputError, match="at least one choice"):
-        graph_ridge(hops=())
+            BilinearRidge(**options)
+    with pytest.raises(pj.InputError, match="several such as"):
+        GraphRidge(penalties=())
+    with pytest.raises(pj.InputError, match="several such as"):
+        GraphRidge(hops=())
     screen = small_screen(NAMES, MEASURED)
     with pytest.raises(pj.InputError, match="at least 2 perturbations to choose"):
-        graph_ridge().fit(screen, GRAPH, ["G0"], [])
+        GraphRidge().fit(screen, GRAPH, ["G0"], [])
     assert np.allclose(
-        graph_ridge(2, (1e-9,)).fit(screen, GRAPH, ["G0"], []).effects(["G0"]), screen.change[screen.index(("G0",))]
+        GraphRidge(2, (1e-9,)).fit(screen, GRAPH, ["G0"], []).effects(["G0"]), screen.effects[screen.index(("G0",))]
     )
     with pytest.raises(pj.InputError, match="hops"):
-        graph_ridge(hops=0).fit(screen, GRAPH, NAMES, [])
+        GraphRidge(hops=0).fit(screen, GRAPH, NAMES, [])
 
 
 def test_a_singular_kernel_is_refused() -> None:
     everything = graph_of(9, [(i, j) for i in range(9) for j in range(9)])  # all read the same
     screen = small_screen(NAMES, MEASURED)
     with pytest.raises(pj.InputError, match="penalties: 1e-300 is too small"):
-        graph_ridge(1, (1e-300,)).fit(screen, everything, NAMES, [])
+        GraphRidge(1, (1e-300,)).fit(screen, everything, NAMES, [])
 
 
 @settings(deadline=None, max_examples=30)

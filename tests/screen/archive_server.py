@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if mode in ("cut", "stall") else body)
         if mode == "stall":
             self.wfile.flush()
-            self.server.done.wait(5)
+            self.server.done.wait(600)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class calls it so
         pass

@@ -72,4 +72,4 @@ def test_the_top_twenty_are_those_of_scanpy_on_real_cells(real_data: Path, datas
         compared = {"+".join(sorted(group.split("+"))): names[group][:20] for group in names.dtype.names}
         assert set(compared) == set(screen.perturbations)
         for row, name in enumerate(screen.perturbations):
-            assert {screen.genes[column] for column in screen.de_genes[row]} == set(compared[name]), name
+            assert {screen.readouts[column] for column in screen.de_genes[row]} == set(compared[name]), name

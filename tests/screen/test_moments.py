@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import sparse
 
 from perturb_jax.screen.moments import Moments, accumulate, empty_sums, inspect, merged, with_zeros

@@ -25,7 +25,7 @@ def test_rows_of_one_condition_are_averaged_by_their_cells(tmp_path: Path) -> No
     pd.DataFrame(ROWS).to_csv(tmp_path / "means.csv", index=False)
     for screen in (read_pseudobulk(tmp_path / "means.csv"), read_pseudobulk(pd.DataFrame(ROWS))):
         assert screen.perturbations == ("A", "A+B")
-        assert screen.genes == ("G1", "G2")
+        assert screen.readouts == ("G1", "G2")
         assert screen.cell_counts.tolist() == [8, 5]
         assert screen.mean.tolist() == [[3.0, 1.0], [2.0, 0.5]]
         assert screen.control_count == 40
@@ -86,7 +86,7 @@ def test_a_table_is_chosen_from_by_a_column_that_is_no_gene(tmp_path: Path) -> N
     table = pd.DataFrame({**ROWS, "line": line}).rename(columns={"condition": "index"})
     table.to_csv(tmp_path / "means.csv", index=False)
     screen = read_pseudobulk(tmp_path / "means.csv", {"line": "K562"})
-    assert (screen.genes, screen.perturbations, screen.control_count) == (("G1", "G2"), ("A", "A+B"), 30)
+    assert (screen.readouts, screen.perturbations, screen.control_count) == (("G1", "G2"), ("A", "A+B"), 30)
     assert screen.mean.tolist() == [[0.0, 1.0], [2.0, 0.5]]
 
 
@@ -108,12 +108,12 @@ def test_an_h5ad_file_is_read_as_a_table_is(tmp_path: Path, layout: str) -> None
     named: dict[str, Any] = {"layer": "log1p", "gene_names": "gene_name", "condition": "condition"}
     for options in ({}, named):
         screen = read_pseudobulk(path, **options)
-        assert (screen.perturbations, screen.genes) == (table.perturbations, table.genes)
+        assert (screen.perturbations, screen.readouts) == (table.perturbations, table.readouts)
         assert screen.cell_counts.tolist() == table.cell_counts.tolist()
         np.testing.assert_array_equal(screen.mean, table.mean)
         np.testing.assert_array_equal(screen.control_mean, table.control_mean)
         assert screen.settings["gene_names"] == "gene_name"
-    assert read_pseudobulk(path, gene_names="index").genes == ("ENSG1", "ENSG2")
+    assert read_pseudobulk(path, gene_names="index").readouts == ("ENSG1", "ENSG2")
     assert read_pseudobulk(path, {"n_cells": [30, 6]}).perturbations == ("A",)
 
 
@@ -123,7 +123,7 @@ def test_rows_without_a_column_for_their_condition_are_called_by_the_index(tmp_p
     means.write_h5ad(tmp_path / "means.h5ad")
     screen = read_pseudobulk(tmp_path / "means.h5ad")
     assert (screen.perturbations, screen.settings["condition"]) == (("KLF1",), "index")
-    assert screen.change.tolist() == [[-1.5, 1.0]]
+    assert screen.effects.tolist() == [[-1.5, 1.0]]
 
 
 @pytest.mark.parametrize("factor", [1, "cells"])
@@ -139,7 +139,7 @@ def test_mean_or_summed_counts_of_replogle_s_populations(tmp_path: Path, factor:
     anndata.AnnData(stored, obs, var).write_h5ad(tmp_path / "raw.h5ad")
     screen = read_pseudobulk(tmp_path / "raw.h5ad", normalize=True)
     assert (screen.perturbations, screen.cell_counts.tolist()) == (("A1BG", "AAAS"), [40, 20])
-    assert (screen.control_count, screen.genes) == (100, ("G1", "G2"))
+    assert (screen.control_count, screen.readouts) == (100, ("G1", "G2"))
     expected = np.log1p([[1e4 * (0.75 * 10 + 0.5 * 30) / 40, 1e4 * (0.25 * 10 + 0.5 * 30) / 40], [0.0, 1e4]])
     np.testing.assert_allclose(screen.mean, expected)
     np.testing.assert_allclose(screen.control_mean, np.log1p([2500.0, 7500.0]))

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import anndata
 import h5py
@@ -12,11 +13,11 @@ from scipy import sparse
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import condition_name
-from perturb_jax.screen import cell_file
+from perturb_jax.screen import cell_table
 from perturb_jax.screen.moments import MOMENTS
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
-from tests.screen_oracles import central_moments, random_cells, write_cells
+from tests.screen_oracles import assert_same_screen, central_moments, random_cells, write_cells
 
 GENES = [f"G{i}" for i in range(12)]
 
@@ -40,21 +41,21 @@ def assert_moments(screen: Screen, values: np.ndarray, conditions: list[str], to
 def test_moments_are_those_of_the_cells(
     tmp_path: Path, layout: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cell_file, "CHUNK", chunk)
+    monkeypatch.setattr(cell_table, "CHUNK", chunk)
     values, conditions = random_cells()
     path = write_cells(tmp_path / "cells.h5ad", values, conditions, layout)
     screen = read_screen(path)
     assert_moments(screen, values, conditions)
     assert screen.perturbations == ("A", "A+B", "B")
     assert screen.source == path.absolute()
-    assert screen.genes == tuple(GENES)
+    assert screen.readouts == tuple(GENES)
     assert screen.de_genes.shape == (3, 12)
 
 
 @pytest.mark.parametrize("chunk", [30, 1 << 22])
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
 def test_counts_are_scaled_and_logged(tmp_path: Path, layout: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_file, "CHUNK", chunk)
+    monkeypatch.setattr(cell_table, "CHUNK", chunk)
     values, conditions = random_cells(1)
     counts = np.floor(values * 3)
     counts[5] = 0
@@ -64,6 +65,52 @@ def test_counts_are_scaled_and_logged(tmp_path: Path, layout: str, chunk: int, m
     assert_moments(read_screen(path, normalize=True), logged, conditions)
     with pytest.raises(pj.InputError, match=r"whole numbers .* raw counts.*normalize=True"):
         read_screen(path)
+
+
+@pytest.mark.parametrize("chunk", [30, 1 << 22])
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense", "unsorted"])
+def test_cells_in_memory_are_read_as_their_file_is(
+    tmp_path: Path, layout: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cell_table, "CHUNK", chunk)
+    values, conditions = random_cells(11)
+    types = ["K562", "RPE1"] * 30
+    path = write_cells(tmp_path / "cells.h5ad", values, conditions, layout.replace("unsorted", "csr"), cell_type=types)
+    cells = anndata.read_h5ad(path)
+    cells.layers["counts"] = np.floor(cells.X * 3) if layout == "dense" else (cells.X * 3).floor()
+    if layout == "unsorted":
+        start, stop = cells.X.indptr[3], cells.X.indptr[4]
+        for part in (cells.X.data, cells.X.indices):
+            part[start:stop] = part[start:stop][::-1].copy()
+    cells.write_h5ad(path)
+    before = cells.copy()
+    settings: tuple[dict[str, Any], ...] = (
+        {}, {"layer": "counts", "normalize": True}, {"where": {"cell_type": "K562"}, "num_de": 3},
+    )  # fmt: skip
+    for how in settings:
+        screen = read_screen(cells, **how)
+        assert screen.source is None
+        assert_same_screen(screen, read_screen(path, **how))
+        assert_same_screen(screen, read_screen(anndata.read_h5ad(path, backed="r"), **how))
+    view = cells[cells.obs["cell_type"] == "RPE1"]
+    assert_same_screen(read_screen(view), read_screen(path, {"cell_type": "RPE1"}), settings=False)
+    for part in ("data", "indices", "indptr") if layout != "dense" else ("T",):
+        np.testing.assert_array_equal(getattr(cells.X, part), getattr(before.X, part))
+
+
+def test_what_cannot_be_read_in_memory_is_said(tmp_path: Path) -> None:
+    values, conditions = random_cells()
+    path = write_cells(tmp_path / "cells.h5ad", values, conditions)
+    cells = anndata.read_h5ad(path)
+    cells.X = sparse.coo_matrix(values).tocsr()
+    with pytest.raises(pj.InputError, match=r"AnnData: expected log1p of scaled counts, got -1"):
+        read_screen(anndata.AnnData(values - 1 - values, cells.obs, cells.var))
+    with pytest.raises(pj.InputError, match=r"AnnData: no matrix layers/raw; choose one with layer="):
+        read_screen(cells, layer="raw")
+    with pytest.raises(pj.InputError, match=r"AnnData: a view of a file cannot be read"):
+        read_screen(anndata.read_h5ad(path, backed="r")[:30])
+    with pytest.raises(pj.InputError, match=r"AnnData: no matrix X"):
+        read_screen(anndata.AnnData(obs=cells.obs, var=cells.var))
 
 
 def test_a_part_of_the_cells_and_the_rest_may_be_anything(tmp_path: Path) -> None:
@@ -88,8 +135,8 @@ def test_cell_types_are_merged_and_tested_apart(tmp_path: Path) -> None:
     assert_moments(screen, values, conditions)
     assert screen.settings["cell_type"] == "cell_type"
     assert screen.settings["cell_types"] == ["K562", "RPE1"]
-    assert screen.caution.startswith("2 cell types (K562, RPE1): changes are against their control cells pooled; ")
-    assert "--where cell_type=VALUE (where={'cell_type': ...}) reads one" in repr(screen)
+    assert screen.caution.startswith("2 cell types (K562, RPE1): effects are against their control cells pooled; ")
+    assert "where={'cell_type': ...} reads one" in repr(screen)
     one = read_screen(path, {"cell_type": "K562"})
     assert one.settings["cell_types"] == ["K562"] and one.caution == "" and "cell types" not in repr(one)
     assert_moments(one, values[types == "K562"], np.array(conditions)[types == "K562"].tolist())
@@ -107,7 +154,7 @@ def test_cell_types_are_merged_and_tested_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
 def test_the_cells_are_never_in_memory_as_a_whole(tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_file, "CHUNK", 1 << 15)
+    monkeypatch.setattr(cell_table, "CHUNK", 1 << 15)
     values, _ = random_cells(9, cells=20_000, genes=400)
     conditions = ["ctrl" if i % 40 == 0 else f"P{i % 7}" for i in range(len(values))]
     path = write_cells(tmp_path / "cells.h5ad", values, conditions, layout)
@@ -137,16 +184,16 @@ def test_keys_are_guessed_and_said(tmp_path: Path) -> None:
     var = pd.DataFrame({"gene_name": GENES}, index=[f"ENSG{i:011}" for i in range(12)])
     anndata.AnnData(sparse.csr_matrix(values), obs=table, var=var).write_h5ad(tmp_path / "cells.h5ad")
     screen = read_screen(tmp_path / "cells.h5ad")
-    assert screen.genes == tuple(GENES)
+    assert screen.readouts == tuple(GENES)
     assert "guessed condition='perturbation', control=['control'], gene_names='gene_name'" in repr(screen)
     assert "3 perturbations x 12 genes" in repr(screen)
-    assert read_screen(tmp_path / "cells.h5ad", gene_names="index").genes[0] == "ENSG00000000000"
+    assert read_screen(tmp_path / "cells.h5ad", gene_names="index").readouts[0] == "ENSG00000000000"
 
 
 def test_columns_that_disagree_are_not_guessed(tmp_path: Path) -> None:
     values, conditions = random_cells(6)
     path = write_cells(tmp_path / "cells.h5ad", values, conditions, target=conditions[::-1])
-    with pytest.raises(pj.InputError, match=r"condition, target differ; choose one with --condition .condition=.*"):
+    with pytest.raises(pj.InputError, match=r"condition, target differ; choose one with condition=.*"):
         read_screen(path)
     assert_moments(read_screen(path, condition="target"), values, conditions[::-1])
 

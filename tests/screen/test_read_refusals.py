@@ -45,7 +45,7 @@ def test_cells_that_express_nothing_are_refused(tmp_path: Path, layout: str, nor
 def test_fractions_are_no_counts(tmp_path: Path) -> None:
     values, conditions = random_cells()
     path = write_cells(tmp_path / "cells.h5ad", values, conditions)
-    with pytest.raises(pj.InputError, match=r"--normalize \(normalize=True\) expects raw counts"):
+    with pytest.raises(pj.InputError, match=r"normalize=True expects raw counts"):
         read_screen(path, normalize=True)
 
 
@@ -56,7 +56,7 @@ def test_fractions_are_no_counts(tmp_path: Path) -> None:
         ({"control": "NTC"}, "control: no cell with condition = 'NTC'; found A\\+ctrl"),
         ({"gene_names": "symbol"}, "gene_names: no column 'symbol'"),
         ({"cell_type": "line"}, "cell_type: no column 'line'"),
-        ({"layer": "counts"}, "no matrix layers/counts; choose one with --layer .layer=.... .layers: none."),
+        ({"layer": "counts"}, "no matrix layers/counts; choose one with layer=... .layers: none."),
         ({"where": {"kind": "z"}}, "where: no cell with kind = 'z'; found u, v"),
         ({"where": {"sort": "z"}}, "where: no column 'sort'"),
         ({"where": {"condition": "ctrl"}}, "only control cells"),
@@ -90,7 +90,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5ad", "r+") as file:
         file.move("obs/condition", "obs/what")
         file["obs"].attrs["column-order"] = ["what"]
-    with pytest.raises(pj.InputError, match=r"condition\? Give --condition .condition=\.\.\..; found what"):
+    with pytest.raises(pj.InputError, match=r"condition\? Name it with condition=\.\.\.; found what"):
         read_screen(tmp_path / "other.h5ad")
 
 

@@ -26,7 +26,7 @@ def test_rows_are_found_by_name(screen: Screen) -> None:
 
 
 def test_a_change_is_the_difference_from_control(screen: Screen) -> None:
-    np.testing.assert_allclose(screen.change + screen.control_mean[None, :], screen.mean, atol=1e-12)
+    np.testing.assert_allclose(screen.effects + screen.control_mean[None, :], screen.mean, atol=1e-12)
 
 
 def test_its_size_is_said_and_not_its_numbers(screen: Screen) -> None:

@@ -10,14 +10,13 @@ from scipy import stats
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.kernel.graph import graph_kernel
+from perturb_jax.kernel.graph import GraphKernel
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen, simulate_truth
-from perturb_jax.screen.simulation_cells import negative_binomial
+from perturb_jax.screen.simulation_cells import MomentTable, negative_binomial
 from perturb_jax.screen.simulation_effects import draw_strengths
 from perturb_jax.screen.simulation_model import SimulationModel, fitted_cells
-from perturb_jax.screen.simulation_moments import MomentTable
 
 MOMENTS = ("mean", "variance", "third", "fourth")
 
@@ -37,7 +36,7 @@ def kernel_slope(graph: pj.KnowledgeGraph, homophily: float, seed: int) -> float
     names, model = [f"measured{i}" for i in range(400)], SimulationModel(programmes=100, responsive=1.0)
     truth = simulate_truth(graph, 400, names, homophily=homophily, seed=seed, model=model)
     effects = truth.changes / np.linalg.norm(truth.changes, axis=1, keepdims=True)
-    kernel = graph_kernel(graph, 1, "in")
+    kernel = GraphKernel(graph)
     similarity = kernel.gram(kernel.rows(parse_perturbations(graph.names, truth.perturbations).members))
     pairs = np.triu_indices(len(effects), 1)
     return float(np.polyfit(similarity[pairs], (effects @ effects.T)[pairs], 1)[0])
@@ -85,7 +84,7 @@ def test_expected_moments_are_those_of_the_distribution(rate: float, dispersion:
 def test_cells_have_the_expected_moments(graph: pj.KnowledgeGraph) -> None:
     cells = simulate_screen(graph, 6, 150, 3000, seed=2, control_cells=4000)
     expected = simulate_screen(graph, 6, 150, 3000, seed=2, control_cells=4000, moments="expected")
-    assert cells.perturbations == expected.perturbations and cells.genes == expected.genes
+    assert cells.perturbations == expected.perturbations and cells.readouts == expected.readouts
     error = np.sqrt(expected.variance / expected.cell_counts[:, None])
     enough = 3000 * expected.mean > 30  # a mean over rare cells is not normally distributed
     score = ((cells.mean - expected.mean) / error)[enough]
@@ -100,7 +99,7 @@ def test_cells_have_the_expected_moments(graph: pj.KnowledgeGraph) -> None:
 
 def digest(screen: Screen) -> str:
     """A checksum of what a screen holds, to six decimal places."""
-    total = hashlib.sha256("\n".join([*screen.perturbations, *screen.genes]).encode())
+    total = hashlib.sha256("\n".join([*screen.perturbations, *screen.readouts]).encode())
     for whole in (screen.cell_counts, screen.nonzero, screen.de_genes):
         total.update(np.ascontiguousarray(whole).astype("<i8").tobytes())
     for values in (*moments_of(screen), screen.control_mean, screen.control_variance):
@@ -145,7 +144,7 @@ def test_changes_are_of_the_size_of_those_in_norman19() -> None:
     names, sizes = [f"measured{i}" for i in range(500)], []
     for seed in range(6):
         screen = simulate_screen(graph, 33, names, 100, control_cells=100, seed=seed)
-        squares = screen.change**2
+        squares = screen.effects**2
         top = np.take_along_axis(squares, screen.de_genes, axis=1)
         silent = (screen.control_mean == 0) & ~screen.nonzero.any(0)
         sizes.append((top.mean(), squares.mean(), silent.sum()))
@@ -158,11 +157,11 @@ def test_changes_are_of_the_size_of_those_in_norman19() -> None:
 def test_the_target_is_knocked_down_and_leads_the_de_genes(graph: pj.KnowledgeGraph) -> None:
     screen = simulate_screen(graph, 20, 100, 100, moments="expected", model=SimulationModel(null=1.0, remaining=0.2))
     for row, name in enumerate(screen.perturbations):
-        target = screen.genes.index(name)
+        target = screen.readouts.index(name)
         assert screen.de_genes[row, 0] == target
         assert 0 < screen.mean[row, target] < 0.6 * screen.control_mean[target]
-        others = np.arange(len(screen.genes)) != target
-        np.testing.assert_allclose(screen.change[row, others], 0, atol=1e-12)
+        others = np.arange(len(screen.readouts)) != target
+        np.testing.assert_allclose(screen.effects[row, others], 0, atol=1e-12)
 
 
 def test_seeds_are_separate(graph: pj.KnowledgeGraph) -> None:
@@ -209,7 +208,7 @@ def test_the_file_holds_the_cells(graph: pj.KnowledgeGraph, tmp_path: Path, styl
     assert library.median() == pytest.approx(np.log(fitted.library_median), abs=0.06)
     assert library.std() == pytest.approx(fitted.library_spread, rel=0.1)
     read = read_screen(path)
-    assert read.perturbations == screen.perturbations and read.genes == screen.genes
+    assert read.perturbations == screen.perturbations and read.readouts == screen.readouts
     for left, right in zip(moments_of(read), moments_of(screen), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-9)
     np.testing.assert_array_equal(read.de_genes, screen.de_genes)

@@ -54,7 +54,7 @@ def test_a_screen_without_cells_is_saved_too(screen: Screen, tmp_path: Path) -> 
 def test_anndata_opens_it_with_a_row_per_perturbation(screen: Screen, tmp_path: Path) -> None:
     table = anndata.read_h5ad(save_screen(screen, tmp_path / "screen.h5ad"))
     assert tuple(table.obs_names) == screen.perturbations
-    assert tuple(table.var_names) == screen.genes
+    assert tuple(table.var_names) == screen.readouts
     np.testing.assert_array_equal(table.X, screen.mean)
     np.testing.assert_array_equal(table.layers["fourth"], screen.fourth)
     np.testing.assert_array_equal(table.var["control_mean"], screen.control_mean)

@@ -6,13 +6,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.reach import ReachSets
-from perturb_jax.selection.coverage import coverage, fixed_point
-from perturb_jax.selection.graphreach import host_bounds
+from perturb_jax.selection.coverage import cover_bounds, coverage, covered_after, fixed_point
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.host import coverage as coverage_host
 from perturb_jax.selection.objective import Objective
@@ -54,7 +52,7 @@ def run_host(case: Case, budget: int, unweighted: bool = False) -> CoverRun:
     picks, gains, layers, _ = coverage_host.lazy_greedy(
         sets.indptr, sets.indices, weights, counts.copy(), order, budget
     )
-    values = coverage_host.covered_after(sets.indptr, sets.indices, weights, counts, picks)
+    values = covered_after(sets, counts, picks, weights)
     return CoverRun(picks.tolist(), gains.tolist(), values.tolist(), layers.tolist())
 
 
@@ -76,7 +74,7 @@ def test_host_without_weights_is_host_with_unit_weights(case: Case) -> None:
     picks = np.array(run_host(case, CANDIDATES).picks)
     sets, counts = case.reach_sets(), np.array(case.counts, np.int32)
     np.testing.assert_array_equal(
-        host_bounds(sets, None, counts, picks), host_bounds(sets, np.ones(NODES, np.int32), counts, picks)
+        cover_bounds(sets, counts, picks), cover_bounds(sets, counts, picks, np.ones(NODES, np.int32))
     )
 
 
@@ -84,8 +82,8 @@ def test_host_without_weights_is_host_with_unit_weights(case: Case) -> None:
 @given(cases(), st.integers(1, CANDIDATES))
 def test_certificate_and_guarantee_hold_against_exhaustive_search(case: Case, budget: int) -> None:
     run = run_host(case, budget)
-    bounds = host_bounds(
-        case.reach_sets(), np.array(case.weights, np.int32), np.array(case.counts, np.int32), np.array(run.picks)
+    bounds = cover_bounds(
+        case.reach_sets(), np.array(case.counts, np.int32), np.array(run.picks), np.array(case.weights, np.int32)
     )
     start = covered_weight(case.sets, case.weights, case.counts, [])
     for picks in range(1, budget + 1):
@@ -113,44 +111,12 @@ def test_certificate_is_its_formula_on_host_and_device(case: Case, budget: int) 
             at_states.append(value + sum(gains[:size]))
         expected.append(min(at_states))
     weights, counts = np.array(case.weights, np.int32), np.array(case.counts, np.int32)
-    assert host_bounds(case.reach_sets(), weights, counts, np.array(picks)).tolist() == expected
+    assert cover_bounds(case.reach_sets(), counts, np.array(picks), weights).tolist() == expected
     # One budget for every example, so that JAX compiles once.
     padded = jnp.array(picks + [v for v in range(CANDIDATES) if v not in picks])
     on_device = upper_bounds(case.objective(), padded, CANDIDATES)
-    everything = host_bounds(case.reach_sets(), weights, counts, np.asarray(padded))
+    everything = cover_bounds(case.reach_sets(), counts, np.asarray(padded), weights)
     assert on_device.tolist() == everything.tolist()
-
-
-@settings(deadline=None, max_examples=100)
-@given(cases(), st.permutations(range(CANDIDATES)), st.integers(0, CANDIDATES - 2), st.data())
-def test_coverage_is_monotone_submodular_and_lazy_as_it_states(
-    case: Case, order: list[int], small: int, data: st.DataObject
-) -> None:
-    objective = case.objective()
-    assert objective.properties.monotone
-    assert objective.properties.submodular
-    assert objective.properties.lazy
-    state = objective.init()
-    for v in order[:small]:
-        state = objective.update(state, jnp.int32(v))
-    early_gains, early_value = np.asarray(objective.gains(state)), int(objective.value(state))
-    large = data.draw(st.integers(small, CANDIDATES - 1))
-    for v in order[small:large]:
-        state = objective.update(state, jnp.int32(v))
-    assert int(objective.value(state)) >= early_value
-    late_gains = np.asarray(objective.gains(state))
-    assert (late_gains <= early_gains).all()
-    v = jnp.int32(order[-1])
-    assert int(objective.gain(state, v)) == late_gains[order[-1]]
-    assert int(objective.value(objective.update(state, v))) == int(objective.value(state)) + late_gains[order[-1]]
-
-
-def test_lazy_is_refused_where_stale_gains_are_no_bounds() -> None:
-    case = Case([{0}] * CANDIDATES, [1] * NODES, [0] * NODES)
-    objective = case.objective()
-    curved = objective._replace(properties=type(objective.properties)(monotone=True, submodular=False, lazy=False))
-    with pytest.raises(pj.InputError, match="use method='naive'"):
-        greedy(curved, 1, jnp.ones(CANDIDATES, bool), "lazy")
 
 
 def test_a_second_objective_of_the_same_shapes_compiles_nothing() -> None:

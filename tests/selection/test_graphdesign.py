@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.selection import graphdesign as module
+from perturb_jax.selection import posterior
 from perturb_jax.selection.graphdesign import CRITERIA, Criterion
 from tests.design_oracles import (
     DenseDesign,
@@ -111,7 +110,7 @@ def test_blocks_and_message_passing_make_the_picks_of_the_definition_on_400_node
     chosen: Options = {"hops": hops, "direction": direction, "noise": 0.5}
     runs = []
     for largest in (4096, 0):
-        with patch.object(module, "_LARGEST_BLOCK", largest):
+        with patch.object(posterior, "_LARGEST_BLOCK", largest):
             runs.append(pj.graphdesign(graph, names(candidates), 5, criterion, targets=graph.genes, **chosen))
     design = dense_design(graph, candidates, targets, **chosen)
     assert_greedy(design, candidates, criterion, runs[0])
@@ -128,8 +127,8 @@ def test_representation_on_400_nodes(criterion: Criterion) -> None:
     assert_greedy(dense_design(graph, everyone, everyone), everyone, criterion, picks)
     assert (picks.bounds >= picks.values * (1 - 1e-12)).all()
     assert picks.guarantee > 1 - 1 / np.e
-    assert picks.naive_evaluations == sum(400 - i for i in range(40))
-    assert picks.evaluations <= picks.naive_evaluations
+    assert picks.info.naive_evaluations == sum(400 - i for i in range(40))
+    assert picks.info.evaluations <= picks.info.naive_evaluations
 
 
 def operator_of_entries(graph: pj.KnowledgeGraph) -> sp.csr_array:
@@ -376,8 +375,8 @@ def test_an_accelerator_computes_in_single_precision(criterion: Criterion) -> No
     double = pj.graphdesign(graph, None, 12, criterion)
     with patch.object(jax, "default_backend", lambda: "gpu"):
         single = pj.graphdesign(graph, None, 12, criterion)
-    assert double.method.endswith("float64")
-    assert single.method.endswith("float32")
+    assert double.info.method.endswith("float64")
+    assert single.info.method.endswith("float32")
     assert single.genes == double.genes
     np.testing.assert_allclose(single.values, double.values, rtol=1e-5)
     np.testing.assert_allclose(single.gains, double.gains, atol=1e-6 * double.values[-1])
@@ -412,7 +411,7 @@ GRAPH = graph_of(4, [(0, 1), (1, 2)])
         ({"budget": 1.5}, "budget: expected a whole number of at least 1, got 1.5"),
         ({"budget": True}, "budget: expected a whole number of at least 1, got True"),
         ({"budget": 5}, "budget: 5 picks asked for, but only 4 candidates can be picked"),
-        ({"budget": 4, "selected": ["G0"]}, "budget: 4 picks asked for, but only 3 candidates can be picked"),
+        ({"budget": 4, "selected": ["G0"]}, "budget: at most 3, got 4: only 3 candidates can be picked"),
         ({"budget": 1, "candidates": []}, "only 0 candidates can be picked"),
         ({"budget": 0, "costs": {}}, "budget: expected a number above 0, what the picks may cost together, got 0"),
         ({"budget": True, "costs": {}}, "budget: expected a number above 0"),
@@ -456,3 +455,39 @@ def test_what_cannot_be_used(chosen: Options, message: str) -> None:
     options: Options = {"candidates": None, "budget": 1} | chosen
     with pytest.raises(pj.InputError, match=message):
         pj.graphdesign(GRAPH, **options)
+
+
+@pytest.mark.parametrize("criterion", ["variance", "information", "facility"])
+@pytest.mark.parametrize("largest", [4096, 0])
+def test_a_matrix_is_designed_for_as_the_graph_that_it_is_of(criterion: Criterion, largest: int) -> None:
+    graph = scattered_graph(4, 30, 200)
+    raw = pj.GraphKernel(graph, 2, "both", normalize=False)
+    told: Options = {"targets": {"G3": 2.0, "G9": 1.0, "G1+G2": 1.0}, "selected": ["G8", "G4+G5"], "noise": 0.5}
+    expected = pj.graphdesign(graph, None, 6, criterion, hops=2, direction="both", **told)
+    kernels = [
+        pj.GraphKernel(graph, 2, "both"),
+        pj.DenseKernel(graph.genes, raw.matrix()),
+        0.25 * pj.GraphKernel(graph, 2, "both") + 0.75 * pj.DenseKernel(graph.genes, raw.matrix()),
+    ]
+    with patch.object(posterior, "_LARGEST_BLOCK", largest):
+        for kernel in kernels:
+            picks = pj.graphdesign(kernel, None, 6, criterion, **told)
+            assert picks.genes == expected.genes
+            np.testing.assert_allclose(picks.values, expected.values, rtol=1e-9)
+
+
+def test_genes_that_one_source_alone_knows_are_candidates_of_the_sum() -> None:
+    graph = graph_of(4, [(0, 1), (0, 2)])
+    other = pj.DenseKernel(["X", "Y", "G3"], [[1, 0.9, 0.5], [0.9, 1, 0.5], [0.5, 0.5, 1]])
+    picks = pj.graphdesign(0.5 * pj.GraphKernel(graph) + 0.5 * other, None, 6)
+    assert sorted(picks.genes) == ["G0", "G1", "G2", "G3", "X", "Y"]
+
+
+def test_what_a_kernel_cannot_be_used_for() -> None:
+    kernel = pj.DenseKernel(["A", "B"], [[1, 0.5], [0.5, 1]])
+    with pytest.raises(pj.InputError, match="matrix kernel has no features of at least 0; use a graph"):
+        pj.graphdesign(kernel, None, 1, "soft")
+    with pytest.raises(pj.InputError, match="hops, weighted: only for a graph"):
+        pj.graphdesign(kernel, None, 1, hops=2, weighted=False)
+    with pytest.raises(pj.InputError, match="1 gene not in the kernel: 'C'"):
+        pj.graphdesign(kernel, ["C"], 1)

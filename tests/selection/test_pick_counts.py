@@ -5,13 +5,12 @@ from itertools import combinations
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.variants import GraphBatch
-from perturb_jax.selection import stability
-from perturb_jax.selection.stability import pick_counts
+from perturb_jax.selection import pick_counts as module
+from perturb_jax.selection.pick_counts import pick_counts
 from tests.graphs import NUM_NODES, compilations, graph_of, random_graphs
 from tests.oracles import reach_by_bfs
 
@@ -63,7 +62,7 @@ def test_device_and_host_pick_the_same_on_many_graphs() -> None:
     for i in range(5):
         alone = pj.graphreach(batch.variant(i), None, 12, 2, selected=["G3"], method="host")
         assert tuple(one.candidates[pick] for pick in one.picks[i]) == alone.genes
-    assert compilations(stability._all_picks) == 1
+    assert compilations(module._all_picks) == 1
 
 
 def test_a_batch_of_equal_graphs_is_that_graph() -> None:

@@ -6,14 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
-from perturb_jax.kernel.columns import block_columns
 from perturb_jax.selection.greedy import _naive, greedy, upper_bounds
 from perturb_jax.selection.objective import Objective
-from perturb_jax.selection.posterior import information, variance_reduction
+from perturb_jax.selection.posterior import block_columns, information, variance_reduction
 from tests.design_oracles import (
     CANDIDATES,
     DenseDesign,

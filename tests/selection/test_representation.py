@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
+from jax.tree_util import Partial
 
-from perturb_jax.kernel.columns import Edges, Members
+from perturb_jax.kernel.kernel import FeatureMap
 from perturb_jax.selection.greedy import greedy, upper_bounds
 from perturb_jax.selection.objective import Objective
 from perturb_jax.selection.representation import Similarities, facility_location, soft_coverage
@@ -35,17 +35,9 @@ def objective(design: DenseDesign, criterion: str) -> Objective:
     before = jnp.array(design.before, int)
     if criterion == "facility":
         return facility_location(similarities(design), jnp.asarray(design.weights), before, TIE)
-    readers, read = np.divmod(np.arange(design.reads.size), design.reads.shape[1])
-    everyone, nodes = len(design.reads), design.reads.shape[1]
-    # A dense P over candidates and, after them, nodes: one hop from a candidate reads the nodes that it covers.
-    edges = Edges(
-        jnp.asarray(readers),
-        jnp.asarray(read + everyone),
-        jnp.asarray(design.reads.ravel()),
-        jnp.int32(1),
-        jnp.arange(everyone + nodes),
-    )
-    return soft_coverage(edges, Members(jnp.arange(everyone)[:, None], jnp.ones(everyone)), before, TIE)
+    reads = jnp.asarray(design.reads)
+    features = FeatureMap(Partial(jnp.matmul, reads), Partial(jnp.matmul, reads.T))
+    return soft_coverage(features, len(design.reads), before, TIE)
 
 
 def similarities(design: DenseDesign) -> Similarities:

@@ -74,7 +74,9 @@ def test_no_page_is_wider_than_the_screen(site: Path, width: int) -> None:
         place = site / f"{page}-measured.html"
         place.write_text((site / f"{page}.html").read_text().replace("</body>", MEASURE + "</body>"))
         command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom"]
-        dom = subprocess.run([*command, place.as_uri()], capture_output=True, text=True, check=True, timeout=120).stdout
+        dom = subprocess.run(
+            [*command, place.as_uri()], capture_output=True, text=True, check=True, timeout=1200
+        ).stdout
         found = re.search(r"<title>\[(\d+),(\d+)\]</title>", dom)
         assert found is not None, page
         assert int(found[1]) == width

@@ -1,10 +1,15 @@
 """Questions to strategies, with views made by hand."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from perturb_jax.strategies.cycle import Ask, View
+import perturb_jax as pj
+from perturb_jax.selection.selection import Selection
+from perturb_jax.strategies.choose import choose
+from perturb_jax.strategies.strategy import Ask
+from perturb_jax.strategies.view import View
 from tests.graphs import graph_of
 
 GRAPH = graph_of(40, [(i, (i * 7 + 3) % 40) for i in range(40)] + [(i, (i * 5 + 1) % 40) for i in range(0, 40, 2)])
@@ -19,7 +24,15 @@ def asked(candidates: np.ndarray, selected: np.ndarray, part: str, batch: int, s
     names = named(len(candidates) + len(selected))
     parts: dict[str, Any] = {part: np.concatenate([candidates, selected])}
     view = View(names, **parts)
-    return Ask(GRAPH, names[: len(candidates)], names[len(candidates) :], batch, seed, view)
+    return Ask.of(GRAPH, names[: len(candidates)], batch, names[len(candidates) :], seed, view)
+
+
+def pick(
+    strategy: Any, graph: pj.KnowledgeGraph, candidates: Iterable[str] | None, budget: int, hops: int = 1,
+    direction: Any = "in", selected: Iterable[str] = (), seed: int | None = None,
+) -> Selection:  # fmt: skip
+    """What a strategy chooses, with the coverage of names alone over some hops."""
+    return choose(strategy, Ask.of(graph, candidates, budget, selected, seed), hops, direction)
 
 
 def places(genes: tuple[str, ...]) -> list[int]:

@@ -5,13 +5,13 @@ from itertools import combinations
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.strategies.k_center import k_center
+from perturb_jax.strategies.k_center import KCenter
 from tests.graphs import graph_of
+from tests.strategies.asks import pick
 
 LINE = graph_of(6, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])
 
@@ -67,7 +67,7 @@ def test_picks_are_farthest_first(graph: pj.KnowledgeGraph, data: st.DataObject)
     cut = data.draw(st.integers(0, graph.num_nodes - 1))
     selected, pool = list(nodes[:cut]), list(nodes[cut:])
     budget = data.draw(st.integers(1, len(pool)))
-    picks = k_center(graph, [f"G{i}" for i in pool], budget, selected=[f"G{i}" for i in selected])
+    picks = pick(KCenter(), graph, [f"G{i}" for i in pool], budget, selected=[f"G{i}" for i in selected])
     expected = farthest_first(distances(graph), [[v] for v in pool], selected, budget)
     assert picks.indices.tolist() == [pool[v] for v in expected]
 
@@ -79,7 +79,7 @@ def test_combinations_are_as_near_as_their_nearest_gene(graph: pj.KnowledgeGraph
         st.lists(st.lists(node, min_size=1, max_size=3, unique=True), min_size=1, max_size=5, unique_by=frozenset)
     )
     labels = ["+".join(f"G{i}" for i in group) for group in groups]
-    picks = k_center(graph, labels, len(labels))
+    picks = pick(KCenter(), graph, labels, len(labels))
     expected = farthest_first(distances(graph), groups, [], len(groups))
     assert list(picks.genes) == [labels[v] for v in expected]
 
@@ -94,48 +94,48 @@ def test_no_candidate_is_farther_than_twice_the_best_possible(
         return
     nodes = np.flatnonzero(reachable).tolist()
     budget = data.draw(st.integers(1, len(nodes)))
-    picks = k_center(graph, None, budget, seed=seed).indices
+    picks = pick(KCenter(), graph, None, budget, seed=seed).indices
     assert set(picks.tolist()) <= set(nodes)
     best = min(table[list(centres)][:, nodes].min(0).max() for centres in combinations(nodes, budget))
     assert table[picks][:, nodes].min(0).max() <= 2 * best + 1e-9
 
 
 def test_the_first_pick_is_the_earliest_candidate_and_with_a_seed_a_random_one() -> None:
-    assert k_center(LINE, ["G3", "G0", "G5"], 1).genes == ("G3",)
-    assert {k_center(LINE, None, 1, seed=seed).genes[0] for seed in range(60)} == set(LINE.genes)
+    assert pick(KCenter(), LINE, ["G3", "G0", "G5"], 1).genes == ("G3",)
+    assert {pick(KCenter(), LINE, None, 1, seed=seed).genes[0] for seed in range(60)} == set(LINE.genes)
 
 
 def test_both_ends_of_a_line_come_before_its_middle() -> None:
-    assert k_center(LINE, None, 4).genes == ("G0", "G5", "G2", "G1")
+    assert pick(KCenter(), LINE, None, 4).genes == ("G0", "G5", "G2", "G1")
 
 
 def test_what_is_selected_is_already_near() -> None:
-    assert k_center(LINE, None, 1, selected=["G0"]).genes == ("G5",)
+    assert pick(KCenter(), LINE, None, 1, selected=["G0"]).genes == ("G5",)
 
 
 def test_a_weak_edge_is_long() -> None:
     graph = make_graph(np.array([0, 0]), np.array([1, 2]), np.array([0.2, 0.5]), ["G0", "G1", "G2"])
-    assert k_center(graph, None, 2).genes == ("G0", "G1")
+    assert pick(KCenter(), graph, None, 2).genes == ("G0", "G1")
 
 
 def test_genes_that_no_other_candidate_can_reach_come_last() -> None:
     graph = graph_of(7, [(1, 2), (2, 4), (5, 6)])
-    assert k_center(graph, None, 7).genes == ("G1", "G5", "G4", "G2", "G6", "G0", "G3")
-    without_partner = k_center(graph, ["G5", "G1", "G2"], 3)
+    assert pick(KCenter(), graph, None, 7).genes == ("G1", "G5", "G4", "G2", "G6", "G0", "G3")
+    without_partner = pick(KCenter(), graph, ["G5", "G1", "G2"], 3)
     assert without_partner.genes == ("G1", "G2", "G5")
 
 
 def test_an_isolated_gene_beside_a_selected_one_is_not_isolated() -> None:
     graph = graph_of(5, [(0, 1), (2, 3), (3, 4)])
-    assert k_center(graph, ["G1", "G2", "G4"], 3, selected=["G0"]).genes == ("G2", "G4", "G1")
+    assert pick(KCenter(), graph, ["G1", "G2", "G4"], 3, selected=["G0"]).genes == ("G2", "G4", "G1")
 
 
 def test_nothing_but_isolated_genes_is_the_given_order() -> None:
-    assert k_center(graph_of(4, []), ["G2", "G0", "G3"], 3).genes == ("G2", "G0", "G3")
+    assert pick(KCenter(), graph_of(4, []), ["G2", "G0", "G3"], 3).genes == ("G2", "G0", "G3")
 
 
 def test_hops_and_direction_only_measure_coverage() -> None:
-    one, two = k_center(LINE, None, 3), k_center(LINE, None, 3, hops=2, direction="both")
+    one, two = pick(KCenter(), LINE, None, 3), pick(KCenter(), LINE, None, 3, hops=2, direction="both")
     assert one.genes == two.genes
     assert one.values.tolist() == [1, 3, 5]
     assert two.values.tolist() == [3, 6, 6]
@@ -144,4 +144,4 @@ def test_hops_and_direction_only_measure_coverage() -> None:
 @pytest.mark.parametrize("budget", [0, 7])
 def test_a_budget_that_cannot_be_met_is_refused(budget: int) -> None:
     with pytest.raises(pj.InputError, match="budget"):
-        k_center(LINE, None, budget)
+        pick(KCenter(), LINE, None, budget)

@@ -5,8 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.strategies.typiclust import TypiClust, cluster_order, k_means, typical

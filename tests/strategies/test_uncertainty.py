@@ -5,8 +5,9 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.predictors.predictor import Answers
-from perturb_jax.strategies.cycle import Ask, view_of
+from perturb_jax.strategies.strategy import Ask
 from perturb_jax.strategies.uncertainty import Uncertainty
+from perturb_jax.strategies.view import view_of
 from tests.oracles import dense_operator
 from tests.screens import small_screen
 from tests.strategies.asks import GRAPH, asked, named, places
@@ -38,9 +39,9 @@ def test_the_ranking_is_that_of_a_gaussian_process_posterior_variance() -> None:
     trained = list(range(0, 30, 3))
     candidates = tuple(NAMES[i] for i in range(30) if i not in trained)
     selected = tuple(NAMES[i] for i in trained)
-    fitted = pj.graph_gp(signal=1.0, own=0.05).fit(screen, GRAPH, selected, (), 0)
+    fitted = pj.GraphGP(signal=1.0, own=0.05).fit(screen, GRAPH, selected, (), 0)
     view = view_of(fitted, NAMES, Uncertainty().parts(1))
-    picks = Uncertainty().choose(Ask(GRAPH, candidates, selected, len(candidates), 0, view))
+    picks = Uncertainty().choose(Ask.of(GRAPH, candidates, len(candidates), selected, 0, view))
     variances = posterior_variances(screen, fitted, trained)[places(picks)]
     assert variances[0] > 1.05 * variances[-1]
     assert (np.diff(variances) <= 1e-9).all()

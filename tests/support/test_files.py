@@ -23,7 +23,7 @@ def test_checking_writes_nothing(tmp_path: Path) -> None:
 def test_other_files_stay_and_own_files_need_force(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     OutputDirectory(tmp_path, ["x"]).write({"x": b"1"})
-    with pytest.raises(pj.InputError, match="already holds x; choose another directory or --force"):
+    with pytest.raises(pj.InputError, match="already holds x; choose another directory, or force=True"):
         OutputDirectory(tmp_path, ["x"])
     OutputDirectory(tmp_path, ["x"], force=True).write({"x": b"2"})
     assert (tmp_path / "x").read_bytes() == b"2"

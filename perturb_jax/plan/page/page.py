@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations, parse_perturbations
-from perturb_jax.graph.annotation import Annotation
+from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
+from perturb_jax.graph.annotation import Annotation, term_names
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.graph.reach import ReachSets, reach_sets
-from perturb_jax.graph.term_names import term_names
 from perturb_jax.plan.page.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
 from perturb_jax.plan.page.terms import SharedTerms
 from perturb_jax.plan.plan import Plan, Request
-from perturb_jax.selection.graphreach import cover_counts
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 
@@ -33,7 +31,6 @@ _COLUMNS = {
 }  # fmt: skip
 _TEXT = ("gene", "tested gene")
 _LISTS = ("teaches",)
-_TEACHES = " <i>Teaches</i>: the targets of which it explains most, given the picks before it."
 
 
 def report_file(path: str, force: bool) -> OutputDirectory:
@@ -44,14 +41,18 @@ def report_file(path: str, force: bool) -> OutputDirectory:
     """
     file = Path(path)
     if file.suffix.lower() not in (".html", ".htm") or path.endswith("/"):
-        raise InputError(f"--report: expected the path of an .html file, such as report.html, got {path!r}")
+        raise InputError(f"report: expected the path of an .html file, such as report.html, got {path!r}")
     return OutputDirectory(file.parent, (file.name,), force)
 
 
 def report_page(
-    graph: KnowledgeGraph, annotation: Annotation, request: Request, plan: Plan, record: Mapping[str, Any],
+    graph: KnowledgeGraph,
+    annotation: Annotation,
+    request: Request,  # noqa: ARG001
+    plan: Plan,
+    record: Mapping[str, Any],
     picture: bytes,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """The page, which names no address: style, script and pictures are inside.
 
     Args:
@@ -65,25 +66,25 @@ def report_page(
     Complexity: dominated by the communities of the covered graph; at most about 3 MB, at 20,000 covered genes
     and 2,000 rows.
     """
-    picks = parse_perturbations(graph.names, plan.table["gene"])
-    picked, tested = (reach_sets(graph, some.members, request.hops, request.direction) for some in (picks, plan.tested))
-    tested_counts = cover_counts(tested)
-    covered = map_covered(graph, (cover_counts(picked) + tested_counts) > 0)
+    picks, asked = plan.picks, plan.evidence.question
+    picked, tested = (reach_sets(graph, some.members, asked.hops, asked.direction) for some in (picks, plan.tested))
+    tested_counts = tested.counts()
+    covered = map_covered(graph, (picked.counts() + tested_counts) > 0)
     label = np.full(graph.num_nodes, -1)
     label[covered.nodes] = covered.labels
     shared = SharedTerms(graph, annotation)
     result = record["result"]
     values = {
         "title": f"{len(picks)} perturbations to test",
-        "subtitle": f"{request.strategy}, {request.hops} hop{'s' * (request.hops > 1)}, direction {request.direction}; "
+        "subtitle": f"{asked.name}, {asked.hops} hop{'s' * (asked.hops > 1)}, direction {asked.direction}; "
         f"{graph.provenance.source}, {graph.num_nodes:,} genes",
-        "facts": _facts(len(picks), result, len(plan.must)),
+        "facts": _facts(plan, result),
         "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in plan.warnings),
         "picks": _picks_table(plan, picks, picked, label, shared),
-        "curve": "Coverage" if plan.design is None else "What stays unknown",
-        "teaches": "" if plan.design is None else _TEACHES,
+        "curve": plan.evidence.heading,
+        "teaches": plan.evidence.note,
         "picture": base64.b64encode(picture).decode(),
-        "tested": _tested(plan.tested, tested, tested_counts, cover_counts(picked), label),
+        "tested": _tested(plan.tested, tested, tested_counts, picked.counts(), label),
         "map": draw(covered, graph, _members(picks), _members(plan.tested)),
         "map_caption": f"{len(covered.nodes):,} genes in {covered.labels.max() + 1} groups",
         "communities": _communities(covered, graph, picks, plan.tested, label),
@@ -96,17 +97,14 @@ def report_page(
     return template.substitute(escaped).encode()
 
 
-def _facts(picks: int, result: Mapping[str, Any], must_haves: int) -> str:
+def _facts(plan: Plan, result: Mapping[str, Any]) -> str:
+    picks, must_haves = len(plan.picks), len(plan.must)
     facts = [
         (f"{result['covered']:,}", f"genes covered, {100 * result['covered_fraction']:.1f} % of the graph"),
         (f"{result['covered before']:,}", "of them before the first pick"),
         (f"{result['random']['mean']:,.0f}", f"with {picks} random picks, on average"),
     ]
-    design = result.get("design")
-    if design is not None:
-        drawn = f"{100 * np.mean(design['random']):.1f} %"
-        words = f"of the variance of {design['targets']:,} targets expected to remain; {drawn} with random picks"
-        facts.insert(0, (f"{100 * design['remaining variance']:.1f} %", words))
+    facts = plan.evidence.facts(dict(result)) + facts
     if result["bound"] is not None:
         bounded = "no selection of this size covers more" + " with the must-haves" * (must_haves > 0)
         facts.append((f"{result['bound']:,}", bounded))

@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from rich.console import Console
-from rich.progress import Progress
 
 from perturb_jax.predictors.gears_flax.batches import Conditions, Member
 from perturb_jax.predictors.gears_flax.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from perturb_jax.predictors.gears_flax.early_stopping import Fit, Held, advance, begin
 from perturb_jax.predictors.gears_flax.model import Gears
 from perturb_jax.predictors.gears_flax.training import Graphs, Plan, Weights
+from perturb_jax.support.progress import progress_bar
 
 CHECKPOINT_SECONDS = 10
 """Between checkpoints; a training that is interrupted loses at most these, and the stretch of steps it was in."""
@@ -107,8 +106,8 @@ def train_models(problem: Problem, pace: Pace) -> list[Trained]:
     done = -(-int(state.fits.state.step[0]) // pace.evaluate_every)
     written = time.perf_counter()
     start = written - (state.seconds[done - 1] if done else 0)
-    with Progress(console=Console(stderr=True), disable=not pace.progress) as bar:
-        task = bar.add_task("GEARS Flax", total=plan.steps, completed=done * pace.evaluate_every)
+    with progress_bar(pace.progress) as bar:
+        bar.begin("GEARS Flax", plan.steps, done * pace.evaluate_every)
         while done < evaluations and not bool(state.fits.stopped.all()):
             steps = min(pace.evaluate_every, plan.steps - done * pace.evaluate_every)
             fits, measured = advance(
@@ -124,7 +123,7 @@ def train_models(problem: Problem, pace: Pace) -> list[Trained]:
                     f"{plan.learning_rate:g}; lower it"
                 )
             done += 1
-            bar.advance(task, steps)
+            bar.advance(steps)
             if pace.checkpoint is not None and time.perf_counter() - written > CHECKPOINT_SECONDS:
                 write_checkpoint(pace.checkpoint, of, state)
                 written = time.perf_counter()

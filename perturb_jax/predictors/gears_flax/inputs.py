@@ -7,10 +7,11 @@ import numpy as np
 
 from perturb_jax.genes.perturbations import NO_MEMBER, nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.kernel.graph import GraphKernel, as_dense, graph_kernel
+from perturb_jax.graph.operator import Edges, Operator
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import as_dense
 from perturb_jax.predictors.gears_flax.batches import Conditions, Member, expected_loss_weights
 from perturb_jax.predictors.gears_flax.early_stopping import Held
-from perturb_jax.predictors.gears_flax.layers import Edges
 from perturb_jax.predictors.gears_flax.model import Perturbed
 from perturb_jax.predictors.gears_flax.moments_loss import PairMoments, pair_moments, unpaired
 from perturb_jax.screen.screen import Screen
@@ -18,7 +19,7 @@ from perturb_jax.screen.screen import Screen
 
 def convolution_of(graph: KnowledgeGraph) -> GraphKernel:
     """One graph convolution: D^-1/2 A D^-1/2 with the self-loops of PyTorch Geometric's `gcn_norm`."""
-    return graph_kernel(graph, 1, "in", normalize=False)
+    return GraphKernel(graph, normalize=False)
 
 
 def edges_of(convolution: GraphKernel) -> Edges:
@@ -27,14 +28,8 @@ def edges_of(convolution: GraphKernel) -> Edges:
     At the end are edges of weight 0, up to a round number, so that graphs of almost the same size share what is
     compiled.
     """
-    matrix = convolution.operator.sorted_indices().tocoo()
-    receivers, senders = matrix.coords
-    padding = (0, rounded_up(matrix.nnz) - matrix.nnz)
-    return Edges(
-        jnp.asarray(np.pad(senders, padding), jnp.int32),
-        jnp.asarray(np.pad(receivers, padding, constant_values=matrix.shape[0] - 1), jnp.int32),
-        jnp.asarray(np.pad(matrix.data, padding), jnp.result_type(float)),
-    )
+    operator = Operator.of_rows(convolution.operator)
+    return operator.edges(rounded_up(len(operator.weights)))
 
 
 def rounded_up(count: int) -> int:
@@ -59,7 +54,7 @@ def perturbed_rows(convolution: GraphKernel, graph: KnowledgeGraph, perturbation
     members, real = nodes_of(graph.names, perturbations).members, jnp.result_type(float)
     reads = [jnp.asarray(as_dense(block), real) for _, block in convolution.features(members)]
     genes = (members != NO_MEMBER).sum(1)
-    return Perturbed(jnp.concatenate([jnp.zeros((0, convolution.num_nodes)), *reads]), jnp.asarray(genes, real))
+    return Perturbed(jnp.concatenate([jnp.zeros((0, convolution.num_units)), *reads]), jnp.asarray(genes, real))
 
 
 def conditions_of(
@@ -75,7 +70,7 @@ def conditions_of(
     perturbed = perturbed_rows(convolution, graph, perturbations)
     with_control = Perturbed(*(jnp.pad(part, [(0, 1), *[(0, 0)] * (part.ndim - 1)]) for part in perturbed))
     moments = pair_moments(screen, screen.index(tuple(perturbations)))
-    control = unpaired(len(screen.genes))
+    control = unpaired(len(screen.readouts))
     return Conditions(
         with_control, PairMoments(*(jnp.concatenate(both) for both in zip(moments, control, strict=True)))
     )
@@ -100,7 +95,7 @@ def held_of(screen: Screen, perturbations: Sequence[str], validation: Sequence[s
     position = {name: row for row, name in enumerate(perturbations)}
     outcomes = screen.index(tuple(validation))
     de_genes = screen.de_genes[outcomes]
-    changes = np.take_along_axis(screen.change[outcomes], de_genes, 1)
+    changes = np.take_along_axis(screen.effects[outcomes], de_genes, 1)
     padding = (0, size - len(validation))
     rows = np.pad(np.array([position[name] for name in validation], np.int64), padding)
     weights = np.pad(np.full(len(validation), 1 / max(len(validation), 1)), padding)

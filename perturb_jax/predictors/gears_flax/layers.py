@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.linen.initializers import Initializer
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 MOMENTUM, EPSILON = 0.1, 1e-5
 """Of PyTorch's BatchNorm1d."""
@@ -22,24 +22,6 @@ class Rows(NamedTuple):
 
     weights: Float[Array, " rows"]
     cells: Float[Array, ""] | float
-
-
-class Edges(NamedTuple):
-    """A sparse matrix, the normalised operator of a graph convolution.
-
-    Attributes:
-        senders: columns.
-        receivers: rows.
-        weights: of the edges, self-loops included.
-    """
-
-    senders: Int[Array, " edges"]
-    receivers: Int[Array, " edges"]
-    weights: Float[Array, " edges"]
-
-    def __matmul__(self, features: Float[Array, "nodes features"]) -> Float[Array, "nodes features"]:
-        messages = features[self.senders] * self.weights[:, None]
-        return jax.ops.segment_sum(messages, self.receivers, len(features), indices_are_sorted=True)
 
 
 def uniform_by_inputs(inputs: int) -> Initializer:

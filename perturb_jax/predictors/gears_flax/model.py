@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax.linen.initializers import Initializer
 from jaxtyping import Array, Bool, Float
 
-from perturb_jax.predictors.gears_flax.layers import MLP, BatchNorm, Edges, Linear, Rows, affine, moments
+from perturb_jax.graph.operator import Edges
+from perturb_jax.predictors.gears_flax.layers import MLP, BatchNorm, Linear, Rows, affine, moments
 
 GRAPH_SHARE = 0.2
 """What the co-expression layers' output is multiplied with before it joins a gene's embedding."""

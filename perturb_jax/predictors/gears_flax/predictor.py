@@ -1,7 +1,7 @@
 """GEARS in Flax, trained on moments: a predictor whose cost does not grow with the number of cells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from perturb_jax.genes.perturbations import identity
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.gears_flax.convert import to_torch
 from perturb_jax.predictors.gears_flax.early_stopping import CHUNK, padded_size
-from perturb_jax.predictors.gears_flax.ensemble import FlaxHistory, Pace, Problem, Trained, keys_of, train_models
+from perturb_jax.predictors.gears_flax.ensemble import Pace, Problem, Trained, keys_of, train_models
 from perturb_jax.predictors.gears_flax.inputs import (
     conditions_of,
     convolution_of,
@@ -25,9 +25,10 @@ from perturb_jax.predictors.gears_flax.inputs import (
 )
 from perturb_jax.predictors.gears_flax.model import Gears
 from perturb_jax.predictors.gears_flax.training import Graphs, Plan, Weights, predict
-from perturb_jax.predictors.predictor import Key, finite_changes, seed_of, training_rows
+from perturb_jax.predictors.predictor import Fitted, Key, finite_changes, seed_of, training_rows
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Options, option
 
 _predict = jax.jit(jax.vmap(predict, in_axes=(None, 0, None, None)), static_argnums=0)
 
@@ -47,7 +48,7 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GearsFlax:
+class GearsFlax(Options):
     """GEARS (Roohani et al., Nature Biotechnology 2024), trained on the moments of a screen.
 
     The model is cell-gears' (`flax.model.Gears`). Its loss, the mean fourth power of the error, is a polynomial in the
@@ -66,26 +67,6 @@ class GearsFlax:
     Memory: about 4 bytes x (batch_size + 1) x genes x 14 hidden_size for a step, times the models trained at once, and
     (17 genes + 4 nodes) bytes per perturbation.
 
-    Attributes:
-        steps: batches, at most.
-        patience: steps without a better validation error after which training ends.
-        evaluate_every: steps between evaluations.
-        learning_rate: of Adam, at the start.
-        batch_size: perturbations of a batch; fewer where there are fewer.
-        weight_decay: L2, a part of the gradient, as PyTorch's Adam has it.
-        hidden_size: width of all embeddings.
-        go_layers: graph convolutions over the knowledge graph.
-        coexpression_layers: graph convolutions over the co-expression graph.
-        uncertainty: whether to predict log-variances too.
-        uncertainty_weight: of the part of the loss that they scale.
-        ensemble: models from different weights and batches whose effects are averaged.
-        first_row_only: co-expression reaches the first row of a batch only, as in cell-gears.
-        at_once: models whose steps are computed together (`jax.vmap`), where there are several.
-        checkpoint: a file to continue from and to keep up to date, numbered where models are trained one after the
-            other; None: none.
-        progress: whether to show a progress bar on standard error.
-        name: what tables call it.
-
     Raises:
         InputError: numbers out of range.
 
@@ -94,35 +75,32 @@ class GearsFlax:
         'GEARS Flax'
     """
 
-    steps: int = 400
-    patience: int = 400
-    evaluate_every: int = 20
-    learning_rate: float = 5e-3
-    batch_size: int = 32
-    weight_decay: float = 5e-4
-    hidden_size: int = 64
-    go_layers: int = 1
-    coexpression_layers: int = 1
-    uncertainty: bool = False
-    uncertainty_weight: float = 1.0
-    ensemble: int = 1
-    first_row_only: bool = False
-    at_once: int = 1
-    checkpoint: Path | None = field(default=None, compare=False)
-    progress: bool = field(default=False, compare=False)
+    steps: int = option(400, "Batches, at most.", at_least=1)
+    patience: int = option(400, "Steps without a better validation error after which training ends.", at_least=1)
+    evaluate_every: int = option(20, "Steps between evaluations.", at_least=1)
+    learning_rate: float = option(5e-3, "Of Adam, at the start.", above=0)
+    batch_size: int = option(
+        32, "Perturbations of a batch, at least the 2 rows of batch normalisation; fewer where there are fewer.",
+        at_least=2,
+    )  # fmt: skip
+    weight_decay: float = option(5e-4, "L2, a part of the gradient, as PyTorch's Adam has it.", at_least=0)
+    hidden_size: int = option(64, "Width of all embeddings.", at_least=1)
+    go_layers: int = option(1, "Graph convolutions over the knowledge graph.", at_least=1)
+    coexpression_layers: int = option(1, "Graph convolutions over the co-expression graph.", at_least=1)
+    uncertainty: bool = option(False, "Whether to predict log-variances too.")
+    uncertainty_weight: float = option(1.0, "Of the part of the loss that log-variances scale.")
+    ensemble: int = option(1, "Models from different weights and batches whose effects are averaged.", at_least=1)
+    first_row_only: bool = option(
+        False, "Whether co-expression reaches the first row of a batch only, as in cell-gears."
+    )
+    at_once: int = option(1, "Models whose steps are computed together (`jax.vmap`), if several.", at_least=1)
+    checkpoint: Path | None = option(
+        None,
+        "A file to continue from and to keep up to date, numbered where models are trained one after the other.",
+        compare=False,
+    )
+    progress: bool = option(False, "Whether to show a progress bar on standard error.", compare=False)
     name: str = "GEARS Flax"
-
-    def __post_init__(self) -> None:
-        for what in ("steps", "patience", "evaluate_every", "hidden_size", "go_layers", "coexpression_layers",
-                     "ensemble", "at_once"):  # fmt: skip
-            if getattr(self, what) < 1:
-                raise InputError(f"{what}: expected at least 1, got {getattr(self, what)}")
-        if self.batch_size < 2:
-            raise InputError("batch_size: expected at least 2, got 1: batch normalisation needs two rows")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate: expected more than 0, got {self.learning_rate:g}")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight_decay: expected at least 0, got {self.weight_decay:g}")
 
     def fit(
         self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key = 0
@@ -163,7 +141,7 @@ class GearsFlax:
         graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
         conditions = conditions_of(screen, graph, convolution, used)
         model = Gears(
-            len(screen.genes), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
+            len(screen.readouts), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
             self.uncertainty, self.first_row_only,
         )  # fmt: skip
         plan = Plan(self.steps, self.learning_rate, self.weight_decay, self.batch_size, self.uncertainty_weight)
@@ -193,11 +171,12 @@ class GearsFlax:
         return Pace(self.evaluate_every, self.patience, file, self.progress)
 
 
-class FittedGearsFlax:
+class FittedGearsFlax(Fitted):
     """Trained weights, and what they predict.
 
     Attributes:
         histories: errors by step, of each model.
+        history: of the first model.
     """
 
     def __init__(
@@ -209,15 +188,12 @@ class FittedGearsFlax:
         trained: list[Trained],
     ):
         self.config, self.graph = config, graph
+        self.model, self.graphs, self.trained = model, graphs, trained
         self.histories = tuple(model.history for model in trained)
+        self.history = self.histories[0]
         self._model, self._graphs = model, graphs
         self._weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[model.weights for model in trained])
         self._convolution = convolution_of(graph)
-
-    @property
-    def history(self) -> FlaxHistory:
-        """Errors by step, of the first model."""
-        return self.histories[0]
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """Predicted mean expression less the control mean; of several models their mean.
@@ -256,7 +232,7 @@ class FittedGearsFlax:
             return np.exp(self._of(perturbations, "log_variance") / 2).mean(0)
         if self.config.ensemble > 1:
             return self._of(perturbations, "effect").std(0, ddof=1)
-        raise InputError("GEARS Flax has no uncertainties: configure gears_flax with uncertainty=True or ensemble=5")
+        raise InputError("GEARS Flax has no uncertainties: configure GearsFlax with uncertainty=True or ensemble=5")
 
     def parameters(self) -> dict[str, np.ndarray]:
         """The weights that were kept, by cell-gears' names; of several models those of each, after its number."""
@@ -292,6 +268,3 @@ def _check_moments(screen: Screen, used: list[str]) -> None:
             raise InputError(
                 f"train: the {what} of {used[int(np.argmin(finite))]} is not finite; leave such perturbations out"
             )
-
-
-gears_flax = GearsFlax

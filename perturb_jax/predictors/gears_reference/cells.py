@@ -13,9 +13,9 @@ def check_cells(cells: Cells, screen: Screen, perturbations: Sequence[str]) -> N
     Raises:
         InputError: otherwise.
     """
-    if cells.expression.shape != (len(cells.conditions), len(screen.genes)):
+    if cells.expression.shape != (len(cells.conditions), len(screen.readouts)):
         raise InputError(
-            f"cells: expected {len(cells.conditions)} cells x {len(screen.genes)} genes as the screen has, "
+            f"cells: expected {len(cells.conditions)} cells x {len(screen.readouts)} genes as the screen has, "
             f"got {cells.expression.shape}"
         )
     if screen.de_genes.shape[1] < 2:

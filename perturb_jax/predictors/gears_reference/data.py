@@ -153,7 +153,7 @@ def stand_in(
     return SimpleNamespace(
         dataloader=loaders,
         adata=condition_table(screen, perturbations),
-        node_map={gene: column for column, gene in enumerate(screen.genes)},
+        node_map={gene: column for column, gene in enumerate(screen.readouts)},
         node_map_pert=graph.names.position,
         data_path=str(directory),
         dataset_name="screen",
@@ -162,7 +162,7 @@ def stand_in(
         train_gene_set_size=0,
         set2conditions={},
         subgroup=None,
-        gene_names=pd.Series(screen.genes),
+        gene_names=pd.Series(screen.readouts),
         pert_names=np.array(graph.genes),
         default_pert_graph=False,
     )

@@ -5,22 +5,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from rich.console import Console
-from rich.progress import Progress
 
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.gears_reference import data as gears_data
-from perturb_jax.predictors.gears_reference import private as gears_private
+from perturb_jax.predictors.gears_reference import data as gears_data, private as gears_private
 from perturb_jax.predictors.gears_reference.cells import check_cells
-from perturb_jax.predictors.predictor import Key, seed_of, training_rows
+from perturb_jax.predictors.predictor import Fitted, Key, seed_of, training_rows
 from perturb_jax.screen.cells import CellReader, read_cells
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Options, option
+from perturb_jax.support.progress import progress_bar
 
 PREDICTED_CELLS = 300
 """Control cells that `GEARS.predict` averages over, one batch."""
@@ -49,7 +48,7 @@ class GearsHistory(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GearsReference:
+class GearsReference(Options):
     """GEARS (Roohani et al., Nature Biotechnology 2024) as published in cell-gears 0.1.2, for comparison.
 
     Its defaults. Model, losses, optimiser and training loop are cell-gears' own; data and graphs are handed to it. Kept
@@ -73,24 +72,6 @@ class GearsReference:
     every batch: with the genome's graph it is most of the time, so give a graph of the genes that matter. Memory: the
     cells, sparse.
 
-    Attributes:
-        epochs: passes over the training cells.
-        batch_size: cells of a batch; at most the training and control cells together.
-        learning_rate: of Adam; halved after every epoch.
-        weight_decay: of Adam.
-        hidden_size: width of all embeddings.
-        go_layers: graph convolutions over the knowledge graph.
-        coexpression_layers: graph convolutions over the co-expression graph.
-        decoder_hidden_size: passed on; cell-gears never uses it.
-        direction_weight: of the loss term on signs, which has no gradient.
-        uncertainty: whether to predict log-variances too.
-        uncertainty_weight: of the part of the loss that they scale.
-        coexpression: the co-expression graph: "control" is the screen's, "training" cell-gears' own.
-        device: "cpu", "cuda", "cuda:1"; None: a GPU if there is one.
-        progress: whether to show a progress bar and cell-gears' messages on standard error.
-        cells: how to read the cells of a screen.
-        name: what tables call it.
-
     Raises:
         InputError: numbers out of range.
 
@@ -99,33 +80,31 @@ class GearsReference:
         'GEARS reference'
     """
 
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 5e-4
-    hidden_size: int = 64
-    go_layers: int = 1
-    coexpression_layers: int = 1
-    decoder_hidden_size: int = 16
-    direction_weight: float = 0.1
-    uncertainty: bool = False
-    uncertainty_weight: float = 1.0
-    coexpression: Literal["control", "training"] = "control"
-    device: str | None = None
-    progress: bool = field(default=False, compare=False)
+    epochs: int = option(20, "Passes over the training cells.", at_least=1)
+    batch_size: int = option(
+        32, "Cells of a batch, at least the 2 of batch normalisation; at most the training and control cells together.",
+        at_least=2,
+    )  # fmt: skip
+    learning_rate: float = option(1e-3, "Of Adam; halved after every epoch.", above=0)
+    weight_decay: float = option(5e-4, "Of Adam.")
+    hidden_size: int = option(64, "Width of all embeddings.", at_least=1)
+    go_layers: int = option(1, "Graph convolutions over the knowledge graph.", at_least=1)
+    coexpression_layers: int = option(1, "Graph convolutions over the co-expression graph.", at_least=1)
+    decoder_hidden_size: int = option(16, "Passed on; cell-gears never uses it.", at_least=1)
+    direction_weight: float = option(0.1, "Of the loss term on signs, which has no gradient.")
+    uncertainty: bool = option(False, "Whether to predict log-variances too.")
+    uncertainty_weight: float = option(1.0, "Of the part of the loss that log-variances scale.")
+    coexpression: Literal["control", "training"] = option(
+        "control", "The co-expression graph: the screen's, of control cells, or cell-gears' own, of training cells."
+    )
+    device: str | None = option(None, '"cpu", "cuda", "cuda:1".', shown="a GPU if there is one")
+    progress: bool = option(
+        False, "Whether to show a progress bar and cell-gears' messages on standard error.", compare=False
+    )
     cells: CellReader = field(default=read_cells, repr=False, compare=False)
+    """How to read the cells of a screen."""
     name: str = "GEARS reference"
-
-    def __post_init__(self) -> None:
-        for what in ("epochs", "batch_size", "hidden_size", "go_layers", "coexpression_layers", "decoder_hidden_size"):
-            if getattr(self, what) < 1:
-                raise InputError(f"{what}: expected at least 1, got {getattr(self, what)}")
-        if self.batch_size < 2:
-            raise InputError("batch_size: expected at least 2, got 1: batch normalisation needs two cells")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate: expected more than 0, got {self.learning_rate:g}")
-        if self.coexpression not in ("control", "training"):
-            raise InputError(f"coexpression: expected control or training, got {self.coexpression!r}")
+    reads_cells: ClassVar[bool] = True
 
     def fit(
         self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key = 0
@@ -172,9 +151,9 @@ class GearsReference:
             data = gears_data.stand_in(screen, graph, used, loaders, Path(directory))
             model = module.GEARS(data, device=self._device())
             if self.coexpression == "control":
-                edges = gears_data.edge_tensors(screen.coexpression, screen.genes)
+                edges = gears_data.edge_tensors(screen.coexpression, screen.readouts)
             else:
-                edges = gears_private.training_coexpression(sets["train_loader"], screen.genes, Path(directory))
+                edges = gears_private.training_coexpression(sets["train_loader"], screen.readouts, Path(directory))
             self._initialize(model, gears_data.edge_tensors(graph, graph.genes), edges)
             history = self._train(model, len(loaders["train_loader"]), bool(validation))
         return FittedGears(self, graph, model, history)
@@ -202,22 +181,18 @@ class GearsReference:
         metrics: list[gears_private.Metrics] = []
         seconds: list[float] = []
         start = time.perf_counter()
-        with Progress(console=Console(stderr=True), disable=not self.progress) as bar:
-            task = bar.add_task("cell-gears", total=self.epochs * steps)
+        with progress_bar(self.progress) as bar:
+            bar.begin("cell-gears", self.epochs * steps)
 
             def step(loss: Any) -> None:
                 losses.append(loss)
-                bar.advance(task)
-
-            def message(text: str) -> None:
-                if self.progress:
-                    bar.console.print(text, highlight=False, markup=False)
+                bar.advance()
 
             def evaluated(errors: gears_private.Metrics) -> None:
                 metrics.append(errors)
                 seconds.append(time.perf_counter() - start)
 
-            listener = gears_private.Listener(step, evaluated, message)
+            listener = gears_private.Listener(step, evaluated, bar.message)
             gears_private.train(model, listener, self.epochs, self.learning_rate, self.weight_decay)
         if not validated:
             model.best_model = model.model
@@ -229,7 +204,7 @@ class GearsReference:
         )
 
 
-class FittedGears:
+class FittedGears(Fitted):
     """Trained weights of cell-gears, and what they predict.
 
     Attributes:
@@ -267,7 +242,7 @@ class FittedGears:
             InputError: fitted with uncertainty=False; genes that are not in the graph.
         """
         if not self.config.uncertainty:
-            raise InputError("uncertainties: fitted without; configure gears_reference with uncertainty=True")
+            raise InputError("uncertainties: fitted without; configure GearsReference with uncertainty=True")
         return np.exp(self._predict(perturbations)[1] / 2)
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
@@ -283,6 +258,13 @@ class FittedGears:
         weights = self.model.best_model.state_dict()
         return {name: tensor.detach().cpu().numpy() for name, tensor in weights.items()}
 
+    def save(self, path: str | Path) -> None:
+        """Refuse: cell-gears has no way to make its model again without pickle."""
+        raise InputError(
+            f"{path}: {self.config.name} cannot be stored, cell-gears' model would have to be pickled; keep its "
+            "parameters(), or use GearsFlax"
+        )
+
     def _nodes(self, perturbations: Sequence[str]) -> list[list[int]]:
         members = nodes_of(self.graph.names, perturbations).members
         return [[int(node) for node in row if node >= 0] for row in members]
@@ -296,6 +278,3 @@ class FittedGears:
         for row, (effect, log_variance, state) in enumerate(gears_private.predict(self.model, rows)):
             effects[row], log_variances[row], states[row] = share @ effect, share @ log_variance, share @ state
         return effects, log_variances, states
-
-
-gears_reference = GearsReference

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, UInt32
 
 from perturb_jax.genes.perturbations import NO_MEMBER
-from perturb_jax.graph.knowledge_graph import Direction, walk_edges
+from perturb_jax.graph.knowledge_graph import Direction
+from perturb_jax.graph.reach import batch_walk
 from perturb_jax.graph.variants import GraphBatch
 
 WORD = 32
@@ -34,12 +35,11 @@ class Walk(NamedTuple):
 
 def walk_of(batch: GraphBatch, direction: Direction) -> Walk:
     """The steps of a batch in one direction, on the host."""
-    here, there = walk_edges(batch.graph, direction)
+    here, there, present = batch_walk(batch, direction)
     order = np.argsort(here, kind="stable")
-    present = np.tile(batch.present, len(here) // max(1, batch.graph.num_edges))[:, order]
     degrees = np.bincount(here, minlength=batch.graph.num_nodes)
     last = np.where(degrees > 0, np.cumsum(degrees) - 1, -1).astype(np.int32)
-    return Walk(here[order], there[order], last, int(degrees.max(initial=1) - 1).bit_length(), present)
+    return Walk(here[order], there[order], last, int(degrees.max(initial=1) - 1).bit_length(), present[:, order])
 
 
 def num_words(num_nodes: int) -> int:

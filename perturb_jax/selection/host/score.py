@@ -7,8 +7,7 @@ from jaxtyping import Int
 
 from perturb_jax.graph.knowledge_graph import Direction, walk_edges
 from perturb_jax.graph.variants import GraphBatch
-from perturb_jax.selection.host.coverage import breadth_first, visit
-from perturb_jax.support.loops import group_by, kernel
+from perturb_jax.support.loops import breadth_first, group_by, kernel, visit
 
 
 def coverage_on_host(

@@ -1,14 +1,109 @@
-"""Compiled host loops of MaxSpec: products, Lanczos and bounds on an induced submatrix that grows.
+"""MaxSpec on the host: the norm of an induced submatrix that grows, by compiled products, Lanczos and bounds.
 
-Nodes that are reached have local numbers 0, 1, ... in the order in which they were reached; the first `size` of them
-are the selection's, those after it a candidate's new ones. The matrix among the selection's nodes is kept as rows
-(`row_indptr`, `row_columns`, `row_weights`), what a candidate adds as a list of edges.
+`InducedMatrix` is the whole; the loops are below it. Nodes that are reached have local numbers 0, 1, ... in the order
+in which they were reached; the first `size` of them are the selection's, those after it a candidate's new ones. The
+matrix among the selection's nodes is kept as rows (`row_indptr`, `row_columns`, `row_weights`), what a candidate adds
+as a list of edges.
 """
 
 import numpy as np
+from jaxtyping import Int
 
-from perturb_jax.selection.host.tridiagonal import eigenvector, largest_eigenvalue
+from perturb_jax.graph.operator import Operator
 from perturb_jax.support.loops import kernel
+
+RESIDUAL = 2e-6
+"""Largest residual of an evaluation, relative to the squared norm: the norm is then right to 1e-6."""
+
+_MAX_STEPS = 400
+_TINY = 1e-300
+_HUGE = 1e100
+
+
+class InducedMatrix:
+    """The operator restricted to the nodes reached so far, its norm, and what a candidate would make of it.
+
+    Args:
+        operator: edges with weights; normalised already unless `renormalize`.
+        renormalize: scale by the in-degrees within the reached nodes.
+    """
+
+    def __init__(self, operator: Operator, renormalize: bool):
+        nodes = operator.num_nodes
+        self._by_row = _sorted_by(operator.receivers, operator.senders, operator.weights, nodes)
+        self._by_column = _sorted_by(operator.senders, operator.receivers, operator.weights, nodes)
+        self._renormalize = renormalize
+        self._local = np.full(nodes, -1, np.int32)
+        self._nodes = np.empty(nodes, np.int32)
+        self._size = 0
+        self._rows = (np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0))
+        self._degrees = np.zeros(nodes)
+        self._vector, self._image, self._start = np.zeros((3, nodes))
+        self._scale = np.ones(nodes)
+        self._vectors = np.zeros((4, nodes))
+        edges = len(operator.weights)
+        self._edges = (np.empty(edges, np.int32), np.empty(edges, np.int32), np.empty(edges))
+        self._tridiagonal = tuple(np.empty((3, _MAX_STEPS)))
+        self.norm = 0.0
+
+    def with_nodes(self, new: Int[np.ndarray, " new"], reject: float = np.inf) -> tuple[float, bool]:
+        """The norm with some nodes added, and whether it is exact; else it is a lower bound above `reject`."""
+        size, edges = self._add(new)
+        if size == self._size:
+            return self.norm, True
+        value, converged, _ = self._lanczos(size, edges, reject)
+        drop_nodes(self._nodes, self._size, size, self._local)
+        return value, converged
+
+    def lower_bound(self, new: Int[np.ndarray, " new"]) -> float:
+        """A lower bound of the norm with some nodes added, in time proportional to the edges added."""
+        size, edges = self._add(new)
+        bound: float = self.norm
+        if size > self._size > 0:
+            bound = pair_bound(self._size, size, *self._edges, edges, self._vector, self._image, self._vectors)
+        drop_nodes(self._nodes, self._size, size, self._local)
+        return bound
+
+    def extend(self, new: Int[np.ndarray, " new"]) -> bool:
+        """Add nodes for good; returns whether the new norm converged."""
+        size, edges = self._add(new)
+        if size == self._size:
+            return True
+        self.norm, converged, steps = self._lanczos(size, edges, np.inf)
+        # The rows change, the matrix does not: the second pass repeats the first up to rounding.
+        if self._renormalize:
+            self._degrees[:size] = 1 / self._scale[:size] ** 2
+        self._rows = induced_rows(*self._by_row, self._nodes, size, self._local)
+        self._size = size
+        entries = self._tridiagonal[2]
+        top_vector(*self._rows, size, self._scale, self._start, steps, entries, self._vectors, self._vector)
+        nothing = np.empty(0, np.int32)
+        product(*self._rows, size, size, nothing, nothing, np.empty(0), 0, self._scale, self._vector, self._image)
+        return converged
+
+    def _add(self, new: Int[np.ndarray, " new"]) -> tuple[int, int]:
+        size = add_nodes(new, self._nodes, self._size, self._local)
+        edges = new_edges(*self._by_row, *self._by_column, self._nodes, self._size, size, self._local, *self._edges)
+        return size, edges
+
+    def _lanczos(self, size: int, edges: int, reject: float) -> tuple[float, bool, int]:
+        rows, columns, weights = self._edges
+        if self._renormalize:
+            degree_scale(self._degrees, self._size, size, rows, weights, edges, self._scale)
+        begin_vector(self._size, size, columns, edges, self._vector, self._start)
+        result: tuple[float, bool, int] = top_singular_value(
+            *self._rows, self._size, size, rows, columns, weights, edges, self._scale,
+            self._start, reject, RESIDUAL, *self._tridiagonal, self._vectors,
+        )  # fmt: skip
+        return result
+
+
+def _sorted_by(
+    keys: np.ndarray, others: np.ndarray, weights: np.ndarray, num_nodes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    order = np.argsort(keys, kind="stable")
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=num_nodes))])
+    return indptr, others[order], weights[order]
 
 
 @kernel
@@ -263,3 +358,44 @@ def pair_bound(size, new_size, rows, columns, weights, edges, vector, image, vec
         return np.sqrt(first)
     second, mixed = second / length, mixed / np.sqrt(length)
     return np.sqrt(0.5 * (first + second) + np.sqrt(0.25 * (first - second) ** 2 + mixed * mixed))
+
+
+@kernel
+def largest_eigenvalue(diagonal, off_diagonal, size):  # type: ignore[no-untyped-def]
+    """The largest eigenvalue of a symmetric tridiagonal matrix, by bisection with Sturm's count."""
+    low, high = 0.0, 0.0
+    for i in range(size):
+        before = off_diagonal[i - 1] if i > 0 else 0.0
+        after = off_diagonal[i] if i < size - 1 else 0.0
+        low, high = max(low, diagonal[i]), max(high, diagonal[i] + before + after)
+    while high - low > 1e-14 * high:
+        middle = 0.5 * (low + high)
+        pivot = diagonal[0] - middle
+        above = pivot > 0
+        for i in range(1, size):
+            if above:
+                break
+            pivot = diagonal[i] - middle - off_diagonal[i - 1] ** 2 / (pivot if pivot != 0 else -_TINY)
+            above = pivot > 0
+        if above:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@kernel
+def eigenvector(diagonal, off_diagonal, size, eigenvalue, entries):  # type: ignore[no-untyped-def]
+    """The unit eigenvector of the largest eigenvalue, by the recurrence from the last entry upwards."""
+    entries[size - 1] = 1.0
+    squares = 1.0
+    for i in range(size - 1, 0, -1):
+        after = off_diagonal[i] * entries[i + 1] if i < size - 1 else 0.0
+        entries[i - 1] = ((eigenvalue - diagonal[i]) * entries[i] - after) / off_diagonal[i - 1]
+        squares += entries[i - 1] * entries[i - 1]
+        if squares > _HUGE:
+            for later in range(i - 1, size):
+                entries[later] /= _HUGE
+            squares /= _HUGE * _HUGE
+    for i in range(size):
+        entries[i] /= np.sqrt(squares)

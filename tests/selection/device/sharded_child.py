@@ -9,7 +9,7 @@ import sys
 
 import jax
 
-if len(sys.argv) > 1:
+if __name__ == "__main__" and len(sys.argv) > 1:  # before anything touches a device
     jax.distributed.initialize(sys.argv[2], num_processes=2, process_id=int(sys.argv[1]))
 
 import numpy as np

@@ -31,7 +31,7 @@ def start(devices: int, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def answer(process: "subprocess.Popen[str]") -> Any:
-    out, _ = process.communicate(timeout=600)
+    out, _ = process.communicate(timeout=3600)
     assert process.returncode == 0
     return json.loads(out.splitlines()[-1])
 

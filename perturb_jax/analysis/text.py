@@ -1,0 +1,254 @@
+"""An experiment's tables for people."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from perturb_jax.analysis.runs import PLACE
+from perturb_jax.analysis.summary import Summary
+from perturb_jax.analysis.text_tables import Cell, TextTable, decimals, number, with_interval, with_spread
+
+_METRIC_ROW = [*PLACE, "metric", "strategy"]
+_EMPTY = Cell("")
+_Cells = Callable[[str, str], list[Cell]]
+
+
+def text_tables(summary: Summary) -> list[TextTable]:
+    """The tables for people, the paper's Table 1 first; those without a row are left out."""
+    tables: list[TextTable] = []
+    makers = (main_table, _difference_table, _area_table, _time_table, _stability_table)
+    for place, predictor in enumerate(summary.runs.predictors, 1):
+        found = [make(summary, predictor) for make in makers]
+        tables += [table._replace(name=f"{table.name}-{place}") for table in found]
+    if len(summary.runs.predictors) > 1:
+        tables += [_predictor_table(summary, metric) for metric in summary.runs.shown]
+        tables.append(_predictor_difference_table(summary))
+    return [table for table in tables if table.blocks]
+
+
+def main_table(summary: Summary, predictor: str) -> TextTable:
+    """Strategy x data set x metric at the last cycle, mean ± sd over seeds: the paper's Table 1."""
+    own = summary.final[summary.final["predictor"] == predictor]
+    verdicts = _rows(summary.differences, _METRIC_ROW)
+    data = list(own["data"].unique())
+    columns = [(name, metric) for name in data for metric in summary.runs.shown]
+    cells: dict[tuple[object, ...], Cell] = {}
+    for _, part in own.groupby(["data", "metric"], sort=False):
+        digits = decimals(part["sd"].to_numpy(), part["mean"].to_numpy())
+        for key, row in _rows(part, _METRIC_ROW).items():
+            text = with_spread(row["mean"], row["sd"], digits)
+            cells[key] = Cell(text, verdicts.get(key, {}).get("verdict", ""))
+    rows = tuple(
+        (Cell(name), *(cells.get((place, predictor, metric, name), _EMPTY) for place, metric in columns))
+        for name in summary.runs.strategies
+        if name in set(own["strategy"])
+    )
+    last = _rows(own.drop_duplicates("data"), ["data"]).values()
+    after = "; ".join(f"{row['data']}: {row['cycle']} cycles, {row['size']:.0f} perturbations" for row in last)
+    caption = (
+        f"{_subject(summary)} {predictor}: {_measured(summary)} of test "
+        f"perturbations after the last cycle ({after}), mean ± standard deviation over seeds. {_marks(summary)}"
+    )
+    header = ("strategy", *(f"{name}: {_label(summary, metric)}" for name, metric in columns))
+    return TextTable("final", caption, header, 1, (rows,) if rows else ())
+
+
+def _difference_table(summary: Summary, predictor: str) -> TextTable:
+    final, metrics = _rows(summary.final, _METRIC_ROW), summary.runs.shown
+    shown = _intervals(summary.differences, "mean", "low", "high")
+
+    def cells(data: str, strategy: str) -> list[Cell]:
+        keys = [(data, predictor, metric, strategy) for metric in metrics]
+        pairs = [(shown(key), Cell(number(final[key]["rank"], 1) if key in final else "")) for key in keys]
+        seeds = max((final[key]["seeds"] for key in keys if key in final), default="")
+        return [*(cell for pair in pairs for cell in pair), Cell(str(seeds))]
+
+    header = [part for metric in metrics for part in (f"{_label(summary, metric)}, less {summary.baseline}", "rank")]
+    caption = (
+        f"{_subject(summary)} {predictor} after the last cycle: difference to {summary.baseline} with the same seed "
+        f"[95 % t interval], mean rank over the seeds that all strategies have (1 is best), seeds. {_marks(summary)}"
+    )
+    blocks = _blocks(summary, predictor, cells)
+    return TextTable("differences", caption, ("data", "strategy", *header, "seeds"), 2, blocks)
+
+
+def _area_table(summary: Summary, predictor: str) -> TextTable:
+    table, metrics = _rows(summary.areas, _METRIC_ROW), summary.runs.shown
+    shown = _intervals(summary.areas, "difference", "low_difference", "high_difference")
+
+    def cells(data: str, strategy: str) -> list[Cell]:
+        found = []
+        for metric in metrics:
+            key = (data, predictor, metric, strategy)
+            row = table.get(key)
+            text = "" if row is None else f"{row['worse']:.1f} of {row['steps']:.0f} ({row['seeds_with_worse']:.0%})"
+            found += [shown(key), Cell(text)]
+        return found
+
+    header = [
+        part
+        for metric in metrics
+        for part in (f"{_label(summary, metric)} area, less {summary.baseline}", _turned(summary, metric))
+    ]
+    caption = (
+        f"{_subject(summary)} {predictor}: area under the learning curve over the number of perturbations, divided by "
+        f"their range, less that of {summary.baseline} with the same seed [95 % t interval]; in how many cycles the "
+        f"metric got worse (mean over seeds; share of seeds with any). {_marks(summary)}"
+    )
+    blocks = _blocks(summary, predictor, cells) if table else ()
+    return TextTable("areas", caption, ("data", "strategy", *header), 2, blocks)
+
+
+def _time_table(summary: Summary, predictor: str) -> TextTable:
+    table = _rows(summary.times, [*PLACE, "strategy"])
+
+    def cells(data: str, strategy: str) -> list[Cell]:
+        row = table.get((data, predictor, strategy))
+        columns = ("selection", "selection_ratio", "total", "total_ratio")
+        return [_EMPTY if row is None else Cell(_significant(row[name])) for name in columns]
+
+    caption = (
+        f"{_subject(summary)} Seconds to choose the perturbations of all cycles, median over seeds; and together with "
+        f"the time of embeddings and of the training of {predictor} before each choice that reads them. Each also as a "
+        "multiple of graphreach's."
+    )
+    header = ("data", "strategy", "choosing, s", "of graphreach's", "with embedding, s", "of graphreach's")
+    return TextTable("times", caption, header, 2, _blocks(summary, predictor, cells) if table else ())
+
+
+def _stability_table(summary: Summary, predictor: str) -> TextTable:
+    table = summary.stability[summary.stability["predictor"] == predictor]
+    keys = ["data", "strategy"]
+    first, last = (_rows(table.drop_duplicates(keys, keep=end), keys) for end in ("first", "last"))
+
+    def cells(data: str, strategy: str) -> list[Cell]:
+        key = (data, strategy)
+        if key not in last:
+            return [_EMPTY] * 5
+        counts = [Cell(f"{last[key][name]:.0f}") for name in ("seeds", "size", "unique")]
+        return [*counts, *(Cell(f"{end[key]['jaccard']:.2f}") for end in (first, last))]
+
+    caption = (
+        f"{_subject(summary)} Sensitivity to initialisation, {predictor}: perturbations that a seed selects, different "
+        "ones over the seeds, and the mean Jaccard index of two seeds' selections after the first and the last cycle."
+    )
+    header = ("data", "strategy", "seeds", "selected", "unique", "Jaccard, first", "Jaccard, last")
+    return TextTable("stability", caption, header, 2, _blocks(summary, predictor, cells) if last else ())
+
+
+def _predictor_table(summary: Summary, metric: str) -> TextTable:
+    shown = _intervals(summary.differences, "mean", "low", "high")
+    names = [name for name in summary.runs.strategies if name != summary.baseline]
+    blocks = tuple(
+        tuple(
+            (Cell(data), Cell(name), *(shown((data, predictor, metric, name)) for predictor in summary.runs.predictors))
+            for name in names
+        )
+        for data in summary.runs.data
+    )
+    caption = (
+        f"{_subject(summary)} {_over(summary, metric)} after the last cycle, less that of {summary.baseline} "
+        f"with the same seed and predictor [95 % t interval]. {_marks(summary)}"
+    )
+    header = ("data", "strategy", *summary.runs.predictors)
+    return TextTable(f"predictors-{metric.replace('_', '-')}", caption, header, 2, blocks if names else ())
+
+
+def _predictor_difference_table(summary: Summary) -> TextTable:
+    metrics, (first, *others) = summary.runs.shown, summary.runs.predictors
+    shown = _intervals(summary.predictors.assign(strategy=""), "mean", "low", "high")
+    pairs = _rows(summary.predictors, [*PLACE, "metric"])
+    found = [
+        (data, name, [(data, name, metric) for metric in metrics])
+        for data in summary.runs.data
+        for name in others
+        if (data, name, metrics[0]) in pairs
+    ]
+    block = tuple(
+        (Cell(data), Cell(name), *(shown((*key, "")) for key in keys), Cell(f"{pairs[keys[0]]['pairs']:.0f}"))
+        for data, name, keys in found
+    )
+    caption = (
+        f"{_subject(summary)} Predictors: difference to {first} after the same cycle of the same strategy with the "
+        "same seed, mean over a seed's cycles and strategies [95 % t interval over seeds], and how many pairs of "
+        f"trainings. Bold is better and italic is worse than {first}, where the interval excludes 0."
+    )
+    header = ("data", "predictor", *(f"{_label(summary, metric)}, less {first}" for metric in metrics), "pairs")
+    return TextTable("predictor-differences", caption, header, 2, (block,) if block else ())
+
+
+def _blocks(summary: Summary, predictor: str, cells: _Cells) -> tuple[tuple[tuple[Cell, ...], ...], ...]:
+    """A block for each data set, a row for each strategy that has complete runs there."""
+    own = summary.final[summary.final["predictor"] == predictor]
+    there = set(own[["data", "strategy"]].itertuples(index=False, name=None))
+    return tuple(
+        tuple((Cell(data), Cell(name), *cells(data, name)) for name in summary.runs.strategies if (data, name) in there)
+        for data in own["data"].unique()
+    )
+
+
+def _intervals(table: pd.DataFrame, mean: str, low: str, high: str) -> Callable[[tuple[str, ...]], Cell]:
+    """Shows a difference with as many digits as the intervals of its data set, predictor and metric deserve."""
+    digits = {
+        key: decimals(((own[high] - own[low]) / 2).to_numpy(), own[mean].to_numpy())
+        for key, own in table.groupby([*PLACE, "metric"])
+    }
+    rows = _rows(table, _METRIC_ROW)
+
+    def shown(key: tuple[str, ...]) -> Cell:
+        row = rows.get(key)
+        if row is None:
+            return _EMPTY
+        return Cell(with_interval(row[mean], row[low], row[high], digits[key[:3]]), row["verdict"])
+
+    return shown
+
+
+def _rows(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], dict[str, Any]]:
+    """Rows by the values of some columns."""
+    records: list[dict[Any, Any]] = table.to_dict("records")
+    return {tuple(row[key] for key in keys): row for row in records}
+
+
+def _label(summary: Summary, metric: str) -> str:
+    return summary.runs.metric(metric).label
+
+
+def _over(summary: Summary, metric: str) -> str:
+    about = summary.runs.metric(metric)
+    return f"{about.label} over the {about.over}" if about.over else about.label
+
+
+def _turned(summary: Summary, metric: str) -> str:
+    """What a metric has done where it got worse."""
+    return f"{_label(summary, metric)} {'rose' if summary.runs.metric(metric).smaller_is_better else 'fell'}"
+
+
+def _measured(summary: Summary) -> str:
+    """What is shown, in a caption: spelt out for the metrics that ship here."""
+    spelt = {"mse_de": "mean squared error", "pearson_de": "Pearson correlation"}
+    usual = [spelt[metric] for metric in summary.runs.shown if metric in spelt]
+    others = [summary.runs.metric(metric).words for metric in summary.runs.shown if metric not in spelt]
+    over = [f"{' and '.join(usual)} over the DE genes"] if usual else []
+    return ", ".join(over + others)
+
+
+def _subject(summary: Summary) -> str:
+    return summary.notes[0]
+
+
+def _marks(summary: Summary) -> str:
+    return (
+        f"Bold is better and italic is worse than {summary.baseline}, where the 95 % interval of the difference paired "
+        "by seed excludes 0; what is not marked cannot be told apart from it."
+    )
+
+
+def _significant(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return number(value, decimals([], [value]))

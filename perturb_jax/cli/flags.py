@@ -1,0 +1,276 @@
+"""Blocks of settings as flags: a command's parameter that is an `Options` class becomes a flag for each of its fields.
+
+    @with_flags
+    def check(path: Path, reading: Annotated[Reading, Block("Reading a screen")]) -> None: ...
+
+The class is where names, help, defaults, bounds and choices are declared; this module says them in typer's words, and
+says the library's errors, which name arguments, in those of the command line.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field
+from functools import wraps
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Option, Options, options_of
+
+
+@dataclass(frozen=True)
+class Block:
+    """How a command shows a class of settings.
+
+    Attributes:
+        panel: the heading in its help; None: the general one.
+        flags: flags of fields that are called otherwise there, such as {"file": "--graph"}.
+        shown: defaults in words that differ from what the class says.
+        absent: fields that this command does not offer.
+    """
+
+    panel: str | None = None
+    flags: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One setting of a block as a flag.
+
+    Attributes:
+        option: what the class declares.
+        name: the flag.
+        block: how the class is shown.
+    """
+
+    option: Option
+    name: str
+    block: Block
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether the flag says that something is not so."""
+        return bool(self.option.about.negative)
+
+    @property
+    def parameter(self) -> inspect.Parameter:
+        """What typer reads: the flag's type, its help, its default."""
+        kind, default = _typed(self.option), self.option.default
+        said = self.option.help
+        if self.is_negative:  # "Use the weights; else every edge weighs 1."
+            said = said.rpartition("; else ")[2]
+            said = said[:1].upper() + said[1:] if said != self.option.help else said
+        about: dict[str, Any] = {"help": said, "rich_help_panel": self.block.panel}
+        if bounds := _bounds(self.option):
+            about["metavar"] = f"<{kind.__name__} range> [{bounds}]"
+        if self.option.choices:
+            about["autocompletion"] = complete(*map(str, self.option.choices))
+        if kind is bool:
+            default = False
+        elif default is MISSING:
+            default = inspect.Parameter.empty
+        else:
+            words = self.block.shown.get(self.option.name) or self.option.about.default
+            default = default if isinstance(default, int | float | str) and not words else None
+            about["show_default"] = words or default is not None
+        kind = kind if kind is bool or default is inspect.Parameter.empty else kind | None
+        annotation: Any = Annotated[kind, typer.Option(self.name, **about)]
+        return inspect.Parameter(
+            self.option.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        )
+
+    def value(self, given: Any) -> Any:
+        """What was given, as the class wants it."""
+        if _is_mapping(self.option):
+            return pairs_of(self.name, self.option.about.key, given)
+        if isinstance(given, bool):
+            return given != self.is_negative
+        if self.option.choices:  # what is none of them, the class refuses together with all else
+            return next((word for word in self.option.choices if str(word) == given), given)
+        return self.option.read(given) if isinstance(given, str) else given
+
+
+def complete(*choices: str) -> Any:
+    """A shell completion that offers some fixed words."""
+    return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
+
+
+def pairs_of(flag: str, key: str, texts: Iterable[str] | None) -> dict[str, str]:
+    """What a flag that can be repeated says: KEY=VALUE, each.
+
+    Raises:
+        InputError: a text without "=", a key that is given twice.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"{flag}: expected {key}=VALUE, got {text!r}")
+        if name in pairs:
+            raise InputError(f"{flag}: {name} is given twice; give each {key} one VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def flags_of(settings: type[Options], block: Block = Block()) -> tuple[Flag, ...]:
+    """The flags of a class of settings: its fields that have a help and that text can say."""
+    return tuple(
+        Flag(one, block.flags.get(one.name) or "--" + (one.about.negative or one.name).replace("_", "-"), block)
+        for one in options_of(settings)
+        if one.help and one.name not in block.absent and (one.is_plain or _is_mapping(one))
+    )
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are classes of settings are flags instead, and whose errors name flags.
+
+    Files that a block names are looked for before the command begins.
+
+    Raises:
+        TypeError: two parameters with one name.
+    """
+    parameters: list[inspect.Parameter] = []
+    blocks: dict[str, tuple[type[Options], tuple[Flag, ...]]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        settings, block = _block(parameter.annotation)
+        if settings is None:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        blocks[parameter.name] = settings, flags_of(settings, block)
+        parameters += [flag.parameter for flag in blocks[parameter.name][1]]
+    names = {one.name: flag for one in parameters for flag in _declared(one)}
+    if len(names) < len(parameters):
+        raise TypeError(f"{command.__name__}: two flags have one name")
+    names |= {flag.removeprefix("--").replace("-", "_"): flag for flag in names.values() if flag.startswith("--")}
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        given = {str(value) for value in values.values()}
+        try:
+            for name, (settings, flags) in blocks.items():
+                values[name] = _filled(
+                    settings, flags, {flag.option.name: values.pop(flag.option.name) for flag in flags}
+                )
+            command(**values)
+        except InputError as error:
+            spoken = {name: flag for name, flag in names.items() if name not in given}  # a file may be called "file"
+            raise InputError(in_flags(str(error), spoken)) from None
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def _filled(settings: type[Options], flags: tuple[Flag, ...], given: Mapping[str, Any]) -> Options:
+    found, problems = {}, []
+    for flag in flags:
+        value = given[flag.option.name]
+        if value is None or value is False or value == []:
+            continue
+        try:
+            found[flag.option.name] = flag.value(value)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("; ".join(problems))
+    try:
+        filled = settings(**found)
+    except InputError as error:  # no flag takes "none": it is omitted
+        raise InputError(str(error).replace(", or none", "")) from None
+    check_files(value for value in found.values() if isinstance(value, Path))
+    return filled
+
+
+def check_files(paths: Iterable[Path | None]) -> None:
+    """Refuse files that do not exist, before anything slow begins.
+
+    Raises:
+        InputError: the first of them.
+    """
+    for path in paths:
+        if path is not None and not path.exists():
+            raise InputError(f"{path}: no such file")
+
+
+def in_flags(message: str, names: Mapping[str, str]) -> str:
+    """A library's message with the flags of a command where it names arguments.
+
+    Args:
+        message: "hops: expected ...", "...; unknown='drop' leaves them out".
+        names: argument -> flag.
+
+    Examples:
+        >>> in_flags("min_jaccard: too large", {"min_jaccard": "--min-jaccard"})
+        '--min-jaccard: too large'
+        >>> in_flags("A: not in the graph; unknown='drop' leaves it out", {"unknown": "--unknown"})
+        'A: not in the graph; --unknown drop leaves it out'
+    """
+
+    def subject(match: re.Match[str]) -> str:
+        words = match["words"].split(", ")
+        known = all(word.replace("-", "_") in names for word in words)
+        return match["before"] + ", ".join(names[word.replace("-", "_")] if known else word for word in words) + ": "
+
+    def setting(match: re.Match[str]) -> str:
+        flag, value = names.get(match["name"]), match["value"]
+        if flag is None or value == "False":
+            return match[0]
+        if pair := re.fullmatch(r"\{'(.+?)': '?(.+?)'?\}", value):
+            return f"{flag} {pair[1]}={pair[2]}"
+        return flag if value in ("True", "...") else f"{flag} {value.strip(chr(39))}"
+
+    message = re.sub(r"(?P<before>^|; )(?P<words>[a-z][a-z_-]*(?:, [a-z][a-z_-]*)*): ", subject, message)
+    return re.sub(
+        r"\b(?P<name>[a-z_]+)=(?P<value>'[^']*'|\{[^}]*\}|\.\.\.|True|False|[A-Z]+\b|\d[\d.]*\b)", setting, message
+    )
+
+
+def _block(annotation: Any) -> tuple[type[Options] | None, Block]:
+    kind, *about = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    if not (isinstance(kind, type) and issubclass(kind, Options)):
+        return None, Block()
+    return kind, next((one for one in about if isinstance(one, Block)), Block())
+
+
+def _declared(parameter: inspect.Parameter) -> Iterator[str]:
+    """The flag of a parameter; arguments, and what typer names itself, by their names."""
+    for about in get_args(parameter.annotation)[1:]:
+        if isinstance(about, typer.models.OptionInfo):
+            said = (about.default, *(about.param_decls or ()))  # typer takes a first name for a default
+            named = [word for word in said if isinstance(word, str) and word.startswith("--")]
+            yield named[0] if named else f"--{parameter.name.replace('_', '-')}"
+            return
+    yield parameter.name
+
+
+def _is_mapping(one: Option) -> bool:
+    """Whether it is a table of texts, such as which cells to read."""
+    return bool(one.about.key)
+
+
+def _typed(one: Option) -> Any:
+    """The type in which typer reads it: text where only the option itself can read it."""
+    kinds = [kind for kind in one.kinds if kind is not NoneType]
+    if _is_mapping(one):
+        return list[str]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float, Path) else str
+
+
+def _bounds(one: Option) -> str:
+    """What numbers it takes, as click writes it."""
+    about = one.about
+    lower = (f"{about.at_least:g}<=" if about.at_least is not None else "") or (
+        f"{about.above:g}<" if about.above is not None else ""
+    )
+    upper = (f"<={about.at_most:g}" if about.at_most is not None else "") or (
+        f"<{about.below:g}" if about.below is not None else ""
+    )
+    if lower and not upper:
+        return f"x>={about.at_least:g}" if about.at_least is not None else f"x>{about.above:g}"
+    return f"{lower}x{upper}" if upper else ""

@@ -1,0 +1,83 @@
+"""The command that turns the results of an experiment into tables."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from perturb_jax.cli.blocks import OUTPUT, AsJson, Force, Quiet
+from perturb_jax.cli.flags import with_flags
+from perturb_jax.cli.printing import out, print_line, print_wrote
+from perturb_jax.support.files import OutputDirectory
+
+if TYPE_CHECKING:
+    from perturb_jax.analysis.text_tables import Cell, TextTable
+
+_STYLES = {"": "", "better": "bold", "worse": "italic"}
+
+ResultsDirectory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="What perturb-jax run wrote.", show_default=False)
+]
+Baseline = Annotated[str, typer.Option(help="The strategy that the others are compared with, seed by seed.")]
+
+
+@with_flags
+def table(
+    directory: ResultsDirectory,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="<path>",
+            help="Directory for the tables.",
+            show_default="DIR/tables",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    baseline: Baseline = "random",
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tabulate an experiment: errors at the last cycle, differences to Random with intervals, areas, seconds.
+
+    Writes table.md and table.tex (for people), and with all metrics and digits table.csv, differences.csv, curves.csv,
+    difference_curves.csv, areas.csv, times.csv, costs.csv, predictors.csv (each less the first), stability.csv,
+    incomplete.csv (what is left out) and tables.json.
+    """
+    from perturb_jax.analysis.results import read_results
+    from perturb_jax.analysis.summary import summarise
+    from perturb_jax.analysis.summary_files import FILES, table_files, tables_record
+    from perturb_jax.analysis.text import main_table
+
+    results = read_results(directory)
+    files = OutputDirectory(output or str(directory / "tables"), FILES, force)
+    summary = summarise(results, baseline)
+    paths = files.write(table_files(summary, results.record))
+    if as_json:
+        typer.echo(json.dumps(tables_record(summary, results.record), indent=2, ensure_ascii=False))
+    elif not quiet:
+        for predictor in summary.runs.predictors:
+            _print_table(main_table(summary, predictor))
+        for note in summary.notes[1:]:
+            print_line(out, note)
+        print_wrote(paths)
+
+
+def _print_table(table: "TextTable") -> None:
+    print_line(out, table.caption)
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for column, name in enumerate(table.header):
+        shown.add_column(Text(name), justify="left" if column < table.words else "right")
+    for block in table.blocks:
+        for row in block:
+            shown.add_row(*map(_styled, row))
+    out.print(shown)
+    print_line(out, "")
+
+
+def _styled(cell: "Cell") -> Text:
+    return Text(cell.text, style=_STYLES[cell.mark])

@@ -1,0 +1,78 @@
+"""How a screen is to be read, whatever holds it: declared once for Python, command line and experiments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Options, changed_options, option
+
+if TYPE_CHECKING:
+    import anndata
+
+    from perturb_jax.screen.screen import Screen
+
+
+@dataclass(frozen=True)
+class Reading(Options):
+    """How a screen is to be read: from cells (`read_screen`), or from means (`read_pseudobulk`)."""
+
+    where: Mapping[str, Any] | None = option(
+        None, "Read only the cells with COLUMN=VALUE; can be repeated for other columns.", key="COLUMN"
+    )
+    condition: str | None = option(None, "The cells' column with the conditions.")
+    gene_names: str | None = option(None, "The genes' column with their names.")
+    control: str | tuple[str, ...] | None = option(None, "What control cells are called.")
+    cell_type: str | None = option(None, "The cells' column with the cell types.")
+    layer: str | None = option(None, "The layer with the values.", shown="X")
+    normalize: bool = option(False, "The values are raw counts.")
+    too_few: Literal["error", "drop"] = option(
+        "error", "Perturbations with fewer than 2 cells: 'error', or 'drop' and report them."
+    )
+    pseudobulk: bool = option(
+        False, "The file is no file of cells but of means, a row per condition: .csv, .tsv or .h5ad."
+    )
+    cell_counts: str | None = option(None, "A pseudobulk's column with numbers of cells.")
+
+
+def open_screen(
+    source: "str | Path | anndata.AnnData", reading: Reading | None = None, progress: bool | None = None
+) -> "Screen":
+    """A screen that was saved, or one read from cells; from means only where that is said.
+
+    Args:
+        source: an `.h5ad` file of cells, a saved screen, or a pseudobulk (.csv, .tsv or .h5ad); or an AnnData.
+        reading: how it is to be read; None: as it is.
+        progress: show a bar on standard error; None: if that is a terminal.
+
+    Raises:
+        InputError: settings that do not fit what the source is; as `load_screen`, `read_screen`, `read_pseudobulk`.
+    """
+    from perturb_jax.screen.pseudobulk import read_pseudobulk
+    from perturb_jax.screen.read import read_screen  # what reads cells takes long to load
+    from perturb_jax.screen.store import is_saved_screen, load_screen
+
+    reading = reading or Reading()
+    path = Path(source) if isinstance(source, str | Path) else None
+    name = "AnnData" if path is None else str(path)
+    if path is not None and is_saved_screen(path):
+        given = changed_options(reading)
+        if given:
+            raise InputError(f"{name}: a saved screen is used as it is; omit {', '.join(given)}, which say how to read")
+        return load_screen(path)
+    shared: dict[str, Any] = {
+        "condition": reading.condition, "gene_names": reading.gene_names, "control": reading.control,
+        "layer": reading.layer, "normalize": reading.normalize,
+    }  # fmt: skip
+    where = reading.where or None
+    if reading.pseudobulk:
+        if reading.cell_type is not None or reading.too_few != "error":
+            raise InputError("cell_type, too_few: a pseudobulk has no cells; choose its rows with where=...")
+        return read_pseudobulk(source, where, cell_counts=reading.cell_counts, **shared)
+    if reading.cell_counts is not None:
+        raise InputError("cell_counts: cells are counted as they are read; omit it, or add pseudobulk=True")
+    if path is not None and {".csv", ".tsv"} & set(path.suffixes):
+        raise InputError(f"{name}: expected cells (.h5ad) or a saved screen; if these are means, add pseudobulk=True")
+    shared |= {"cell_type": reading.cell_type, "too_few": reading.too_few, "progress": progress}
+    return read_screen(source, where, **shared)
