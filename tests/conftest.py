@@ -39,8 +39,8 @@ def real_data() -> Path:
     """The directory of real data sets that are not part of the repository."""
     if not REAL_DATA.is_dir():
         pytest.skip(
-            f"needs the real data sets (Norman's cells, Replogle's libraries, org.Hs.eg.db's tables), which are not part "
-            f"of the repository: {REAL_DATA} is not there; PERTURB_JAX_REAL_DATA names their directory"
+            "needs real data sets (Norman's cells, Replogle's libraries, org.Hs.eg.db's tables), which are not part of "
+            f"the repository: {REAL_DATA} is not there; PERTURB_JAX_REAL_DATA names their directory"
         )
     return REAL_DATA
 

@@ -2,7 +2,7 @@
 
     python experiments/perturbqa_k562/rounds.py --outcomes DE.csv.gz --library LIBRARY.txt --features features.tsv.gz
 
-Every strategy is asked through the product's contract (`perturb_jax.strategies.cycle`). Writes a file per seed below
+Every strategy is asked through the product's contract (`perturb_jax.strategies`). Writes a file per seed below
 --out/seeds, so that a run that was stopped continues, then joins them: rounds.csv.gz (a row per seed, arm, draw, budget
 and predictor) and rounds.json. Nothing is averaged here; see rounds_tables.py.
 """

@@ -43,7 +43,6 @@ def trial_record(
         missing: perturbations of genes that the graph lacks, with the reason; others may have been left out before.
         settings: others than the predictor's.
     """
-    dropped = screen.settings.get("dropped")
     configuration = {field.name: getattr(trial.predictor, field.name) for field in fields(trial.predictor)}  # type: ignore[arg-type]
     return {
         "settings": {**_plain_table(configuration), **settings},
@@ -53,7 +52,7 @@ def trial_record(
             "cells": int(screen.cell_counts.sum()),
             "control cells": screen.control_count,
             "read": _plain(screen.settings),
-            "dropped": dict(dropped if isinstance(dropped, dict) else {}) | dict(missing),
+            "dropped": dict(screen.how.dropped) | dict(missing),
             "caution": screen.caution,
             "genes not in the graph": len(measured_outside(screen, graph)),
         },

@@ -57,7 +57,7 @@ def prepare(work: Preparation, store: Store) -> None:
         "dropped": missing,
         "screen": repr(screen),
         "caution": screen.caution,
-        "simulated": bool(screen.settings.get("simulated")),
+        "simulated": bool(screen.how.simulated),
         "graph": graph_record(graph),
         "versions": versions(),
     }

@@ -53,7 +53,7 @@ class DenseKernel(TableSource):
                 raise InputError("matrix: expected none beside a table, which holds the matrix")
             if list(genes.index) != list(genes.columns):
                 raise InputError("genes: expected a table with the same genes, in the same order, as index and columns")
-            genes, matrix = [str(gene) for gene in genes.index], genes.to_numpy()
+            matrix, genes = genes.to_numpy(), [str(gene) for gene in genes.index]
         elif matrix is None:
             raise InputError("matrix: expected one beside the genes, got none")
         names = GeneNames(genes, where="the kernel")

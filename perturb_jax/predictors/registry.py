@@ -40,7 +40,7 @@ def predictor_class(name: str) -> type[Any]:
 def predictor_of(name: str, settings: Mapping[str, object] = {}) -> Any:
     """The predictor of a name with some settings changed, as TOML and JSON have them.
 
-    Text such as `--set` takes is read first: ``read_texts(predictor_class(name), texts)``.
+    Text, such as a command line has, is read first: ``read_texts(predictor_class(name), texts)``.
 
     Raises:
         InputError: another name; what are no settings, or values that these do not allow.

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,6 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if (made_of := _MADE_OF.get(f"{type(value).__module__}:{type(value).__qualname__}")) is not None:
         parts = {name: _encoded(getattr(value, name), arrays) for name in made_of}
         return {"class": _name(type(value)), "fields": parts}
-    if isinstance(value, Kernel):
-        computed = {name for one in type(value).__mro__ for name, part in vars(one).items()
-                    if isinstance(part, cached_property)}  # fmt: skip
-        held = {name: _encoded(part, arrays) for name, part in vars(value).items() if name not in computed}
-        return {"kernel": _name(type(value)), "holds": held}
     if isinstance(value, sp.csr_array):
         return {"csr": [_encoded(part, arrays) for part in (value.data, value.indices, value.indptr)],
                 "shape": list(value.shape)}  # fmt: skip
@@ -160,32 +155,17 @@ def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return getattr(_decoded(value["of"], arrays), name)
     if kind == "table":
         return {_decoded(key, arrays): _decoded(one, arrays) for key, one in value["table"]}
-    if kind == "kernel":
-        return _kernel(value["kernel"], {name: _decoded(one, arrays) for name, one in value["holds"].items()})
     if kind == "csr":
         return sp.csr_array(tuple(_decoded(part, arrays) for part in value["csr"]), shape=tuple(value["shape"]))
     if kind == "class":
         return _found(value["class"])(**{name: _decoded(one, arrays) for name, one in value["fields"].items()})
     if kind == "kernel":
-        parts = {name: _decoded(one, arrays) for name, one in value["fields"].items()}
-        return _found(value["kernel"])(**parts).over(_decoded(value["names"], arrays))
+        given = {name: _decoded(one, arrays) for name, one in value["fields"].items()}
+        return _found(value["kernel"])(**given).over(_decoded(value["names"], arrays))
     if kind in ("tuple", "list"):
-        parts = [_decoded(one, arrays) for one in value[kind]]
-        return tuple(parts) if kind == "tuple" else parts
+        decoded = [_decoded(one, arrays) for one in value[kind]]
+        return tuple(decoded) if kind == "tuple" else decoded
     raise ValueError(f"{kind!r}: no such part")
-
-
-def _kernel(name: str, held: dict[str, Any]) -> Kernel:
-    """A kernel that holds what it held, without what follows from it."""
-    if not _allowed(name):
-        raise ValueError(f"{name} is not a part of this package's kernels")
-    module, _, attribute = name.partition(":")
-    cls = getattr(import_module(module), attribute)
-    if not (isinstance(cls, type) and issubclass(cls, Kernel)):
-        raise ValueError(f"{name} is no kernel")
-    kernel = cls.__new__(cls)
-    vars(kernel).update(held)
-    return kernel
 
 
 def _name(thing: Any) -> str:

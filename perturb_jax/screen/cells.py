@@ -48,20 +48,19 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
             "this screen has no cells (Screen.source is None: it was simulated, or read from averages or from memory); "
             "expected one that read_screen made from an .h5ad file: read that, or use what needs moments only"
         )
-    how: dict[str, Any] = screen.settings
+    how = screen.how
     place = str(screen.source)
     with open_cells(screen.source) as table:
         obs, var = table.obs, table.var
         # Perturbations that were too small for the screen are not asked for, so there is no need to refuse them.
-        keys = (how.get(key) for key in ("where", "condition", "control", "cell_type"))
-        where, condition, control, cell_type = keys  # what is not there is guessed again
-        labels = label_cells(obs, where, condition, control, cell_type, "drop", place)
-        genes, _ = label_genes(var, how.get("gene_names"), place)
+        # What is not known of how the screen was read is guessed again.
+        labels = label_cells(obs, how.where, how.condition, how.control, how.cell_type, "drop", place)
+        genes, _ = label_genes(var, how.gene_names, place)
         if genes != screen.readouts:
             raise InputError(f"{place}: its genes are not the screen's; has the file changed since?")
         names = np.array(["", CONTROL, *labels.perturbations])[labels.condition + 1]
         wanted = np.flatnonzero(np.isin(names, [CONTROL, *perturbations]))
-        matrix = table.matrix(how.get("layer"))
+        matrix = table.matrix(how.layer)
         parts = []
         for chunk in matrix.chunks(lambda first, stop: not matrix.by_cell or _any_within(wanted, first, stop)):
             rows, minor = len(chunk.indptr) - 1, len(var) if chunk.by_cell else len(obs)
@@ -73,7 +72,7 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
                 parts.append(part[:, wanted])
         expression = sparse.csr_array(sparse.vstack(parts) if matrix.by_cell else sparse.vstack(parts).T)
     expression.sum_duplicates()
-    if how.get("normalize"):
+    if how.normalize:
         totals = np.asarray(expression.sum(axis=1)).ravel()
         each = np.repeat(np.where(totals > 0, totals, 1), np.diff(expression.indptr))
         expression.data = np.log1p(expression.data * (COUNTS_PER_CELL / each))

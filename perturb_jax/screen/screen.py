@@ -1,7 +1,9 @@
 """A perturbation screen as sufficient statistics: what everything but the PyTorch reference works from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -9,6 +11,39 @@ from jaxtyping import Bool, Float, Int
 from perturb_jax.genes.perturbations import perturbed_genes
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.support.errors import InputError
+
+
+@dataclass(frozen=True)
+class HowRead:
+    """How a screen was read from cells or made, as its `settings` have it; defaults where they do not say.
+
+    Attributes:
+        where: columns and the values of the cells that were read.
+        condition: the column with the conditions.
+        control: what control cells are called.
+        cell_type: the column with the cell types.
+        cell_types: those that were read, where there is such a column.
+        gene_names: the genes' column with their names, or "index".
+        layer: the layer with the values; None: X.
+        normalize: whether the values were raw counts.
+        guessed: which of these were not given.
+        dropped: perturbations left out, with the reason.
+        cells_left_out: cells left out, by reason.
+        simulated: whether it was simulated.
+    """
+
+    where: Mapping[str, Any] | None = None
+    condition: str | None = None
+    control: Sequence[str] | None = None
+    cell_type: str | None = None
+    cell_types: Sequence[str] = ()
+    gene_names: str | None = None
+    layer: str | None = None
+    normalize: bool = False
+    guessed: Sequence[str] = ()
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    cells_left_out: Mapping[str, int] = field(default_factory=dict)
+    simulated: Any = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,28 +119,33 @@ class Screen:
         return self.mean - self.control_mean[None, :]
 
     @property
+    def how(self) -> "HowRead":
+        """How it was read or made, as far as `settings` say."""
+        known = {field.name: self.settings[field.name] for field in fields(HowRead) if field.name in self.settings}
+        return HowRead(**known)  # type: ignore[arg-type]
+
+    @property
     def caution(self) -> str:
-        """What is to be known before changes are used; empty if nothing is."""
-        kinds = self.settings.get("cell_types")
-        if not isinstance(kinds, list) or len(kinds) < 2:
+        """What is to be known before effects are used; empty if nothing is."""
+        kinds = self.how.cell_types
+        if len(kinds) < 2:
             return ""
-        column, shown = self.settings["cell_type"], f"{', '.join(map(str, kinds[:3]))}{', ...' * (len(kinds) > 3)}"
+        shown = f"{', '.join(map(str, kinds[:3]))}{', ...' * (len(kinds) > 3)}"
         return (
             f"{len(kinds)} cell types ({shown}): effects are against their control cells pooled; "
-            f"where={{{str(column)!r}: ...}} reads one"
+            f"where={{{str(self.how.cell_type)!r}: ...}} reads one"
         )
 
     def __repr__(self) -> str:
         """Size and origin, what was guessed and what was left out, and the caution."""
+        how = self.how
         cells = f"{int(self.cell_counts.sum()):,} perturbed and {self.control_count:,} control cells"
         size = f"{len(self):,} perturbations x {len(self.readouts):,} genes, {cells}"
         origin = "" if self.source is None else f", from {self.source.name}"
-        guessed = self.settings.get("guessed")
-        keys = [f"{key}={self.settings.get(key)!r}" for key in guessed] if isinstance(guessed, list) else []
-        dropped, without = self.settings.get("dropped"), self.settings.get("cells_left_out")
-        lost = [f"{len(dropped)} perturbations"] if isinstance(dropped, dict) and dropped else []
-        lost += [f"{n} cells ({why})" for why, n in without.items()] if isinstance(without, dict) else []
+        keys = [f"{key}={self.settings.get(key)!r}" for key in how.guessed]
+        lost = [f"{len(how.dropped)} perturbations"] if how.dropped else []
+        lost += [f"{n} cells ({why})" for why, n in how.cells_left_out.items()]
         notes = [f"; {what} {', '.join(said)}" for what, said in (("guessed", keys), ("left out", lost)) if said]
         notes += [f"; {self.caution}"] if self.caution else []
-        kind = "Simulated screen" if self.settings.get("simulated") else "Screen"
+        kind = "Simulated screen" if how.simulated else "Screen"
         return f"{kind}({size}{origin}{''.join(notes)})"

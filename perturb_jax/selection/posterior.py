@@ -177,7 +177,10 @@ def variance_reduction_of(
         taught, columns = kernel.taught_alone(rows, problem.rows, problem.weights), kernel_columns(problem, rows)
     return variance_reduction(
         columns,
-        *(jnp.asarray(part, float) for part in (rows.variance, taught, problem.prior, problem.noise)),
+        jnp.asarray(rows.variance, float),
+        jnp.asarray(taught, float),
+        jnp.asarray(problem.prior, float),
+        jnp.asarray(problem.noise, float),
         before,
         capacity,
         tie,

@@ -41,7 +41,7 @@ def report_file(path: str, force: bool) -> OutputDirectory:
     """
     file = Path(path)
     if file.suffix.lower() not in (".html", ".htm") or path.endswith("/"):
-        raise InputError(f"--report: expected the path of an .html file, such as report.html, got {path!r}")
+        raise InputError(f"report: expected the path of an .html file, such as report.html, got {path!r}")
     return OutputDirectory(file.parent, (file.name,), force)
 
 
