@@ -48,7 +48,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path: Path) -
         "seed": (data("simulate", *on_edges, "--seed", "-1"), "seed: expected a whole number of at least 0, got -1"),
         "unknown": (
             data("simulate", *on_edges, "--perturbations", "others.txt"),
-            "leave unknown genes out with unknown='drop'",
+            "leave unknown genes out with --unknown drop",
         ),
         "too many": (data("simulate", *on_edges, "--genes", "9"), "genes: expected 2, the perturbed ones, to 3"),
     }
