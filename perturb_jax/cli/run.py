@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as ProgressBar, TaskID, TextColumn, TimeElapsedColumn
 
 from perturb_jax.cli.blocks import OUTPUT, Quiet
 from perturb_jax.cli.flags import with_flags
@@ -136,6 +135,15 @@ class _Printing:
     """Tells of an experiment while it runs: a `Listener`, with a bar on standard error unless quiet."""
 
     def __init__(self, quiet: bool):
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress as ProgressBar,  # not needed by any other command
+            TaskID,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),

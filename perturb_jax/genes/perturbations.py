@@ -110,6 +110,10 @@ class Perturbations:
         labels = tuple(self.labels[i] for i in rows)
         return replace(self, labels=labels, members=self.members[rows])
 
+    def shuffled(self, seed: int) -> "Perturbations":
+        """The same in a seeded random order."""
+        return self.take(np.random.default_rng(seed).permutation(len(self)))
+
     def without(self, others: "Perturbations") -> "Perturbations":
         """The candidates that are not among `others`, in their order."""
         excluded = set(others.gene_sets())

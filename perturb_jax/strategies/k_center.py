@@ -1,18 +1,8 @@
 """K-center: the genes from which no other candidate is far in the knowledge graph."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Bool, Float
-
-from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.strategies.strategy import Ask, Strategy
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 
 
 @dataclass(frozen=True)
@@ -41,54 +31,7 @@ class KCenter(Strategy):
 
     def choose(self, ask: Ask) -> tuple[str, ...]:
         """The picks, the farthest of what is left each time."""
-        pool, budget = ask.candidates, int(ask.budget)
-        if ask.seed is not None:
-            pool = pool.take(np.random.default_rng(ask.seed).permutation(len(pool)))
-        lengths = edge_lengths(ask.graph)
-        before = ask.selected.members
-        distance = _nearest(_from(lengths, before[before != NO_MEMBER], np.inf), pool)
-        alone = reaches_no_other(lengths, pool) & np.isinf(distance)
-        order = np.empty(budget, np.int64)
-        left = np.where(alone, -1.0, distance)  # what is picked is set to -inf, below those that come last
-        for step in range(budget):
-            pick = order[step] = int(np.argmax(left))
-            members = pool.members[pick]
-            reached = _nearest(_from(lengths, members[members != NO_MEMBER], max(float(left[pick]), 0.0)), pool)
-            left[pick] = -np.inf
-            left = np.minimum(left, reached)
-        return pool.take(order).labels
+        from perturb_jax.selection.farthest_first import farthest_first
 
-
-def edge_lengths(graph: "KnowledgeGraph") -> "csr_array":
-    """The symmetrised graph with 1 / weight on every edge, the shorter one where both directions exist."""
-    from scipy.sparse import coo_array
-
-    from perturb_jax.graph.operator import message_passing
-
-    edges = message_passing(graph, symmetric=True)
-    between = edges.senders != edges.receivers
-    ends = edges.receivers[between], edges.senders[between]
-    return coo_array((1 / edges.weights[between], ends), (graph.num_nodes, graph.num_nodes)).tocsr()
-
-
-def reaches_no_other(lengths: "csr_array", pool: Perturbations) -> Bool[np.ndarray, " candidates"]:
-    """Whether no gene of another candidate lies in a connected component of a candidate's genes."""
-    from scipy.sparse.csgraph import connected_components
-
-    label = np.append(connected_components(lengths, directed=False)[1], -1)[pool.members]
-    components = [set(row) - {-1} for row in label.tolist()]
-    held = np.bincount([part for parts in components for part in parts], minlength=label.max(initial=0) + 1)
-    return np.array([all(held[part] == 1 for part in parts) for parts in components], bool)
-
-
-def _from(lengths: "csr_array", sources: np.ndarray, limit: float) -> Float[np.ndarray, " nodes"]:
-    """Every node's distance to the nearest source; infinite without one, and beyond `limit`."""
-    from scipy.sparse.csgraph import dijkstra
-
-    if not len(sources):
-        return np.full(lengths.shape[0], np.inf)
-    return dijkstra(lengths, indices=np.unique(sources), min_only=True, limit=limit)
-
-
-def _nearest(distances: Float[np.ndarray, " nodes"], pool: Perturbations) -> Float[np.ndarray, " candidates"]:
-    return np.append(distances, np.inf)[pool.members].min(1)  # the last for NO_MEMBER
+        pool = ask.candidates if ask.seed is None else ask.candidates.shuffled(ask.seed)
+        return pool.take(farthest_first(ask.graph, pool, ask.selected, int(ask.budget))).labels

@@ -11,7 +11,4 @@ class Random(Strategy):
 
     def choose(self, ask: Ask) -> tuple[str, ...]:
         """The draw."""
-        import numpy as np
-
-        order = np.random.default_rng(ask.seed or 0).permutation(len(ask.candidates))
-        return ask.candidates.take(order[: int(ask.budget)]).labels
+        return ask.candidates.shuffled(ask.seed or 0).labels[: int(ask.budget)]

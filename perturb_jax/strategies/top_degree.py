@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from perturb_jax.strategies.strategy import Ask, Strategy
 
 
@@ -19,8 +17,6 @@ class TopDegree(Strategy):
         """The most connected candidates, the most connected first."""
         from perturb_jax.graph.degrees import candidate_degrees
 
-        pool = ask.candidates
-        if ask.seed is not None:
-            pool = pool.take(np.random.default_rng(ask.seed).permutation(len(pool)))
-        order = np.argsort(-candidate_degrees(ask.graph, pool), kind="stable")
+        pool = ask.candidates if ask.seed is None else ask.candidates.shuffled(ask.seed)
+        order = (-candidate_degrees(ask.graph, pool)).argsort(kind="stable")
         return pool.take(order[: int(ask.budget)]).labels

@@ -8,12 +8,12 @@ from perturb_jax.support.errors import InputError
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is a whole number; True and False are not."""
+    """Whether a value is a whole number, Python's or NumPy's; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number; True and False are not."""
+    """Whether a value is a finite number, Python's or NumPy's; True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool) and _finite(value)
 
 

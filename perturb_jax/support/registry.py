@@ -5,13 +5,16 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from perturb_jax.support.errors import InputError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Thing = TypeVar("Thing")
 
@@ -77,14 +80,21 @@ class Registry(Generic[Thing]):
         named += [name for name, one in self._registered.items() if one is thing]
         return named[0] if named else thing.__name__
 
-    def _installed(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group) if point.name not in self.built_in}
+    def _installed(self) -> "dict[str, EntryPoint]":
+        return {point.name: point for point in _installed_points(self.group) if point.name not in self.built_in}
 
-    def _loaded(self, point: EntryPoint) -> Thing:
+    def _loaded(self, point: "EntryPoint") -> Thing:
         try:
             return point.load()
         except (ImportError, AttributeError) as error:
             raise InputError(f"{self.kind} {point.name}: its package cannot be loaded ({error})") from None
+
+
+@lru_cache(None)
+def _installed_points(group: str) -> "tuple[EntryPoint, ...]":
+    from importlib.metadata import entry_points  # takes as long to load as all else here
+
+    return tuple(entry_points(group=group))
 
 
 def from_file(reference: str, kind: str) -> Any:

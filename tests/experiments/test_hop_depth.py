@@ -11,6 +11,7 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.experiment.file import read_experiment
+from perturb_jax.strategies.registry import strategy_of
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FOLDER = EXPERIMENTS / "hop_depth"
@@ -49,7 +50,7 @@ def test_a_file_has_every_setting_under_its_name(name: str) -> None:
     for label in SETTINGS:
         strategy, direction, k = label.split()
         found = experiment.strategies[label].strategy
-        assert found == pj.strategies.registry.strategy_of(strategy, {"hops": int(k[2:]), "direction": direction})
+        assert found == strategy_of(strategy, {"hops": int(k[2:]), "direction": direction})
 
 
 def test_every_setting_is_scored_on_every_seed(results: Path) -> None:

@@ -75,13 +75,14 @@ def covering_many(seed: int) -> Objective:
     return coverage(reach_mask(batch_of_seed(seed), MEMBERS, 1, "both"))
 
 
-def norm(renormalize: bool = False, sense: str = "min") -> Callable[[int], Objective]:
+def norm(renormalize: bool = False, sense: Literal["min", "max"] = "min") -> Callable[[int], Objective]:
     def make(seed: int) -> Objective:
         operator = message_passing(graph_of_seed(seed))
         operator = operator if renormalize else gcn_norm(operator)
         edges = operator.senders, operator.receivers, operator.weights.astype(np.float32)
         mask = reach_mask(graph_of_seed(seed), MEMBERS, 1, "in")
-        return spectral(mask, *map(jnp.asarray, edges), jnp.zeros(NODES, bool), TIE, renormalize, sense)  # type: ignore[arg-type]
+        senders, receivers, weights = map(jnp.asarray, edges)
+        return spectral(mask, senders, receivers, weights, jnp.zeros(NODES, bool), TIE, renormalize, sense)
 
     return make
 
@@ -149,7 +150,7 @@ def test_lazy_greedy_makes_the_picks_of_naive_greedy_and_is_refused_elsewhere(st
                 with pytest.raises(pj.InputError, match="use method='naive'"):
                     greedy(objective, 2, available, "lazy")
                 continue
-            naive, lazy = (greedy(objective, COUNT, available, method) for method in ("naive", "lazy"))  # type: ignore[arg-type]
+            naive, lazy = (greedy(objective, COUNT, available, method) for method in ("naive", "lazy"))
             assert naive.picks.tolist() == lazy.picks.tolist()
             np.testing.assert_allclose(naive.gains, lazy.gains, rtol=2e-5, atol=1e-12)
             assert naive.layers.tolist() == lazy.layers.tolist()
@@ -177,6 +178,6 @@ def test_host_jit_and_mesh_make_the_same_picks_of_combinations_in_every_layer(
 @pytest.mark.parametrize("seed", SEEDS)
 def test_host_and_jit_minimise_the_norm_alike(seed: int) -> None:
     graph = graph_of_seed(seed)
-    host, device = (pj.maxspec(graph, LABELS, 6, backend=backend) for backend in ("host", "jax"))  # type: ignore[arg-type]
+    host, device = (pj.maxspec(graph, LABELS, 6, backend=backend) for backend in ("host", "jax"))
     assert host.genes == device.genes
     np.testing.assert_allclose(host.values, device.values, rtol=2e-5)

@@ -1,0 +1,59 @@
+"""Farthest-first traversal: again and again the candidate that is farthest in the graph from everything picked."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.operator import message_passing
+
+
+def farthest_first(
+    graph: KnowledgeGraph, pool: Perturbations, selected: Perturbations, budget: int
+) -> Int[np.ndarray, " picks"]:
+    """Rows of `pool` in the order picked; ties go to the earliest. See `perturb_jax.KCenter`.
+
+    Complexity: O(budget x edges log nodes), one Dijkstra search per pick, cut at the largest distance that is left.
+    """
+    lengths = edge_lengths(graph)
+    before = selected.members
+    distance = _nearest(_from(lengths, before[before != NO_MEMBER], np.inf), pool)
+    alone = reaches_no_other(lengths, pool) & np.isinf(distance)
+    order = np.empty(budget, np.int64)
+    left = np.where(alone, -1.0, distance)  # what is picked is set to -inf, below those that come last
+    for step in range(budget):
+        pick = order[step] = int(np.argmax(left))
+        members = pool.members[pick]
+        reached = _nearest(_from(lengths, members[members != NO_MEMBER], max(float(left[pick]), 0.0)), pool)
+        left[pick] = -np.inf
+        left = np.minimum(left, reached)
+    return order
+
+
+def edge_lengths(graph: KnowledgeGraph) -> csr_array:
+    """The symmetrised graph with 1 / weight on every edge, the shorter one where both directions exist."""
+    edges = message_passing(graph, symmetric=True)
+    between = edges.senders != edges.receivers
+    ends = edges.receivers[between], edges.senders[between]
+    return coo_array((1 / edges.weights[between], ends), (graph.num_nodes, graph.num_nodes)).tocsr()
+
+
+def reaches_no_other(lengths: csr_array, pool: Perturbations) -> Bool[np.ndarray, " candidates"]:
+    """Whether no gene of another candidate lies in a connected component of a candidate's genes."""
+    label = np.append(connected_components(lengths, directed=False)[1], -1)[pool.members]
+    components = [set(row) - {-1} for row in label.tolist()]
+    held = np.bincount([part for parts in components for part in parts], minlength=label.max(initial=0) + 1)
+    return np.array([all(held[part] == 1 for part in parts) for parts in components], bool)
+
+
+def _from(lengths: csr_array, sources: np.ndarray, limit: float) -> Float[np.ndarray, " nodes"]:
+    """Every node's distance to the nearest source; infinite without one, and beyond `limit`."""
+    if not len(sources):
+        return np.full(lengths.shape[0], np.inf)
+    return dijkstra(lengths, indices=np.unique(sources), min_only=True, limit=limit)
+
+
+def _nearest(distances: Float[np.ndarray, " nodes"], pool: Perturbations) -> Float[np.ndarray, " candidates"]:
+    return np.append(distances, np.inf)[pool.members].min(1)  # the last for NO_MEMBER
