@@ -36,8 +36,7 @@ import scipy.io
 from scipy import optimize, stats
 
 from perturb_jax.screen.simulation_cells import negative_binomial
-from perturb_jax.screen.simulation_effects import draw_strengths
-from perturb_jax.screen.simulation_model import FITTED, LARGEST_CHANGE, LEAST_DISPERSION, SCALE
+from perturb_jax.screen.simulation_model import FITTED, LARGEST_CHANGE, LEAST_DISPERSION, SCALE, draw_strengths
 
 LEAST_COUNTS = 30
 NULLS = np.arange(0, 0.65, 0.1)

@@ -16,8 +16,7 @@ from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import make_graph
 from perturb_jax.graph.operator import Edges
 from perturb_jax.predictors.gears_flax.inputs import convolution_of, edges_of, perturbed_rows
-from perturb_jax.predictors.gears_flax.layers import Rows
-from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction
+from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows
 from perturb_jax.predictors.gears_flax.moments_loss import PairMoments, moments_loss
 from perturb_jax.predictors.gears_reference import private as gears_private
 from perturb_jax.predictors.gears_reference.data import edge_tensors, gears_name

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import perturb_jax as pj
-from perturb_jax.experiment.file import read_experiment
+from perturb_jax.experiment.file import read_experiment, seed_for
 from perturb_jax.experiment.prepare import prepare, ready, with_cells
-from perturb_jax.experiment.seeds import seed_for
 from perturb_jax.experiment.sources import find_sources
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.work import Preparation

@@ -1,5 +1,6 @@
-"""The file that says what an experiment is: TOML, checked before anything is done; an error names the key."""
+"""The file that says what an experiment is: TOML, checked before anything is done; an error names the field."""
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -9,7 +10,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from perturb_jax.evaluation.metrics import Metric, metrics_of
-from perturb_jax.experiment.seeds import Purpose
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import predictor_of
 from perturb_jax.screen.datasets import DATASETS
@@ -19,6 +19,28 @@ from perturb_jax.strategies.registry import strategy_of
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import made_from
+
+Purpose = Literal["data", "split", "selection", "training"]
+PURPOSES: tuple[Purpose, ...] = ("data", "split", "selection", "training")
+
+
+def seed_for(purpose: Purpose, repetition: int, cycle: int = 0) -> int:
+    """The seed of a purpose in a repetition: the first 32 bits of the SHA-256 of "purpose repetition cycle".
+
+    So seeds of different purposes, repetitions and cycles are as unrelated as hashes are. `cycle` (the first is 0) is
+    for selections; all trainings of a repetition share one seed, so that equal training sets give equal models.
+
+    Args:
+        purpose: "data": of simulated genes, effects and cells; "split": of the test set and of which selected
+            perturbations validate; "selection"; "training".
+        repetition: the seed that the experiment's file names, or 0 where the purpose is fixed.
+        cycle: in which is selected.
+
+    Examples:
+        >>> seed_for("data", 0), seed_for("training", 0)
+        (534518157, 1851273174)
+    """
+    return int.from_bytes(hashlib.sha256(f"{purpose} {repetition} {cycle}".encode()).digest()[:4], "big")
 
 
 def _size(value: object) -> object:

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from perturb_jax.experiment.file import Experiment
-from perturb_jax.experiment.seeds import PURPOSES, Purpose, seed_for
+from perturb_jax.experiment.file import PURPOSES, Experiment, Purpose, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.screen.split import choose_test, remaining

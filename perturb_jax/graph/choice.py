@@ -50,7 +50,7 @@ class GraphChoice(Options):
             from perturb_jax.graph.annotation import human_annotation
 
             return human_annotation()
-        from perturb_jax.graph.annotation_files import read_annotation
+        from perturb_jax.graph.annotation import read_annotation
 
         return read_annotation(self.annotation, self.evidence, self.drop_evidence or ())
 

@@ -20,8 +20,8 @@ from jaxtyping import Array, Float, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
 from perturb_jax.genes.symbols import GeneNames
-from perturb_jax.kernel.outer_products import sum_of_outer_products
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import sum_of_outer_products
 
 CHUNK = 512
 """Rows of a kernel that are held at once."""

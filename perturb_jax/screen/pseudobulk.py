@@ -25,7 +25,7 @@ from perturb_jax.screen.cell_labels import (
 )
 from perturb_jax.screen.cell_table import COUNTS_PER_CELL, Matrix, open_cells
 from perturb_jax.screen.coexpression import no_coexpression
-from perturb_jax.screen.differential import top_genes
+from perturb_jax.screen.moments import top_genes
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.store import KEY
 from perturb_jax.support.errors import InputError

@@ -14,8 +14,7 @@ from perturb_jax.screen import moments
 from perturb_jax.screen.cell_labels import Cells, TooFew, label_cells, label_genes
 from perturb_jax.screen.cell_table import COUNTS_PER_CELL, Chunk, Matrix, canonical, open_cells
 from perturb_jax.screen.coexpression import coexpression_graph
-from perturb_jax.screen.differential import top_genes, welch_t
-from perturb_jax.screen.moments import MOMENTS, Moments, merged, select
+from perturb_jax.screen.moments import MOMENTS, Moments, merged, select, top_genes, welch_t
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.store import KEY
 from perturb_jax.support.errors import InputError

@@ -14,12 +14,10 @@ from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations, as_names, 
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.coexpression import coexpression_graph
-from perturb_jax.screen.differential import top_genes, welch_t
-from perturb_jax.screen.moments import Moments, accumulate, empty_sums, with_zeros
+from perturb_jax.screen.moments import Moments, accumulate, empty_sums, top_genes, welch_t, with_zeros
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulation_cells import CellFile, MomentTable, draw_cells
-from perturb_jax.screen.simulation_effects import Genes, draw_changes, draw_genes
-from perturb_jax.screen.simulation_model import SimulationModel
+from perturb_jax.screen.simulation_model import Genes, SimulationModel, draw_changes, draw_genes
 from perturb_jax.support.errors import InputError
 
 _DE_GENES = 20

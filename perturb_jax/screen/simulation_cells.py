@@ -15,8 +15,7 @@ from scipy import sparse
 from scipy.interpolate import RectBivariateSpline
 from scipy.special import gammaln
 
-from perturb_jax.screen.simulation_effects import Genes
-from perturb_jax.screen.simulation_model import LARGEST_CHANGE, SCALE, SimulationModel
+from perturb_jax.screen.simulation_model import LARGEST_CHANGE, SCALE, Genes, SimulationModel
 from perturb_jax.support.loops import kernel
 
 CHUNK = 256

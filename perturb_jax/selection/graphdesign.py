@@ -21,8 +21,7 @@ from perturb_jax.selection.design import (
     parse_targets,
     state_problem,
 )
-from perturb_jax.selection.greedy import greedy, tie_order, upper_bounds
-from perturb_jax.selection.knapsack import NO_PICK, knapsack
+from perturb_jax.selection.greedy import NO_PICK, greedy, knapsack, tie_order, upper_bounds
 from perturb_jax.selection.objective import Objective
 from perturb_jax.selection.posterior import information_of, variance_reduction_of
 from perturb_jax.selection.representation import facility_location_of, soft_coverage_of

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.experiment.file import Experiment, experiment_of
+from perturb_jax.experiment.file import PURPOSES, Experiment, experiment_of, seed_for
 from perturb_jax.experiment.planner import Chain, chains_of, preparation_of, walk
-from perturb_jax.experiment.seeds import PURPOSES, seed_for
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
 from perturb_jax.strategies.graphreach import GraphReach

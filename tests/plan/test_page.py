@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from perturb_jax.plan.page.communities import communities
-from perturb_jax.plan.page.layout import place
+from perturb_jax.plan.page.covered_map import communities, place
 from tests.cli.test_cli import run
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)

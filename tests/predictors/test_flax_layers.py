@@ -11,10 +11,19 @@ from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.operator import gcn_norm, message_passing
-from perturb_jax.predictors.gears_flax.convert import to_torch
+from perturb_jax.predictors.gears_flax.checkpoint import to_torch
 from perturb_jax.predictors.gears_flax.inputs import convolution_of, edges_of, perturbed_rows
-from perturb_jax.predictors.gears_flax.layers import Linear, Normalized, Rows, affine, times
-from perturb_jax.predictors.gears_flax.model import EMBEDDINGS, Gears, Perturbed, within_unit_norm
+from perturb_jax.predictors.gears_flax.model import (
+    EMBEDDINGS,
+    Gears,
+    Linear,
+    Normalized,
+    Perturbed,
+    Rows,
+    affine,
+    times,
+    within_unit_norm,
+)
 from perturb_jax.predictors.gears_reference import private as gears_private
 from perturb_jax.predictors.gears_reference.data import edge_tensors
 from tests.flax_oracles import Graphs, reference_model, weighted_graph

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.predictors.gears_flax.convert import from_torch, to_torch
+from perturb_jax.predictors.gears_flax.checkpoint import from_torch, to_torch
 from perturb_jax.predictors.gears_flax.model import Gears, within_unit_norm
 from perturb_jax.predictors.gears_reference import private as gears_private
 from perturb_jax.predictors.gears_reference.data import CellGraphs, cell_graphs

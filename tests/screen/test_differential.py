@@ -8,8 +8,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from perturb_jax.genes.perturbations import condition_name
-from perturb_jax.screen.differential import top_genes, welch_t
-from perturb_jax.screen.moments import Moments
+from perturb_jax.screen.moments import Moments, top_genes, welch_t
 from perturb_jax.screen.read import read_screen
 from tests.screen_oracles import central_moments
 

@@ -15,8 +15,7 @@ from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen, simulate_truth
 from perturb_jax.screen.simulation_cells import MomentTable, negative_binomial
-from perturb_jax.screen.simulation_effects import draw_strengths
-from perturb_jax.screen.simulation_model import SimulationModel, fitted_cells
+from perturb_jax.screen.simulation_model import SimulationModel, draw_strengths, fitted_cells
 
 MOMENTS = ("mean", "variance", "third", "fourth")
 

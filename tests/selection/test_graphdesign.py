@@ -384,8 +384,7 @@ def test_an_accelerator_computes_in_single_precision(criterion: Criterion) -> No
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_a_second_design_of_the_same_shapes_compiles_nothing(criterion: Criterion) -> None:
-    from perturb_jax.selection.greedy import _lazy, _naive, upper_bounds
-    from perturb_jax.selection.knapsack import knapsack
+    from perturb_jax.selection.greedy import _lazy, _naive, knapsack, upper_bounds
 
     functions = (_naive, _lazy, upper_bounds, knapsack)
     edges = [(a, b) for a in range(6) for b in range(6) if a != b]

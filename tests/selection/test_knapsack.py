@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from perturb_jax.selection.coverage import coverage
-from perturb_jax.selection.greedy import greedy
-from perturb_jax.selection.knapsack import NO_PICK, KnapsackRun, knapsack
+from perturb_jax.selection.greedy import NO_PICK, KnapsackRun, greedy, knapsack
 from perturb_jax.selection.objective import Objective
 from tests.design_oracles import SAME, best_affordable, first_best_by_definition
 from tests.graphs import compilations

@@ -1,4 +1,4 @@
-"""The map of the covered graph: communities as coloured discs of genes, picks and tested genes on top, as an SVG."""
+"""The map of the covered graph: communities, their layout, the picture."""
 
 from html import escape
 from typing import NamedTuple
@@ -8,8 +8,123 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.plan.page.communities import communities
-from perturb_jax.plan.page.layout import place
+from perturb_jax.support.loops import kernel
+
+_PASSES = 50  # a bound for the loop; a level of a real graph comes to rest within ten
+
+
+def communities(links: sp.csr_array) -> Int[np.ndarray, " nodes"]:
+    """The community of every node, by greedy modularity: 0 is the largest, ties in the order of the nodes.
+
+    Louvain (Blondel et al. 2008, https://doi.org/10.1088/1742-5468/2008/10/P10008), with nodes visited in their
+    order, so that equal graphs give equal communities. A local optimum, not the best partition.
+
+    Args:
+        links: symmetric non-negative weights [nodes, nodes].
+
+    Complexity: O(links) per pass over the nodes.
+    """
+    total = float(links.sum())
+    labels = np.arange(links.shape[0])
+    while total > 0:
+        degrees = np.asarray(links.sum(1)).ravel().astype(float)
+        found = _move(links.indptr, links.indices, links.data.astype(float), degrees, total)
+        _, found = np.unique(found, return_inverse=True)
+        labels = found[labels]
+        if found.max() + 1 == len(found):
+            break
+        member = sp.csr_array((np.ones(len(found)), (np.arange(len(found)), found)))
+        links = sp.csr_array(member.T @ links @ member)
+    _, first, label, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    rank = np.empty(len(counts), np.int64)
+    rank[np.lexsort((first, -counts))] = np.arange(len(counts))
+    return rank[label]
+
+
+@kernel
+def _move(indptr, neighbors, weights, degrees, total):  # type: ignore[no-untyped-def]
+    """Move nodes to the neighbouring community that raises modularity most, until none moves."""
+    num_nodes = len(degrees)
+    labels = np.arange(num_nodes)
+    inside = degrees.copy()
+    shared = np.zeros(num_nodes)
+    for _ in range(_PASSES):
+        moved = False
+        for node in range(num_nodes):
+            start, end = indptr[node], indptr[node + 1]
+            old = labels[node]
+            inside[old] -= degrees[node]
+            for entry in range(start, end):
+                if neighbors[entry] != node:
+                    shared[labels[neighbors[entry]]] += weights[entry]
+            best, best_gain = old, shared[old] - degrees[node] * inside[old] / total
+            for entry in range(start, end):
+                label = labels[neighbors[entry]]
+                gain = shared[label] - degrees[node] * inside[label] / total
+                if gain > best_gain + 1e-12 * total:
+                    best, best_gain = label, gain
+            for entry in range(start, end):
+                shared[labels[neighbors[entry]]] = 0.0
+            inside[best] += degrees[node]
+            labels[node] = best
+            moved = moved or best != old
+        if not moved:
+            break
+    return labels
+
+
+_GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
+_DIRECTIONS = 72
+_RINGS = 400
+
+
+def place(
+    links: sp.csr_array, labels: Int[np.ndarray, " nodes"]
+) -> tuple[Float[np.ndarray, "nodes 2"], Float[np.ndarray, "communities 2"], Float[np.ndarray, " communities"]]:
+    """Positions of the nodes, and the discs that hold them: centres and radii, in units of a node's room.
+
+    Discs never overlap and have areas proportional to their nodes, so that density is the same everywhere and 10,000
+    nodes stay as readable as 100. Larger discs are laid first, each as near as it fits to those it is linked with.
+    Within a disc, nodes lie in a sunflower's spiral, the best linked in the middle.
+
+    Args:
+        links: symmetric weights [nodes, nodes].
+        labels: the community of every node, from 0, the largest first.
+    """
+    sizes = np.bincount(labels)
+    radii = np.sqrt(sizes) + 1.0
+    member = sp.csr_array((np.ones(len(labels)), (np.arange(len(labels)), labels)), shape=(len(labels), len(sizes)))
+    between = (member.T @ links @ member).toarray()
+    centres = _pack(radii, between)
+    order = np.lexsort((-np.asarray(links.sum(1)).ravel(), labels))
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    rank = np.arange(len(labels)) - starts[labels[order]]
+    radius, angle = np.sqrt(rank + 0.5), rank * _GOLDEN_ANGLE
+    positions = np.empty((len(labels), 2))
+    positions[order] = centres[labels[order]] + np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return positions, centres, radii
+
+
+def _pack(
+    radii: Float[np.ndarray, " communities"], between: Float[np.ndarray, "communities communities"]
+) -> Float[np.ndarray, "communities 2"]:
+    centres = np.zeros((len(radii), 2))
+    angles = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles)], 1)
+    for disc in range(1, len(radii)):
+        weights = between[disc, :disc] / radii[:disc]
+        wanted = np.average(centres[:disc], axis=0, weights=weights) if weights.sum() > 0 else np.zeros(2)
+        reach = np.linalg.norm(centres[:disc] - wanted, axis=1).max() + radii[:disc].max() + radii[disc]
+        rings = np.linspace(0, reach, _RINGS)
+        for ring in rings:  # the last ring always has room
+            spots = wanted + ring * circle
+            apart = np.linalg.norm(spots[:, None] - centres[None, :disc], axis=2) - radii[None, :disc] - radii[disc]
+            room = apart.min(1) >= -1e-9
+            if room.any():  # of the spots with room, the one nearest to the middle: the picture stays round
+                centres[disc] = spots[room][np.linalg.norm(spots[room], axis=1).argmin()]
+                break
+    return centres
+
 
 COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#EE8866", "#44AA99", "#997700", "#AAAAFF")
 """By community, the largest first (after Paul Tol's schemes); all others are grey."""

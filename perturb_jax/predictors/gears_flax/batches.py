@@ -12,8 +12,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float, Int
 
-from perturb_jax.predictors.gears_flax.layers import Rows
-from perturb_jax.predictors.gears_flax.model import Perturbed
+from perturb_jax.predictors.gears_flax.model import Perturbed, Rows
 from perturb_jax.predictors.gears_flax.moments_loss import PairMoments
 
 PRESENT_AT_LEAST = 1e-300

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import identity
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.gears_flax.convert import to_torch
+from perturb_jax.predictors.gears_flax.checkpoint import to_torch
 from perturb_jax.predictors.gears_flax.early_stopping import CHUNK, padded_size
 from perturb_jax.predictors.gears_flax.ensemble import Pace, Problem, Trained, keys_of, train_models
 from perturb_jax.predictors.gears_flax.inputs import (

@@ -9,8 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from perturb_jax.graph.operator import Edges
 from perturb_jax.predictors.gears_flax.batches import Conditions, Member, draw_batch
-from perturb_jax.predictors.gears_flax.layers import Rows
-from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, within_unit_norm
+from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows, within_unit_norm
 from perturb_jax.predictors.gears_flax.moments_loss import moments_loss
 
 CLIP = 1.0

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.predictors.gears_reference import data as gears_data, private as gears_private
-from perturb_jax.predictors.gears_reference.cells import check_cells
+from perturb_jax.predictors.gears_reference.data import check_cells
 from perturb_jax.predictors.predictor import Fitted, Key, seed_of, training_rows
 from perturb_jax.screen.cells import CellReader, read_cells
 from perturb_jax.screen.screen import Screen

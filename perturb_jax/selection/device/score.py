@@ -24,7 +24,7 @@ from perturb_jax.selection.device.bits import (
     unpack,
     walk_of,
 )
-from perturb_jax.selection.host.score import coverage_on_host
+from perturb_jax.selection.host.coverage import coverage_on_host
 from perturb_jax.selection.spectral import norm_within
 from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_hops
