@@ -212,6 +212,9 @@ def in_flags(message: str, names: Mapping[str, str]) -> str:
         'A: not in the graph; --unknown drop leaves it out'
     """
 
+    def flag_of(word: str) -> str:
+        return names.get(word, word)
+
     def subject(match: re.Match[str]) -> str:
         words = match["words"].split(", ")
         known = all(word.replace("-", "_") in names for word in words)
@@ -225,6 +228,7 @@ def in_flags(message: str, names: Mapping[str, str]) -> str:
             return f"{flag} {pair[1]}={pair[2]}"
         return flag if value in ("True", "...") else f"{flag} {value.strip(chr(39))}"
 
+    message = re.sub(r"\bboth (\w+) and (\w+)", lambda two: "both " + " and ".join(map(flag_of, two.groups())), message)
     message = re.sub(r"(?P<before>^|; )(?P<words>[a-z][a-z_-]*(?:, [a-z][a-z_-]*)*): ", subject, message)
     return re.sub(
         r"\b(?P<name>[a-z_]+)=(?P<value>'[^']*'|\{[^}]*\}|\.\.\.|True|False|[A-Z]+\b|\d[\d.]*\b)", setting, message

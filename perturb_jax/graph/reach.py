@@ -34,6 +34,12 @@ class ReachSets(NamedTuple):
     indices: Int[np.ndarray, " entries"]
     num_nodes: int
 
+    def mask(self) -> Bool[np.ndarray, "candidates nodes"]:
+        """The sets as rows of a dense matrix."""
+        mask = np.zeros((len(self.indptr) - 1, self.num_nodes), bool)
+        mask[np.repeat(np.arange(len(mask)), np.diff(self.indptr)), self.indices] = True
+        return mask
+
     def take(self, rows: Int[np.ndarray, " rows"]) -> "ReachSets":
         """The sets of some candidates, in the order of `rows`."""
         lengths = np.diff(self.indptr)[rows]
@@ -67,7 +73,8 @@ def reach(
     Raises:
         InputError: unknown names, hops below 1, another direction.
 
-    Complexity: O(hops x edges) per candidate; candidates in chunks, so candidates x nodes bytes and about 128 MB.
+    Complexity: candidates x nodes bytes; on a CPU O(edges visited) per candidate, by breadth-first search; elsewhere
+        O(hops x edges), candidates in chunks, so about 128 MB more.
 
     Examples:
         >>> import pandas as pd
@@ -78,7 +85,10 @@ def reach(
         >>> reach(graph, "C", hops=2).tolist()
         [[True, True, True]]
     """
-    return reach_mask(graph, parse_perturbations(graph.names, genes).members, hops, direction)
+    members = parse_perturbations(graph.names, genes).members
+    if jax.default_backend() == "cpu":
+        return jnp.asarray(reach_sets(graph, members, hops, direction).mask())
+    return reach_mask(graph, members, hops, direction)
 
 
 def reach_mask(

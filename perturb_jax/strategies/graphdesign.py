@@ -31,10 +31,10 @@ class GraphDesign(Strategy):
         True, "Every gene has the same prior variance; else as the graph has it.", negative="unnormalized"
     )
     weighted: bool = option(True, "Use the edge weights; else every edge weighs 1.", negative="unweighted")
-    targets: tuple[str, ...] | Mapping[str, float] | None = option(
+    targets: tuple[str, ...] | Mapping[str, int | float] | None = option(
         None, "Genes to be predicted, or a table of what each is worth.", shown="the candidates"
     )
-    costs: Mapping[str, float] | None = option(
+    costs: Mapping[str, int | float] | None = option(
         None, "A table of what genes cost (those not in it cost 1); the budget is then a sum.", shown="1 each"
     )
 

@@ -215,7 +215,7 @@ def test_figures_draw_the_numbers_of_the_tables() -> None:
     assert axes.get_xlabel() == "Pearson over DE genes, less random"
     own = summary.areas[(summary.areas["metric"] == "pearson_de") & (summary.areas["strategy"] != "random")]
     points = next(line for line in axes.get_lines() if line.get_marker() not in ("", "None", None))
-    np.testing.assert_allclose(np.asarray(points.get_xdata()), own["difference"].to_numpy())
+    np.testing.assert_allclose(np.asarray(points.get_xdata(orig=False)), own["difference"].to_numpy(float))
     assert [label.get_text() for label in axes.get_yticklabels()] == own["strategy"].tolist()
 
 

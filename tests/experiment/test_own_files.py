@@ -1,4 +1,4 @@
-"""A predictor and a metric in a file of one's own: in an experiment, in worker processes, and read afterwards."""
+"""A strategy, a predictor, a metric in a file of one's own: in an experiment, by workers, and read afterwards."""
 
 import subprocess
 import sys
@@ -19,23 +19,34 @@ from dataclasses import dataclass
 import numpy as np
 
 import perturb_jax as pj
-from perturb_jax.evaluation.metrics import Metric
-from perturb_jax.predictors.predictor import Fitted
-from perturb_jax.support.options import Options, option
 
 
 @dataclass(frozen=True)
-class Scaled(Options):
+class LeastConnected(pj.Options):
+    """Those that fewest genes read."""
+
+    skip: int = pj.option(0, "How many of the least connected ones are passed over.", at_least=0)
+    most: bool = pj.option(False, "The most connected ones instead.")
+
+    def choose(self, ask):
+        graph = ask.graph
+        readers = np.bincount(np.asarray(graph.senders), minlength=graph.num_nodes)
+        ranked = sorted(ask.candidates, key=lambda name: (readers[graph.names.position[name]], name), reverse=self.most)
+        return ranked[self.skip : self.skip + ask.budget]
+
+
+@dataclass(frozen=True)
+class Scaled(pj.Options):
     """The mean effect of training, scaled."""
 
-    factor: float = option(1.0, "What the mean is multiplied with.", above=0)
+    factor: float = pj.option(1.0, "What the mean is multiplied with.", above=0)
     name: str = "scaled mean"
 
     def fit(self, screen, graph, train, validation, key):
         return Mean(self.factor * screen.effects[screen.index(tuple(train))].mean(0))
 
 
-class Mean(Fitted):
+class Mean(pj.Fitted):
     def __init__(self, effect):
         self.effect = effect
 
@@ -47,7 +58,7 @@ def largest(measured):
     return np.abs(measured.predicted - measured.truth).max(1)
 
 
-LARGEST = Metric("largest_error", "largest error", True, largest, over="all genes")
+LARGEST = pj.Metric("largest_error", "largest error", True, largest, over="all genes")
 '''
 FILE = """
 name = "own"
@@ -64,6 +75,9 @@ cells = 8
 predictor = "own.py:Scaled"
 factor = 0.5
 [strategies.random]
+[strategies.least]
+strategy = "own.py:LeastConnected"
+skip = 1
 """
 
 
@@ -94,7 +108,9 @@ def test_they_work_in_worker_processes_and_results_are_read_without_the_file(tmp
     assert not listener.failures and not grid.failures
     (tmp_path / "own.py").unlink()
     results = read_results(tmp_path / "results" / "own")
-    assert results.record["trainings"] == {"there": 2, "all": 2, "runs": 2}
+    assert results.record["trainings"] == {"there": 4, "all": 4, "runs": 4}
+    picks = results.selections[results.selections["strategy"] == "least"]
+    assert len(picks) == 2 * 4 and picks.groupby("seed")["perturbation"].nunique().tolist() == [4, 4]
     measured = [name for name in results.metrics if name in ("mse_de", "largest_error", "mse")]
     assert measured == ["mse_de", "largest_error"] and results.unmeasured.empty
     assert (results.metrics["largest_error"] ** 2 >= results.metrics["mse_de"] * 0.2).all()
@@ -113,14 +129,15 @@ def test_a_metric_that_stored_runs_lack_is_missing_there(tmp_path: Path) -> None
     assert not grid.wanted(grid.walks)
     results = read_results(tmp_path / "results" / "own")
     assert results.metrics["largest_error"].isna().all() and results.metrics["mse_de"].notna().all()
-    assert set(results.unmeasured["metric"]) == {"largest_error"} and len(results.unmeasured) == 2
-    assert complete_runs(results).unmeasured == (("largest_error", 2),)
+    assert set(results.unmeasured["metric"]) == {"largest_error"} and len(results.unmeasured) == 4
+    assert complete_runs(results).unmeasured == (("largest_error", 4),)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (("factor = 0.5", "factor = 0"), r"predictors\.half\.factor: expected a finite number above 0, got 0"),
+        (("skip = 1", "skip = -1"), r"strategies\.least\.skip: expected a whole number of at least 0, got -1"),
         (("own.py:Scaled", "own.py:Scale"), r"predictors\.half\.predictor: .*own\.py defines no 'Scale'"),
         (("own.py:LARGEST", "own.py:largest"), "metrics: .*expected a Metric with its function"),
         (("own.py:LARGEST", "none.py:X"), r"metrics: .*none\.py cannot be read"),
