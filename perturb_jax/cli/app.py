@@ -63,6 +63,7 @@ def main() -> None:
         code = typer.main.get_command(command_line(sys.argv[1:])).main(prog_name="perturb-jax", standalone_mode=False)
     except (InputError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        message = message.replace(": Value error, ", ": ")  # which pydantic adds to what typer says
         if message:  # a command without arguments has shown its help instead
             sys.stderr.write(f"perturb-jax: error: {' '.join(message.split())}\n")
         code = 2

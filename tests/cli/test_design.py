@@ -36,8 +36,8 @@ def design(budget: str, *options: str, out: str = "out", strategy: str = "graphd
 
 BAD_INPUT = {
     "criterion": (design("2", "--criterion", "x"), "criterion: expected one of variance, information, facility, soft"),
-    "noise 0": (design("2", "--noise", "0"), "noise: expected a number above 0"),
-    "noise NaN": (design("2", "--noise", "nan"), "noise: expected a number above 0"),
+    "noise 0": (design("2", "--noise", "0"), "noise: expected a finite number above 0"),
+    "noise NaN": (design("2", "--noise", "nan"), "noise: expected a finite number above 0"),
     "targets missing": (design("2", "--targets", "none.txt"), "none.txt: no such file"),
     "targets debt": (design("2", "--targets", "debt.csv"), "targets: expected a finite number of at least 0"),
     "targets worth nothing": (design("2", "--targets", "nothing.csv"), "weight above 0 for at least one target"),

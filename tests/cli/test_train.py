@@ -7,8 +7,9 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from perturb_jax.cli import train as train_command
+from perturb_jax.cli import app as cli
 from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.predictors.registry import PREDICTORS, predictor_class
 from perturb_jax.screen.read import read_screen
@@ -65,7 +66,7 @@ BAD_INPUT = {
     "setting": (train("--set", "depth=2"), "depth: no such setting; expected one of"),
     "setting without value": (train("--set", "depth"), "--set: expected NAME=VALUE, got 'depth'"),
     "where twice": (train("--where", "a=1", "--where", "a=2"), "--where: a is given twice; give each COLUMN one VALUE"),
-    "seed": (train("--seed", "4294967296", screen="none.h5ad"), "seed: expected a whole number from 0 to 2^32 - 1"),
+    "seed": (train("--seed", "4294967296"), "seed: expected a whole number from 0 to 2^32 - 1"),
     "test too large beside picks": (train("--train", "picks.csv", "--test", "6"), "that are not selected, got 5; test"),
     "where": (train("--where", "cells"), "--where: expected COLUMN=VALUE, got 'cells'"),
     "graph without the genes": (
@@ -76,14 +77,14 @@ BAD_INPUT = {
     "too few left": (train("--test", "6"), "at least 3 perturbations, got 2; 1 validate and 6 test: hold out fewer"),
     "output nowhere": (train(out=""), "--out: expected a directory to write to, got ''"),
     "one cell": (train(screen="alone.h5ad"), "1 perturbations have fewer than 2 cells (JUN); leave them out with"),
-    "too few what": (train("--too-few", "x"), "too_few: expected 'error' or 'drop', got 'x'"),
+    "too few what": (train("--too-few", "x"), "--too-few: expected one of error, drop, got 'x'"),
     "a saved screen": (train("--too-few", "drop", screen="screen.h5ad"), "a saved screen is used as it is"),
     "means without the word": (train(screen="means.csv"), "if these are means, add --pseudobulk"),
     "means as cells": (train(screen="means.h5ad"), "if each row is an average over cells"),
     "a saved screen as means": (train("--pseudobulk", screen="screen.h5ad"), "a saved screen is used as it is"),
     "means of cell types": (train("--pseudobulk", "--cell-type", "x", screen="means.csv"), "has no cells; choose"),
     "counts of cells": (train("--cell-counts", "n_cells"), "--cell-counts: cells are counted as they are read"),
-    "unknown what": (train("--unknown", "x"), "unknown: expected 'error' or 'drop', got 'x'"),
+    "unknown what": (train("--unknown", "x"), "'--unknown': 'x' is not one of 'error', 'drop'"),
 }
 
 
@@ -179,7 +180,8 @@ def test_training_that_diverges_is_one_line(monkeypatch: pytest.MonkeyPatch, fil
 
     monkeypatch.setattr("perturb_jax.evaluation.trial.fit_and_measure", diverging)
     with pytest.raises(InputError, match="graph-gp: training diverged; lower the learning rate"):
-        train_command.train(files / "screen.h5ad", str(tmp_path / "out"), test="2", quiet=True)
+        arguments = ["train", "--screen", str(files / "screen.h5ad"), "--test", "2", "--out", str(tmp_path / "out")]
+        CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
 
 
 def test_perturbations_of_one_cell_are_dropped_and_reported(files: Path, tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def test_it_designs_as_its_matrix_does() -> None:
     kernel = Families(GENES)
     given = pj.DenseKernel(GENES, kernel.matrix())
     for criterion in ("variance", "information", "facility"):
-        picks = pj.graphdesign(kernel, None, 3, criterion=criterion)  # type: ignore[arg-type]
-        assert picks.genes == pj.graphdesign(given, None, 3, criterion=criterion).genes  # type: ignore[arg-type]
+        picks = pj.graphdesign(kernel, None, 3, criterion=criterion)
+        assert picks.genes == pj.graphdesign(given, None, 3, criterion=criterion).genes
         assert picks.genes == (("A1", "B1", "A2") if criterion == "variance" else ("A1", "B1", "C1"))
 
 
