@@ -172,10 +172,10 @@ def test_divergence_is_told(screen: pj.Screen) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"steps": 0}, "steps: expected at least 1"),
-        ({"batch_size": 1}, "batch normalisation needs two"),
-        ({"learning_rate": 0.0}, "learning_rate: expected more than 0"),
-        ({"weight_decay": -1.0}, "weight_decay: expected at least 0"),
+        ({"steps": 0}, "steps: expected a whole number of at least 1, got 0"),
+        ({"batch_size": 1}, "batch_size: expected a whole number of at least 2, got 1"),
+        ({"learning_rate": 0.0}, "learning_rate: expected a finite number above 0"),
+        ({"weight_decay": -1.0}, "weight_decay: expected a finite number of at least 0"),
     ],
 )
 def test_settings_out_of_range(setting: dict[str, Any], message: str) -> None:
