@@ -162,7 +162,7 @@ def test_a_refusal_says_what_came_and_what_else_there_is(server: Server, tmp_pat
     server.mode = mode
     message = refused(tmp_path, server.url + "x?token=secret")
     assert f"{server.url}x: expected the file, got {got}" in message
-    assert "--mirror" in message
+    assert "mirror=..." in message
     assert f"place it as {tmp_path / 'norman.zip'}" in message
     assert "secret" not in message
     assert list(tmp_path.iterdir()) == []
