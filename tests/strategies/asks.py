@@ -24,7 +24,8 @@ def asked(candidates: np.ndarray, selected: np.ndarray, part: str, batch: int, s
     names = named(len(candidates) + len(selected))
     parts: dict[str, Any] = {part: np.concatenate([candidates, selected])}
     view = View(names, **parts)
-    return Ask.of(GRAPH, names[: len(candidates)], batch, names[len(candidates) :], seed, view)
+    ring = graph_of(len(names), [(i, (i + 1) % len(names)) for i in range(len(names))])
+    return Ask.of(ring, names[: len(candidates)], batch, names[len(candidates) :], seed, view)
 
 
 def pick(

@@ -11,6 +11,7 @@ from perturb_jax.strategies.acs_fw import ACSFW
 from perturb_jax.strategies.view import isometric
 from tests.graphs import compilations
 from tests.strategies.acs_oracle import acs_problem, expected_log_likelihoods, frank_wolfe_weights
+from perturb_jax.support.options import made_from
 from tests.strategies.asks import asked, places
 
 BMDAL_REG = {
@@ -132,4 +133,4 @@ def test_without_anything_selected_it_says_what_to_do() -> None:
 )
 def test_options_that_cannot_be_used_are_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(pj.InputError, match=message):
-        ACSFW(**options)  # type: ignore[arg-type]
+        made_from(ACSFW, options)

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.strategies.typiclust import TypiClust, cluster_order, k_means, typical
+from perturb_jax.support.options import made_from
 from tests.strategies.asks import asked, places
 
 CENTRES = 100.0 * np.array([[0, 0], [1, 0], [0, 1], [1, 1], [2, 2]])
@@ -135,7 +136,7 @@ def test_an_embedding_that_is_not_finite_is_refused() -> None:
 )
 def test_options_that_cannot_be_used_are_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(pj.InputError, match=message):
-        TypiClust(**options)  # type: ignore[arg-type]
+        made_from(TypiClust, options)
 
 
 def test_without_scikit_learn_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
