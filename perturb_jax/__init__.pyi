@@ -38,10 +38,9 @@ from .predictors.predictor import Fitted as Fitted, Predictor as Predictor
 from .predictors.registry import PREDICTORS as PREDICTORS, register_predictor as register_predictor
 from .predictors.ridge import BilinearRidge as BilinearRidge, GraphRidge as GraphRidge
 from .predictors.saved import load_fitted as load_fitted
-from .screen.noise import relative_noise as relative_noise
 from .screen.pseudobulk import read_pseudobulk as read_pseudobulk
 from .screen.read import read_screen as read_screen
-from .screen.screen import Screen as Screen
+from .screen.screen import Screen as Screen, relative_noise as relative_noise
 from .screen.simulate import simulate_screen as simulate_screen
 from .screen.simulation_model import SimulationModel as SimulationModel
 from .screen.split import (

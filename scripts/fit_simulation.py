@@ -35,7 +35,7 @@ import pandas as pd
 import scipy.io
 from scipy import optimize, stats
 
-from perturb_jax.screen.simulation_cells import negative_binomial
+from perturb_jax.screen.kernels import negative_binomial
 from perturb_jax.screen.simulation_model import FITTED, LARGEST_CHANGE, LEAST_DISPERSION, SCALE, draw_strengths
 
 LEAST_COUNTS = 30

@@ -15,13 +15,13 @@ import perturb_jax as pj
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import make_graph
 from perturb_jax.graph.operator import Edges
-from perturb_jax.predictors.gears_flax.inputs import convolution_of, edges_of, perturbed_rows
+from perturb_jax.predictors.gears_flax.batches import convolution_of, edges_of, perturbed_rows
 from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows
 from perturb_jax.predictors.gears_flax.moments_loss import PairMoments, moments_loss
 from perturb_jax.predictors.gears_reference import private as gears_private
 from perturb_jax.predictors.gears_reference.data import edge_tensors, gears_name
 from perturb_jax.screen.screen import Screen
-from tests.screen_oracles import central_moments
+from tests.screen_oracles import central_moments, moments_of
 from tests.screens import small_screen
 
 CONTROL = "ctrl"
@@ -283,16 +283,12 @@ def screen_of_cells(cells: Mapping[str, np.ndarray], control: np.ndarray) -> Scr
     """A screen with the moments of some cells, in float64."""
     names = tuple(sorted(cells))
     plain = small_screen(names, [f"g{i}" for i in range(control.shape[1])], de_genes=1)
-    mean, variance, third, fourth = np.stack([central_moments(cells[name]) for name in names], 1)
-    of_control = central_moments(control)
     return replace(
         plain,
-        cell_counts=np.array([len(cells[name]) for name in names]),
-        mean=mean, variance=variance, third=third, fourth=fourth,
+        perturbed=moments_of(*(cells[name] for name in names)),
+        control=moments_of(control).of(0),
         nonzero=np.array([(cells[name] != 0).any(0) for name in names]),
-        control_count=len(control), control_mean=of_control[0], control_variance=of_control[1],
-        control_third=of_control[2], control_fourth=of_control[3],
-    )  # fmt: skip
+    )
 
 
 def weights_by_counting(counts: Sequence[int], batch_size: int) -> np.ndarray:

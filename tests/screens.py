@@ -1,10 +1,11 @@
 """Small screens made by hand: the moments of random cells."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.screen import Moments, Screen
 from tests.graphs import graph_of
 
 
@@ -32,19 +33,18 @@ def small_screen(
     return Screen(
         perturbations=names,
         readouts=tuple(genes),
-        cell_counts=counts,
-        mean=mean,
-        variance=central[0],
-        third=central[1],
-        fourth=central[2],
+        perturbed=Moments(counts, mean, *central),
+        control=Moments(np.int64(len(control)), control.mean(0), *control_central),
         nonzero=np.array([(group != 0).any(0) for group in groups]),
         de_genes=np.argsort(-np.abs(mean - control.mean(0)), axis=1, kind="stable")[:, :de_genes],
-        control_count=len(control),
-        control_mean=control.mean(0),
-        control_variance=control_central[0],
-        control_third=control_central[1],
-        control_fourth=control_central[2],
         coexpression=graph_of(len(genes), []),
         source=None,
         settings={},
     )
+
+
+def with_moments(screen: Screen, **parts: np.ndarray) -> Screen:
+    """The screen with other moments: of perturbations by their names, of control cells after `control_`."""
+    control = {name.removeprefix("control_"): part for name, part in parts.items() if name.startswith("control_")}
+    perturbed = {name: part for name, part in parts.items() if not name.startswith("control_")}
+    return replace(screen, perturbed=screen.perturbed._replace(**perturbed), control=screen.control._replace(**control))

@@ -11,7 +11,7 @@ import numpy as np
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.gears_flax.inputs import conditions_of, convolution_of, edges_of, member_of
+from perturb_jax.predictors.gears_flax.batches import conditions_of, convolution_of, edges_of, member_of
 from perturb_jax.predictors.gears_flax.model import Gears
 from perturb_jax.predictors.gears_flax.training import Graphs, Plan, start, train_steps
 from perturb_jax.predictors.gears_reference import private as gears_private

@@ -76,7 +76,7 @@ def main() -> None:
         "versions": versions() | _optional_versions(),
         "tested": TESTED, "seeds": sorted(table["split"].unique().tolist()),
         "perturbations": len(measured.usable), "left out": measured.unknown, "genes": len(screen.readouts),
-        "cells": int(screen.cell_counts.sum()), "control cells": screen.control_count,
+        "cells": int(screen.cell_counts.sum()), "control cells": int(screen.control.cells),
         "graph": {"nodes": graph.num_nodes, "edges": graph.num_edges},
     }  # fmt: skip
     (given.out / "record.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -43,8 +43,8 @@ def de_numbers(mean: np.ndarray, variance: np.ndarray, count: np.ndarray) -> np.
 def rows(screen: Screen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, variance and cells of a screen, control first."""
     mean = np.concatenate([screen.control_mean[None], screen.mean])
-    variance = np.concatenate([screen.control_variance[None], screen.variance])
-    return mean, variance, np.array([screen.control_count, *screen.cell_counts])
+    variance = np.concatenate([screen.control.variance[None], screen.perturbed.variance])
+    return mean, variance, np.array([screen.control.cells, *screen.cell_counts])
 
 
 def squared_changes(screen: Screen) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +84,7 @@ def main() -> None:
     real = pj.read_screen(args.norman, {"dataset": "norman19"}, condition="condition", progress=False)
     names = [f"gene{i}" for i in range(len(real.readouts))]  # none is perturbed: of Norman's one is
     like_norman = [
-        simulate_screen(graph, len(real), names, 100, control_cells=real.control_count, seed=seed)
+        simulate_screen(graph, len(real), names, 100, control_cells=int(real.control.cells), seed=seed)
         for seed in range(SEEDS)
     ]
     real_de = de_numbers(*rows(real))
@@ -139,10 +139,10 @@ def draw(
     ):
         seen = screen.control_mean > 0
         label = f"{label}: {seen.sum()} genes"
-        where = screen.control_mean[seen], screen.control_variance[seen]
+        where = screen.control_mean[seen], screen.control.variance[seen]
         noise.scatter(*where, s=22, alpha=0.7, color=color, marker=marker, label=label)
     noise.set(xscale="log", yscale="log", xlabel="mean of log1p expression", ylabel="variance")
-    noise.set_title(f"Genes in {real.control_count} control cells, of {len(real.readouts)} (fitted)")
+    noise.set_title(f"Genes in {int(real.control.cells)} control cells, of {len(real.readouts)} (fitted)")
     changes = np.stack([np.sort(squared_changes(screen)[0]) for screen in simulated])
     for axes, ours, theirs in ((number, simulated_de, real_de), (size, changes, np.sort(squared_changes(real)[0]))):
         ranks = np.arange(1, len(theirs) + 1)

@@ -116,7 +116,7 @@ def check_screen(
         "combinations": combinations,
         "genes": len(screen.readouts),
         "perturbed cells": int(screen.cell_counts.sum()),
-        "control cells": screen.control_count,
+        "control cells": int(screen.control.cells),
         "fewest cells of a perturbation": int(screen.cell_counts.min()),
         "most cells of a perturbation": int(screen.cell_counts.max()),
         "co-expression edges": screen.coexpression.num_edges,

@@ -49,7 +49,7 @@ def trial_picture(screen: Screen, trial: Trial) -> bytes:
                 trial.effects[number, genes],
                 None if cells is None else cells[name][:, genes] - screen.control_mean[genes][None, :],
                 screen.effects[row, genes],
-                np.sqrt(screen.variance[row, genes]),
+                np.sqrt(screen.perturbed.variance[row, genes]),
             )
         )
         scores[name] = _scores(trial.metrics.iloc[number].to_dict())

@@ -369,9 +369,11 @@ def de_weights(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarr
     pseudobulk, or one cell; and where all |t| are equal. A gene that is constant and the same in both has t = 0.
     """
     counts = screen.cell_counts[rows].astype(np.float64)[:, None]
-    control_count = float(screen.control_count)
+    control_count = float(screen.control.cells)
     with np.errstate(divide="ignore", invalid="ignore"):
-        squares = screen.variance[rows] / (counts - 1) + screen.control_variance[None, :] / (control_count - 1)
+        squares = screen.perturbed.variance[rows] / (counts - 1) + screen.control.variance[None, :] / (
+            control_count - 1
+        )
         change = np.abs(screen.mean[rows] - screen.control_mean[None, :]).astype(np.float64)
         size = np.where((change == 0) & (squares == 0), 0.0, change / np.sqrt(squares))
         span = size.max(1, keepdims=True, initial=0) - size.min(1, keepdims=True, initial=np.inf)

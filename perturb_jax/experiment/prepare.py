@@ -57,7 +57,7 @@ def prepare(work: Preparation, store: Store) -> None:
         "dropped": missing,
         "screen": repr(screen),
         "caution": screen.caution,
-        "simulated": bool(screen.how.simulated),
+        "simulated": bool(screen.settings.get("simulated")),
         "graph": graph_record(graph),
         "versions": versions(),
     }

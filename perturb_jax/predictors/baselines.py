@@ -11,32 +11,23 @@ from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernel.graph import as_kernel
 from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
-from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
+from perturb_jax.predictors.predictor import Answers, ClosedForm, finite_changes, rows_of
 from perturb_jax.screen.screen import Screen
-from perturb_jax.support.options import Options, option
+from perturb_jax.support.options import option
 
 
 @dataclass(frozen=True)
-class ControlMean(Options):
+class ControlMean(ClosedForm):
     """Nothing changes: every effect is 0. The "no change" baseline of Ahlmann-Eltze et al. 2025."""
 
     name: str = "control mean"
 
-    def fit(
-        self,
-        screen: Screen,
-        graph: KnowledgeGraph | Kernel,  # noqa: ARG002
-        train: Sequence[str],
-        validation: Sequence[str],
-        key: Key = 0,  # noqa: ARG002
-    ) -> Answers:
-        """See `Predictor.fit`; neither graph nor key are read."""
-        training_rows(screen, train, validation)
+    def _answers(self, screen: Screen, rows: np.ndarray, source: KnowledgeGraph | Kernel) -> Answers:  # noqa: ARG002
         return Answers(self.name, partial(_repeated, np.zeros(len(screen.readouts))))
 
 
 @dataclass(frozen=True)
-class TrainingMean(Options):
+class TrainingMean(ClosedForm):
     """Every perturbation does what the training perturbations do on average, each counting once.
 
     Hard to beat on correlations with control as the reference (Systema, Viñas Torné et al. 2025).
@@ -44,31 +35,22 @@ class TrainingMean(Options):
 
     name: str = "training mean"
 
-    def fit(
-        self,
-        screen: Screen,
-        graph: KnowledgeGraph | Kernel,  # noqa: ARG002
-        train: Sequence[str],
-        validation: Sequence[str],
-        key: Key = 0,  # noqa: ARG002
-    ) -> Answers:
-        """See `Predictor.fit`; neither graph nor key are read."""
-        rows, _ = training_rows(screen, train, validation)
+    def _answers(self, screen: Screen, rows: np.ndarray, source: KnowledgeGraph | Kernel) -> Answers:  # noqa: ARG002
         return Answers(self.name, partial(_repeated, finite_changes(screen, rows).mean(0)))
 
 
 @dataclass(frozen=True)
-class NearestNeighbours(Options):
-    """The mean effect of the training perturbations that are most alike in the graph.
+class NearestNeighbours(ClosedForm):
+    """The mean effect of the training perturbations that are most similar in the graph.
 
     With S the cosine between rows of P^hops (the normalised graph kernel) and N the `neighbors` training perturbations
     with the largest S > 0, the effect of p is  sum_{q in N} S_pq y_q / sum_{q in N} S_pq;  the training mean where none
-    is alike. Ties: the earlier training perturbation. A training perturbation is its own nearest neighbour.
+    is similar. Ties: the earlier training perturbation. A training perturbation is its own nearest neighbour.
 
-    Complexity: fit O(k edges); effects O(k edges + P log P + P neighbors G) per perturbation asked for, P trained on.
+    Complexity: fit O(k edges); effects O(k edges + P log P + P neighbors G) per perturbation, P trained on.
 
     Attributes:
-        kernel: in place of the graph's, any other: hops, direction and weighted then count for nothing.
+        kernel: instead of the graph's, any other: hops, direction and weighted then count for nothing.
 
     Raises:
         InputError: settings that cannot be used; perturbed genes that the graph or kernel does not have.
@@ -83,19 +65,10 @@ class NearestNeighbours(Options):
     kernel: Kernel | None = None
     name: str = "nearest neighbours"
 
-    def fit(
-        self,
-        screen: Screen,
-        graph: KnowledgeGraph | Kernel,
-        train: Sequence[str],
-        validation: Sequence[str],
-        key: Key = 0,  # noqa: ARG002
-    ) -> Answers:
-        """See `Predictor.fit`; the key is not read."""
-        rows, _ = training_rows(screen, train, validation)
+    def _answers(self, screen: Screen, rows: np.ndarray, source: KnowledgeGraph | Kernel) -> Answers:
         changes = finite_changes(screen, rows)
-        kernel = as_kernel(graph, self.hops, self.direction, self.weighted) if self.kernel is None else self.kernel
-        trained = kernel.rows(nodes_of(kernel.names, train).members)
+        kernel = as_kernel(source, self.hops, self.direction, self.weighted) if self.kernel is None else self.kernel
+        trained = rows_of(kernel, [screen.perturbations[row] for row in rows])
         predict = partial(_nearest, kernel, trained, changes, self.neighbors)
         return Answers(self.name, predict, partial(embedded, kernel))
 
@@ -121,13 +94,11 @@ def _nearest(
     perturbations: Sequence[str],
 ) -> Float[np.ndarray, "perturbations genes"]:
     effects = np.tile(changes.mean(0), (len(perturbations), 1))
-    asked = kernel.rows(nodes_of(kernel.names, perturbations).members)
-    for part, block in kernel.between(asked, trained):
-        for row, alike in enumerate(as_dense(block), part.start):
-            nearest = np.argsort(-alike, kind="stable")[:neighbors]
-            nearest = nearest[alike[nearest] > 0]
-            if len(nearest):
-                effects[row] = alike[nearest] @ changes[nearest] / alike[nearest].sum()
+    for row, similarity in enumerate(as_dense(kernel.covariance(rows_of(kernel, perturbations), trained))):
+        nearest = np.argsort(-similarity, kind="stable")[:neighbors]
+        nearest = nearest[similarity[nearest] > 0]
+        if len(nearest):
+            effects[row] = similarity[nearest] @ changes[nearest] / similarity[nearest].sum()
     return effects
 
 

@@ -15,25 +15,25 @@ from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernel.graph import kernels_to_try
 from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
 from perturb_jax.predictors.baselines import embedded
-from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
+from perturb_jax.predictors.predictor import Answers, ClosedForm, finite_changes, rows_of
 from perturb_jax.predictors.ridge import inverse_of
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
-from perturb_jax.support.options import Options, option
+from perturb_jax.support.options import option
 
 _RANGE = 1e-6, 1e3
-"""Where scales are searched, relative to the mean variance of effects."""
+"""The range in which scales are searched, relative to the mean variance of effects."""
 _STOP = 1e-8
 """The search ends when the log likelihood per value rises by less."""
 
 
 @dataclass(frozen=True)
-class GraphGP(Options):
+class GraphGP(ClosedForm):
     """A Gaussian process over perturbations, with one covariance for all measured genes.
 
     The true effect of perturbation p on gene g is  m_g + t_g (f_p + o_p): f ~ N(0, signal K), K = P^k (P^k)^T the graph
-    kernel (of unit diagonal where normalised) or any other, what the graph can tell; o ~ N(0, own I), what only p
-    itself can. It is measured with error t_g N(0, r_p), r_p the variance among p's cells / (cells - 1), averaged over
+    kernel (of unit diagonal where normalised) or any other, the part that the graph explains; o ~ N(0, own I),
+    p's own part. It is measured with error t_g N(0, r_p), r_p the variance among p's cells / (cells - 1), averaged over
     genes (control's where there is one cell; 0 in a pseudobulk without variances). So with S = signal K + own I and
     C = S + diag(r),
 
@@ -52,12 +52,12 @@ class GraphGP(Options):
     Limits: genes correlate, so the likelihood is too sure of signal and own. One relative noise for all
     genes: where genes differ much in how noisy they are, intervals are right on average over genes, not for each.
     No estimate of `noise` for a plan: K of few genes is near the identity (on the human GO graph 0.002 off the diagonal
-    on average), which own and signal fit alike. The ratio above came out between 0.03 and 10^5 where 0.7 to 9 was true
-    in simulated screens of 20 to 150 perturbations, 1.6 to 4.5 times too large in those of 400; between 0.06 and 13
-    from 32 of Norman et al.'s, by hops, the graph's genes, and with or without pairs.
+    on average), which own and signal fit equally well. The ratio above came out between 0.03 and 10^5 where 0.7 to 9
+    was true in simulated screens of 20 to 150 perturbations, 1.6 to 4.5 times too large in those of 400; between 0.06
+    and 13 from 32 of Norman et al.'s, by hops, the graph's genes, and with or without pairs.
 
     Attributes:
-        kernel: in place of the graph's, any other: hops are then not searched.
+        kernel: instead of the graph's, any other: hops are then not searched.
 
     Raises:
         InputError: settings that cannot be used; perturbed genes that the graph or kernel does not have; fewer than 3
@@ -68,9 +68,9 @@ class GraphGP(Options):
         (1, 2, 3), "Graph-convolution layers, or several to choose from by likelihood.", at_least=1
     )
     signal: float | None = option(
-        None, "Variance of what the graph can tell, in squared units of the effects.", above=0, shown="by likelihood"
+        None, "Variance of what the graph explains, in squared units of the effects.", above=0, shown="by likelihood"
     )
-    own: float | None = option(None, "Variance of what the graph cannot tell.", above=0, shown="by likelihood")
+    own: float | None = option(None, "Variance of what the graph does not explain.", above=0, shown="by likelihood")
     per_gene: bool = option(
         True, "Estimate how large each gene's effects are; else the same for all.", negative="pooled"
     )
@@ -80,33 +80,24 @@ class GraphGP(Options):
     kernel: Kernel | None = None
     name: str = "graph GP"
 
-    def fit(
-        self,
-        screen: Screen,
-        graph: KnowledgeGraph | Kernel,
-        train: Sequence[str],
-        validation: Sequence[str],
-        key: Key = 0,  # noqa: ARG002
-    ) -> Answers:
-        """See `Predictor.fit`; the key is not read, and outcomes of the validation set are not used."""
-        rows, _ = training_rows(screen, train, validation)
+    def _answers(self, screen: Screen, rows: np.ndarray, source: KnowledgeGraph | Kernel) -> Answers:
         if len(rows) < 3:
             raise TooFewPerturbationsError(f"train: expected at least 3 perturbations, got {len(rows)}")
-        changes = finite_changes(screen, rows)
+        changes, train = finite_changes(screen, rows), [screen.perturbations[row] for row in rows]
         residuals = changes - changes.mean(0)
         outer = residuals @ residuals.T
         noise = measurement_noise(screen, rows)
         candidates = []
         chosen = (self.hops, self.direction, self.weighted, self.normalize)
-        for which, kernel in kernels_to_try(graph, self.kernel, *chosen):
-            trained = kernel.rows(nodes_of(kernel.names, train).members)
+        for which, kernel in kernels_to_try(source, self.kernel, *chosen):
+            trained = rows_of(kernel, train)
             evidence = Evidence(kernel.gram(trained), noise, outer, changes.shape[1])
             try:
                 signal, own, value = _fitted_scales(evidence, self.signal, self.own)
             except np.linalg.LinAlgError:
                 raise InputError(
-                    f"own: {self.own!r} is too small beside signal {self.signal!r} for training perturbations as alike "
-                    "as these (the covariance is singular); give a larger one, or None"
+                    f"own: {self.own!r} is too small beside signal {self.signal!r} for training perturbations as "
+                    "similar as these (the covariance is singular); give a larger one, or None"
                 ) from None
             candidates.append((value, which, signal, own, kernel, trained, evidence))
         value, which, signal, own, kernel, trained, evidence = max(candidates, key=lambda found: found[0])
@@ -127,14 +118,7 @@ class GraphGP(Options):
 
 
 class Evidence(NamedTuple):
-    """What the restricted likelihood of one kernel needs.
-
-    Attributes:
-        gram: K among the training perturbations.
-        noise: r, the variance of each measurement.
-        outer: the effects less their mean, times their transpose, summed over genes.
-        num_genes: how many.
-    """
+    """What the restricted likelihood of one kernel needs: K, r, and the centred effects times their transpose."""
 
     gram: Float[np.ndarray, "train train"]
     noise: Float[np.ndarray, " train"]
@@ -167,14 +151,8 @@ class Evidence(NamedTuple):
 class Posterior(NamedTuple):
     """What predictions need.
 
-    Attributes:
-        kernel: K.
-        trained: the training perturbations as its rows.
-        identities: their genes: the same perturbation shares its own part.
-        signal: variance of f.
-        own: variance of o.
-        factor: the lower Cholesky factor of C.
-        total: 1^T C 1.
+    `identities` are the genes of each training perturbation, which has its own part in common with itself alone;
+    `factor` is the lower Cholesky factor of C, `total` 1^T C 1.
     """
 
     kernel: Kernel
@@ -198,8 +176,8 @@ def measurement_noise(screen: Screen, rows: np.ndarray) -> Float[np.ndarray, " r
     counts = np.asarray(screen.cell_counts)[rows]
     if counts.min() < 1:
         raise InputError(f"{screen.perturbations[rows[counts.argmin()]]}: expected at least one cell, got none")
-    among = np.asarray(screen.variance, np.float64)[rows].mean(1)
-    alone = float(np.asarray(screen.control_variance, np.float64).mean())
+    among = np.asarray(screen.perturbed.variance, np.float64)[rows].mean(1)
+    alone = float(np.asarray(screen.control.variance, np.float64).mean())
     noise = np.where(counts > 1, among / np.maximum(counts - 1, 1), alone)
     if not (np.isfinite(noise).all() and (noise >= 0).all()):
         raise InputError("variance: expected finite numbers of at least 0 in the screen; leave other genes out")
@@ -211,7 +189,7 @@ def _fitted_scales(evidence: Evidence, signal: float | None, own: float | None) 
     count = len(evidence.gram)
     typical = max(float(evidence.outer.trace()) / (evidence.num_genes * (count - 1)), 1e-12)
     given = (signal, own)
-    free = [place for place, value in enumerate(given) if value is None]
+    free = [number for number, value in enumerate(given) if value is None]
     units = np.array([typical / float(evidence.gram.diagonal().mean()), typical])
 
     def scales(logarithms: np.ndarray) -> np.ndarray:
@@ -250,14 +228,13 @@ def _gene_scales(
 def _between(posterior: Posterior, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Each perturbation's covariances s, [perturbations, train], and S_pp."""
     named = nodes_of(posterior.kernel.names, perturbations)
-    asked = posterior.kernel.rows(named.members)
-    blocks = [as_dense(block) for _, block in posterior.kernel.between(asked, posterior.trained)]
-    alike = posterior.signal * np.concatenate([np.zeros((0, len(posterior.factor))), *blocks])
-    place = {genes: column for column, genes in enumerate(posterior.identities)}
+    rows = posterior.kernel.rows(named.members)
+    covariance = posterior.signal * as_dense(posterior.kernel.covariance(rows, posterior.trained))
+    column_of = {genes: column for column, genes in enumerate(posterior.identities)}
     for row, genes in enumerate(named.gene_sets()):
-        if genes in place:
-            alike[row, place[genes]] += posterior.own
-    return alike, posterior.signal * asked.variance + posterior.own
+        if genes in column_of:
+            covariance[row, column_of[genes]] += posterior.own
+    return covariance, posterior.signal * rows.variance + posterior.own
 
 
 def _effects(
@@ -272,9 +249,9 @@ def _effects(
 def _deviations(
     posterior: Posterior, scale: Float[np.ndarray, " genes"], perturbations: Sequence[str]
 ) -> Float[np.ndarray, "perturbations genes"]:
-    alike, prior = _between(posterior, perturbations)
-    solved = scipy.linalg.cho_solve((posterior.factor, True), alike.T)
-    known = np.einsum("pt,tp->p", alike, solved)
+    covariance, prior = _between(posterior, perturbations)
+    solved = scipy.linalg.cho_solve((posterior.factor, True), covariance.T)
+    known = np.einsum("pt,tp->p", covariance, solved)
     mean = (1 - solved.sum(0)) / len(posterior.factor)
     variance = np.maximum(prior - known + posterior.total * mean**2, 0)
     return np.sqrt(variance)[:, None] * scale[None, :]

@@ -1,4 +1,4 @@
-"""The contract of predictors: configured, then fitted to some perturbations of a screen, then asked about any.
+"""The contract of predictors: configured, then fitted to some perturbations of a screen, then used for any.
 
 A predictor is a frozen dataclass of plain values, its configuration. ``fit`` reads outcomes of the training and, to
 tune or to stop, of the validation perturbations, and of no others, though the screen holds all.
@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from perturb_jax.genes.perturbations import identity
+from perturb_jax.genes.perturbations import identity, nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.kernel.kernel import Kernel, Rows
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
+from perturb_jax.support.options import Options
 
 Key = int | jax.Array
 """A seed, or a JAX random key. Deterministic predictors ignore it."""
@@ -49,17 +51,15 @@ class Fitted(Protocol):
 
     def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:  # noqa: ARG002  (for those that have them)
         """What the predictor knows of each perturbation before its readout; InputError where it has no such thing."""
-        raise InputError(
-            f"{type(self).__name__} has no embeddings; use a strategy that needs none, or another predictor"
-        )
+        raise _none(self, "embeddings", "use a strategy that needs none, or another predictor")
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:  # noqa: ARG002  (for those that have them)
         """What the predictor's readout reads of each perturbation; InputError where it has no such thing."""
-        raise InputError(f"{type(self).__name__} has no features; use a strategy that needs none, or another predictor")
+        raise _none(self, "features", "use a strategy that needs none, or another predictor")
 
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:  # noqa: ARG002  (for those that have them)
         """Standard deviations of the true effects around `effects`; InputError where the predictor has none."""
-        raise InputError(f"{type(self).__name__} has no uncertainties; use GraphGP, or a strategy that needs none")
+        raise _none(self, "uncertainties", "use GraphGP, or a strategy that needs none")
 
     def parameters(self) -> dict[str, np.ndarray]:
         """What was learnt, by name; nothing where nothing is."""
@@ -76,19 +76,17 @@ class Fitted(Protocol):
         save_fitted(self, path)
 
 
+def _none(fitted: Fitted, what: str, remedy: str) -> InputError:
+    return InputError(f"{getattr(fitted, 'name', type(fitted).__name__)} has no {what}; {remedy}")
+
+
 def history_of(fitted: Fitted) -> tuple[pd.DataFrame | None, dict[str, Any]]:
     """Errors by step as a table, None where there are none, and what else a predictor says of its training: plain."""
     if fitted.history is None:
-        return None, _plain(fitted.report)
+        return None, {name: np.asarray(value).item() for name, value in fitted.report.items()}
     parts = {name: np.asarray(value) for name, value in fitted.history._asdict().items()}
     table = pd.DataFrame({name: value for name, value in parts.items() if value.ndim == 1})
-    return table, _plain({name: value for name, value in parts.items() if value.ndim == 0})
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.item() if isinstance(value, np.generic | np.ndarray) else value for name, value in values.items()
-    }
+    return table, {name: value.item() for name, value in parts.items() if value.ndim == 0}
 
 
 @runtime_checkable
@@ -138,15 +136,11 @@ def seed_of(key: Key) -> int:
         if not 0 <= key < 2**32:
             raise InputError(f"seed: expected a whole number from 0 to 2^32 - 1, got {key}")
         return int(key)
-    if not isinstance(key, jax.Array) or not _is_key(key):
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    if not (isinstance(key, jax.Array) and key.dtype == np.uint32 and key.ndim == 1):
         raise InputError(f"key: expected a whole number or a JAX random key, got {key!r}")
     return int(jax.random.bits(key))
-
-
-def _is_key(key: jax.Array) -> bool:
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key.shape == ()
-    return key.dtype == np.uint32 and key.ndim == 1
 
 
 def training_rows(screen: Screen, train: Sequence[str], validation: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -212,9 +206,7 @@ class Answers(Fitted):
 
     def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
         """See `Fitted.embeddings`."""
-        if self.embed is None:
-            raise InputError(f"{self.name} has no embeddings; use a strategy that needs none, or another predictor")
-        return self.embed(_named(perturbations))
+        return super().embeddings(perturbations) if self.embed is None else self.embed(_named(perturbations))
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
         """The embeddings: these predictors' readouts are linear in them, or in how similar they are."""
@@ -226,12 +218,34 @@ class Answers(Fitted):
 
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """See `Fitted.uncertainties`."""
-        if self.spread is None:
-            raise InputError(f"{self.name} has no uncertainties; use GraphGP, or a strategy that needs none")
-        return self.spread(_named(perturbations))
+        return super().uncertainties(perturbations) if self.spread is None else self.spread(_named(perturbations))
 
 
 def _named(perturbations: Sequence[str]) -> Sequence[str]:
     for name in perturbations:
         identity(name)  # refuses control
     return perturbations
+
+
+class ClosedForm(Options):
+    """A predictor whose answers follow from the training perturbations alone, without chance."""
+
+    def fit(
+        self,
+        screen: Screen,
+        graph: KnowledgeGraph | Kernel,
+        train: Sequence[str],
+        validation: Sequence[str],
+        key: Key = 0,  # noqa: ARG002
+    ) -> Answers:
+        """See `Predictor.fit`; the key is not read, and outcomes of the validation set are not used."""
+        rows, _ = training_rows(screen, train, validation)
+        return self._answers(screen, rows, graph)
+
+    def _answers(self, screen: Screen, rows: Int[np.ndarray, " train"], source: KnowledgeGraph | Kernel) -> Answers:
+        raise NotImplementedError
+
+
+def rows_of(kernel: Kernel, perturbations: Sequence[str]) -> Rows:
+    """Perturbations as rows of a kernel; InputError for genes that it does not have."""
+    return kernel.rows(nodes_of(kernel.names, perturbations).members)

@@ -22,7 +22,7 @@ PREDICTORS: Registry[type[Any]] = Registry(
     },
     "perturb_jax.predictors",
 )
-"""Every predictor, in the order of tables; nothing is imported before a name is asked for."""
+"""Every predictor, in the order of tables; nothing is imported before it is used."""
 
 
 def predictor_class(name: str) -> type[Any]:

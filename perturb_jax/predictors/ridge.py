@@ -8,25 +8,25 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from perturb_jax.genes.perturbations import identity, nodes_of
+from perturb_jax.genes.perturbations import identity
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernel.graph import kernels_to_try
-from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
+from perturb_jax.kernel.kernel import Kernel, Rows
 from perturb_jax.predictors.baselines import embedded
-from perturb_jax.predictors.predictor import Answers, Key, finite_changes, training_rows
+from perturb_jax.predictors.predictor import Answers, ClosedForm, finite_changes, rows_of
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
-from perturb_jax.support.options import Options, option
+from perturb_jax.support.options import option
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
 _SHOWN = 5
 PENALTIES = tuple(float(10.0**power) for power in range(-3, 4))
-"""What `GraphRidge` tries unless told."""
+"""What `GraphRidge` tries unless others are given."""
 
 
 @dataclass(frozen=True)
-class BilinearRidge(Options):
+class BilinearRidge(ClosedForm):
     """Effects bilinear in an embedding of the measured gene and one of the perturbed gene.
 
     y_gp = b_g + u_g^T W v_p, with u_g the scores of gene g in a PCA of the training means (genes are the samples),
@@ -51,21 +51,12 @@ class BilinearRidge(Options):
     penalty: float = option(0.1, "Ridge penalty of both sides.", above=0)
     name: str = "bilinear ridge"
 
-    def fit(
-        self,
-        screen: Screen,
-        graph: KnowledgeGraph | Kernel,  # noqa: ARG002
-        train: Sequence[str],
-        validation: Sequence[str],
-        key: Key = 0,  # noqa: ARG002
-    ) -> Answers:
-        """See `Predictor.fit`; neither graph nor key are read."""
-        rows, _ = training_rows(screen, train, validation)
+    def _answers(self, screen: Screen, rows: np.ndarray, source: KnowledgeGraph | Kernel) -> Answers:  # noqa: ARG002
         changes = finite_changes(screen, rows)
         center = changes.mean(0)
         genes = gene_embeddings(screen.mean[rows].astype(np.float64), self.dimensions)
-        column = {gene: place for place, gene in enumerate(screen.readouts)}
-        perturbed = _summed(genes, column, train)
+        column = {gene: number for number, gene in enumerate(screen.readouts)}
+        perturbed = _summed(genes, column, [screen.perturbations[row] for row in rows])
         left, right = _ridge(genes, self.penalty), _ridge(perturbed, self.penalty)
         coefficients = genes @ (left @ (changes - center).T @ right.T)  # U W: genes x dimensions
         embed = partial(_summed, genes, column)
@@ -90,7 +81,7 @@ def gene_embeddings(
 
 
 @dataclass(frozen=True)
-class GraphRidge(Options):
+class GraphRidge(ClosedForm):
     """Ridge regression of effects on graph features: a simple graph convolution with a linear readout.
 
     With X = rows of P^hops for the training perturbations (summed over a combination's genes), b the mean effect in
@@ -102,7 +93,7 @@ class GraphRidge(Options):
     Complexity: O(P^2 G) once, O(P^3) per choice of hops and penalty.
 
     Attributes:
-        kernel: in place of the graph's, any other: only the penalty is then chosen.
+        kernel: instead of the graph's, any other: only the penalty is then chosen.
 
     Raises:
         InputError: settings that cannot be used; penalties so small that K is singular; perturbed genes that the graph
@@ -119,29 +110,21 @@ class GraphRidge(Options):
     kernel: Kernel | None = None
     name: str = "graph ridge"
 
-    def fit(
-        self,
-        screen: Screen,
-        graph: KnowledgeGraph | Kernel,
-        train: Sequence[str],
-        validation: Sequence[str],
-        key: Key = 0,  # noqa: ARG002
-    ) -> Answers:
-        """See `Predictor.fit`; the key is not read."""
-        rows, _ = training_rows(screen, train, validation)
+    def _answers(self, screen: Screen, rows: np.ndarray, source: KnowledgeGraph | Kernel) -> Answers:
         changes = finite_changes(screen, rows)
         center = changes.mean(0)
-        choices = 1 if isinstance(self.hops, int) or self.kernel or isinstance(graph, Kernel) else len(self.hops)
-        if choices * len(self.penalties) > 1 and len(train) < 2:
+        choices = 1 if isinstance(self.hops, int) or self.kernel or isinstance(source, Kernel) else len(self.hops)
+        if choices * len(self.penalties) > 1 and len(rows) < 2:
             raise TooFewPerturbationsError(
                 "train: expected at least 2 perturbations to choose hops and penalty, got 1; give one each"
             )
         residuals = changes - center
         outer = residuals @ residuals.T
+        train = [screen.perturbations[row] for row in rows]
         best: tuple[float, dict[str, int | str], float, Kernel, Rows, np.ndarray] | None = None
         chosen = (self.hops, self.direction, self.weighted, self.normalize)
-        for which, kernel in kernels_to_try(graph, self.kernel, *chosen):
-            trained = kernel.rows(nodes_of(kernel.names, train).members)
+        for which, kernel in kernels_to_try(source, self.kernel, *chosen):
+            trained = rows_of(kernel, train)
             gram = kernel.gram(trained)
             unit = float(gram.diagonal().mean())
             for penalty in self.penalties:
@@ -149,8 +132,8 @@ class GraphRidge(Options):
                     inverse, _ = inverse_of(gram + penalty * unit * np.eye(len(gram)))
                 except np.linalg.LinAlgError:
                     raise InputError(
-                        f"penalties: {penalty!r} is too small for training perturbations as alike as these (the kernel "
-                        "is singular); give larger ones"
+                        f"penalties: {penalty!r} is too small for training perturbations as similar as these (the "
+                        "kernel is singular); give larger ones"
                     ) from None
                 squares = ((inverse @ outer) * inverse).sum(1)  # of the rows of inverse @ residuals
                 error = float(np.mean(squares / inverse.diagonal() ** 2)) / changes.shape[1]
@@ -220,6 +203,4 @@ def _dual(
     center: Float[np.ndarray, " genes"],
     perturbations: Sequence[str],
 ) -> Float[np.ndarray, "perturbations genes"]:
-    asked = kernel.rows(nodes_of(kernel.names, perturbations).members)
-    blocks = [as_dense(block) @ weights for _, block in kernel.between(asked, trained)]
-    return center + np.concatenate([np.zeros((0, len(center))), *blocks])
+    return center + kernel.covariance(rows_of(kernel, perturbations), trained) @ weights

@@ -9,9 +9,9 @@ import inspect
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ import scipy.sparse as sp
 from perturb_jax.kernel.kernel import Kernel
 from perturb_jax.support.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 _TREE = "tree"
+_REMEDY = "keep its parameters(); or, of a kernel of one's own, use pj.DenseKernel(kernel.genes, kernel.matrix())"
 _ROOMS = ("perturb_jax.predictors.", "perturb_jax.kernel.", "perturb_jax.graph.", "perturb_jax.genes.")
 _OTHERS = {"jraph._src.graph:GraphsTuple"}
 _MADE_OF = {
@@ -44,7 +45,7 @@ def save_fitted(fitted: Any, path: str | Path) -> None:
     try:
         tree = _encoded(fitted, arrays)
     except TypeError as error:
-        raise InputError(f"{path}: this fitted predictor cannot be stored ({error}); keep its parameters()") from None
+        raise InputError(f"{path}: this fitted predictor cannot be stored ({error}); {_REMEDY}") from None
     text = json.dumps({"format": FORMAT, _TREE: tree}, ensure_ascii=False)
     buffer = io.BytesIO()
     whole_tree: dict[str, Any] = {**arrays, _TREE: np.frombuffer(text.encode(), np.uint8)}
@@ -87,11 +88,18 @@ def load_fitted(path: str | Path) -> Any:
 
 
 def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """A value as JSON has it; arrays are put aside, and named in their place."""
+    """A value as JSON has it; arrays are put aside, under names that stand for them."""
+
+    def each(values: Iterable[Any]) -> list[Any]:
+        return [_encoded(one, arrays) for one in values]
+
+    def parts(names: Iterable[str]) -> dict[str, Any]:
+        return {name: _encoded(getattr(value, name), arrays) for name in names}
+
     if value is None or isinstance(value, bool | str) or type(value) in (int, float):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        return _encoded(value.item(), arrays)
+        return value.item()
     if isinstance(value, np.ndarray | jax.Array):
         array = np.asarray(value)
         if array.dtype == object:
@@ -102,70 +110,72 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, Path):
         return {"path": str(value)}
     if isinstance(value, frozenset):
-        return {"set": [_encoded(one, arrays) for one in sorted(value)]}
+        return {"set": each(sorted(value))}
     if isinstance(value, partial):
         given = _encoded(dict(value.keywords), arrays)
-        return {"partial": _name(value.func), "args": [_encoded(one, arrays) for one in value.args], "given": given}
+        return {"partial": _name(value.func), "args": each(value.args), "given": given}
     if inspect.isfunction(value):
         return {"function": _name(value)}
     if inspect.ismethod(value):
         return {"method": value.__func__.__name__, "of": _encoded(value.__self__, arrays)}
     if isinstance(value, Mapping):
-        return {"table": [[_encoded(key, arrays), _encoded(one, arrays)] for key, one in value.items()]}
+        return {"table": [each(pair) for pair in value.items()]}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        parts = {name: _encoded(getattr(value, name), arrays) for name in value._fields}
-        return {"class": _name(type(value)), "fields": parts}
+        return {"class": _name(type(value)), "fields": parts(value._fields)}
     if isinstance(value, tuple | list):
-        return {type(value).__name__: [_encoded(one, arrays) for one in value]}
+        return {type(value).__name__: each(value)}
     if (made_of := _MADE_OF.get(f"{type(value).__module__}:{type(value).__qualname__}")) is not None:
-        parts = {name: _encoded(getattr(value, name), arrays) for name in made_of}
-        return {"class": _name(type(value)), "fields": parts}
+        return {"class": _name(type(value)), "fields": parts(made_of)}
     if isinstance(value, sp.csr_array):
-        return {"csr": [_encoded(part, arrays) for part in (value.data, value.indices, value.indptr)],
-                "shape": list(value.shape)}  # fmt: skip
+        return {"csr": each((value.data, value.indices, value.indptr)), "shape": list(value.shape)}
     if is_dataclass(value) and not isinstance(value, type):
         kept = [one.name for one in fields(value) if one.init and one.name != "parent"]
-        return {"class": _name(type(value)), "fields": {name: _encoded(getattr(value, name), arrays) for name in kept}}
+        return {"class": _name(type(value)), "fields": parts(kept)}
     if isinstance(value, Kernel):
-        parts = {name: _encoded(one, arrays) for name, one in value.made_of().items()}
-        return {"kernel": _name(type(value)), "fields": parts, "names": _encoded(value.names, arrays)}
+        held = [name for name in vars(value) if not isinstance(getattr(type(value), name, None), cached_property)]
+        return {"kernel": _name(type(value)), "holds": parts(held)}
     raise TypeError(f"{type(value).__name__} is no plain value")
 
 
 def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    (kind, *_) = value
-    if kind == "array":
-        array = arrays[value["array"]]
-        return jax.numpy.asarray(array) if value.get("device") else array
-    if kind == "path":
-        return Path(value["path"])
-    if kind == "set":
-        return frozenset(_decoded(one, arrays) for one in value["set"])
-    if kind == "partial":
-        args = [_decoded(one, arrays) for one in value["args"]]
-        return partial(_found(value["partial"], functions=True), *args, **_decoded(value["given"], arrays))
-    if kind == "function":
-        return _found(value["function"], functions=True)
-    if kind == "method":
-        name = value["method"]
-        if name.startswith("__"):
-            raise ValueError(f"method {name}")
-        return getattr(_decoded(value["of"], arrays), name)
-    if kind == "table":
-        return {_decoded(key, arrays): _decoded(one, arrays) for key, one in value["table"]}
-    if kind == "csr":
-        return sp.csr_array(tuple(_decoded(part, arrays) for part in value["csr"]), shape=tuple(value["shape"]))
-    if kind == "class":
-        return _found(value["class"])(**{name: _decoded(one, arrays) for name, one in value["fields"].items()})
-    if kind == "kernel":
-        given = {name: _decoded(one, arrays) for name, one in value["fields"].items()}
-        return _found(value["kernel"])(**given).over(_decoded(value["names"], arrays))
-    if kind in ("tuple", "list"):
-        decoded = [_decoded(one, arrays) for one in value[kind]]
-        return tuple(decoded) if kind == "tuple" else decoded
-    raise ValueError(f"{kind!r}: no such part")
+    def each(values: Iterable[Any]) -> list[Any]:
+        return [_decoded(one, arrays) for one in values]
+
+    def parts(stored: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _decoded(one, arrays) for name, one in stored.items()}
+
+    match value:
+        case {"array": name}:
+            return jax.numpy.asarray(arrays[name]) if value.get("device") else arrays[name]
+        case {"path": path}:
+            return Path(path)
+        case {"set": values}:
+            return frozenset(each(values))
+        case {"partial": name, "args": args, "given": given}:
+            return partial(_found(name, functions=True), *each(args), **_decoded(given, arrays))
+        case {"function": name}:
+            return _found(name, functions=True)
+        case {"method": name, "of": owner}:
+            if name.startswith("__"):
+                raise ValueError(f"method {name}")
+            return getattr(_decoded(owner, arrays), name)
+        case {"table": pairs}:
+            return dict(each(pair) for pair in pairs)
+        case {"csr": stored, "shape": shape}:
+            return sp.csr_array(tuple(each(stored)), shape=tuple(shape))
+        case {"class": name, "fields": stored}:
+            return _found(name)(**parts(stored))
+        case {"kernel": name, "holds": stored}:
+            kernel = object.__new__(_found(name))
+            kernel.__dict__.update(parts(stored))
+            return kernel
+        case {"tuple": values}:
+            return tuple(each(values))
+        case {"list": values}:
+            return each(values)
+        case dict():
+            raise ValueError(f"{next(iter(value), None)!r}: no such part")
+    return value
 
 
 def _name(thing: Any) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,29 +19,27 @@ CONDITION_COLUMNS = (
 CELL_TYPE_COLUMNS = ("cell_type", "celltype", "cell_line")
 GENE_COLUMNS = ("gene_name", "gene_names", "gene_symbol", "gene_symbols", "symbol", "feature_name")
 INDEX = "index"
-"""How to ask for a table's index instead of a column."""
+"""What names a table's index instead of a column."""
 
 _SHOWN = 6
 
 
-class Cells(NamedTuple):
-    """The cells' labels.
+class Labels(NamedTuple):
+    """What the cells' table says of each cell.
 
     Attributes:
         perturbations: canonical names, sorted.
         cell_types: the cell types; one where they are not distinguished.
         condition: of each cell, 0 for control, p + 1 for perturbation p, -1 for a cell that is not used.
         cell_type: of each cell, its number among `cell_types`.
-        guessed: the arguments that were not given.
-        settings: the keys used and what was left out: plain values.
+        settings: the keys used, which of them were not given, and what was left out: plain values.
     """
 
     perturbations: tuple[str, ...]
     cell_types: tuple[str, ...]
     condition: np.ndarray
     cell_type: np.ndarray
-    guessed: tuple[str, ...]
-    settings: dict[str, object]
+    settings: dict[str, Any]
 
 
 def label_cells(
@@ -51,35 +49,34 @@ def label_cells(
     control: str | Sequence[str] | None,
     cell_type: str | None,
     too_few: TooFew,
-    place: str,
-) -> Cells:
-    """Read the cells' labels; messages begin with `place`. Arguments as for `read_screen`."""
-    chosen = chosen_rows(obs, where or {}, place)
+) -> Labels:
+    """Read the cells' labels. Arguments as for `read_screen`."""
+    chosen = chosen_rows(obs, where)
     table = obs[chosen]
-    column = condition or guessed_column(table, CONDITION_COLUMNS, "condition", place)
+    column = condition or guessed_column(table, CONDITION_COLUMNS, "condition")
     if column is None:
-        raise InputError(
-            f"{place}: which column names the condition? Name it with condition=...; found {_some(obs.columns)}"
-        )
-    labels = text_column(table, column, place, "condition")
-    names, left_out, controls = _condition_names(labels, control, column, place)
-    type_column = cell_type or guessed_column(table, CELL_TYPE_COLUMNS, "cell_type", place)
-    kinds = text_column(table, type_column, place, "cell_type") if type_column else np.full(len(table), "", object)
+        raise InputError(f"which column names the condition? Name it with condition=...; found {_some(obs.columns)}")
+    labels = text_column(table, column, "condition")
+    names, left_out, controls = _condition_names(labels, control, column)
+    type_column = cell_type or guessed_column(table, CELL_TYPE_COLUMNS, "cell_type")
+    kinds = text_column(table, type_column, "cell_type") if type_column else np.full(len(table), "", object)
     used = np.array([name is not None for name in names])
     if type_column and (blank := int((used & (kinds == "")).sum())):
-        raise InputError(f"{place}: {blank} cells have no {type_column}; name it, or leave them out with where=...")
+        raise InputError(f"{blank} cells have no {type_column}; name it, or leave them out with where=...")
     cell_types = tuple(sorted({kind for kind, use in zip(kinds, used, strict=True) if use}))
-    names, dropped = _enough_cells(names, kinds, too_few, place)
+    names, dropped = _enough_cells(names, kinds, too_few)
     perturbations = tuple(sorted({name for name in names if name}))
     if not perturbations:
-        raise InputError(f"{place}: only control cells; expected at least one perturbation with 2 cells")
+        raise InputError("only control cells; expected at least one perturbation with 2 cells")
     number: dict[str | None, int] = {name: row for row, name in enumerate(perturbations, start=1)}
     number.update({None: -1, "": 0})
     codes, types = np.full(len(obs), -1, np.int64), np.zeros(len(obs), np.int64)
     codes[chosen] = [number[name] for name in names]
     order = {kind: i for i, kind in enumerate(cell_types)}
     types[chosen] = [order.get(kind, 0) for kind in kinds]
-    settings: dict[str, object] = {
+    arguments = {"condition": condition, "control": control, "cell_type": cell_type if type_column else ""}
+    settings = {
+        "guessed": [key for key, given in arguments.items() if given is None],
         "where": plain_where(where),
         "condition": column,
         "control": list(controls),
@@ -89,51 +86,46 @@ def label_cells(
         "cells_left_out": left_out,
         "dropped": dropped,
     }
-    arguments = {"condition": condition, "control": control, "cell_type": cell_type if type_column else ""}
-    guessed = tuple(key for key, given in arguments.items() if given is None)
-    return Cells(perturbations, cell_types, codes, types, guessed, settings)
+    return Labels(perturbations, cell_types, codes, types, settings)
 
 
-def label_genes(var: pd.DataFrame, key: str | None, place: str) -> tuple[tuple[str, ...], str]:
+def label_genes(var: pd.DataFrame, key: str | None) -> tuple[tuple[str, ...], str]:
     """The genes' names and the column (or "index") that they come from."""
     index = var.index.astype(str)
     if key is None:
-        key = guessed_column(var, GENE_COLUMNS, "gene_names", place) or INDEX
+        key = guessed_column(var, GENE_COLUMNS, "gene_names") or INDEX
         ensembl = len(index) > 0 and bool(index.str.match(r"ENS[A-Z]*G\d+").mean() > 0.5)
         if key != INDEX and not ensembl and list(index) != list(var[key].astype(str)):
             raise InputError(
-                f"{place}: the genes' index and their column {key!r} differ; choose "
-                f"gene_names={key!r} or gene_names={INDEX!r}"
+                f"the genes' index and their column {key!r} differ; choose gene_names={key!r} or gene_names={INDEX!r}"
             )
-    names = np.array([name.strip() for name in index]) if key == INDEX else text_column(var, key, place, "gene_names")
+    names = np.array([name.strip() for name in index]) if key == INDEX else text_column(var, key, "gene_names")
     if len(names) == 0:
-        raise InputError(f"{place}: no gene in var; expected at least one")
+        raise InputError("no gene in var; expected at least one")
     if (names == "").any():
-        raise InputError(
-            f"{place}: {int((names == '').sum())} genes have no name in {key!r}; choose others with gene_names=..."
-        )
+        raise InputError(f"{int((names == '').sum())} genes have no name in {key!r}; choose others with gene_names=...")
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise InputError(
-            f"{place}: {len(twice)} gene names stand for several columns ({_some(twice)}); rename them, "
+            f"{len(twice)} gene names stand for several columns ({_some(twice)}); rename them, "
             "or choose other names with gene_names=..."
         )
     return tuple(map(str, names)), key
 
 
-def chosen_rows(obs: pd.DataFrame, where: Mapping[str, object], place: str) -> np.ndarray:
+def chosen_rows(obs: pd.DataFrame, where: Mapping[str, object] | None) -> np.ndarray:
     """Which rows have the wanted values in every named column [rows]."""
     chosen = np.ones(len(obs), bool)
-    for key, value in where.items():
-        labels = text_column(obs, key, place, "where")
+    for key, value in (where or {}).items():
+        labels = text_column(obs, key, "where")
         values = {str(value)} if np.isscalar(value) else {str(one) for one in value}  # type: ignore[attr-defined]
         unknown = sorted(values - set(labels))
         if unknown:
             found = _some(sorted(set(labels)))
-            raise InputError(f"{place}: where: no cell with {key} = {unknown[0]!r}; found {found}")
+            raise InputError(f"where: no cell with {key} = {unknown[0]!r}; found {found}")
         chosen &= np.isin(labels, list(values))
     if not chosen.any():
-        raise InputError(f"{place}: no cell is left; expected perturbed and control cells; widen where=...")
+        raise InputError("no cell is left; expected perturbed and control cells; widen where=...")
     return chosen
 
 
@@ -142,23 +134,23 @@ def plain_where(where: Mapping[str, object] | None) -> dict[str, object]:
     return {key: value if np.isscalar(value) else list(value) for key, value in (where or {}).items()}  # type: ignore[call-overload]
 
 
-def text_column(table: pd.DataFrame, column: str, place: str, argument: str) -> np.ndarray:
+def text_column(table: pd.DataFrame, column: str, argument: str) -> np.ndarray:
     """A column as stripped text, missing values blank."""
     if column not in table:
-        raise InputError(f"{place}: {argument}: no column {column!r}; found {_some(table.columns)}")
+        raise InputError(f"{argument}: no column {column!r}; found {_some(table.columns)}")
     codes, labels = pd.factorize(table[column])
     return np.array([*(str(label).strip() for label in labels), ""], object)[codes]  # code -1: missing
 
 
-def guessed_column(table: pd.DataFrame, known: Collection[str], argument: str, place: str) -> str | None:
+def guessed_column(table: pd.DataFrame, known: Collection[str], argument: str) -> str | None:
     """The column that is called like this, if all that are say the same."""
     found = [name for name in table.columns.map(str) if name.lower() in known]
     if len(found) > 1:
-        said = [text_column(table, name, place, argument) for name in found]
+        said = [text_column(table, name, argument) for name in found]
         if argument == "condition":
             said = [np.array([_canonical_or_same(label) for label in labels]) for labels in said]
         if any((labels != said[0]).any() for labels in said[1:]):
-            raise InputError(f"{place}: the columns {', '.join(found)} differ; choose one with {argument}=...")
+            raise InputError(f"the columns {', '.join(found)} differ; choose one with {argument}=...")
     return found[0] if found else None
 
 
@@ -170,7 +162,7 @@ def _canonical_or_same(label: str) -> str:
 
 
 def _condition_names(
-    labels: np.ndarray, control: str | Sequence[str] | None, column: str, place: str
+    labels: np.ndarray, control: str | Sequence[str] | None, column: str
 ) -> tuple[list[str | None], dict[str, int], list[str]]:
     """Of each cell the canonical name, "" for control, None if not used; what was left out; control labels."""
     given = [control] if isinstance(control, str) else list(control or ())
@@ -178,11 +170,8 @@ def _condition_names(
     distinct = sorted(set(labels) - {""})
     absent = [name for name in given if name.strip().lower() not in {label.lower() for label in distinct}]
     if absent:
-        raise InputError(f"{place}: control: no cell with {column} = {absent[0]!r}; found {_some(distinct)}")
-    try:
-        name_of: dict[str, str | None] = {label: condition_name(label, known) for label in distinct}
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
+        raise InputError(f"control: no cell with {column} = {absent[0]!r}; found {_some(distinct)}")
+    name_of: dict[str, str | None] = {label: condition_name(label, known) for label in distinct}
     kinds: dict[str, str] = {
         label: "+".join(sorted({part.strip().lower() for part in label.split("+")}))
         for label, name in name_of.items()
@@ -190,11 +179,11 @@ def _condition_names(
     }
     if not kinds:
         raise InputError(
-            f"{place}: no control cells in {column!r} (expected a label such as 'ctrl'); name them with "
+            f"no control cells in {column!r} (expected a label such as 'ctrl'); name them with "
             f"control=...; found {_some(distinct)}"
         )
     if not given and len(set(kinds.values())) > 1:
-        raise InputError(f"{place}: several kinds of control ({_some(kinds)}); choose with control=...")
+        raise InputError(f"several kinds of control ({_some(kinds)}); choose with control=...")
     wanted = {name.strip().lower() for name in given}
     left_out: dict[str, int] = {}
     if blank := int((labels == "").sum()):
@@ -208,11 +197,9 @@ def _condition_names(
 
 
 def _enough_cells(
-    names: list[str | None], kinds: np.ndarray, too_few: TooFew, place: str
+    names: list[str | None], kinds: np.ndarray, too_few: TooFew
 ) -> tuple[list[str | None], dict[str, str]]:
     """Refuse or leave out perturbations that no test of differential expression is possible for."""
-    if too_few not in ("error", "drop"):
-        raise InputError(f"too_few: expected 'error' or 'drop', got {too_few!r}")
     cells = Counter(zip(names, kinds, strict=True))
     most: dict[str, int] = {}
     for (name, _), number in cells.items():
@@ -224,13 +211,13 @@ def _enough_cells(
         if cells["", kind] < 2:
             among = f" of {kind!r}, which has perturbed ones" if kind else ""
             raise InputError(
-                f"{place}: expected at least 2 control cells{among}, got {cells['', kind]}; leave "
+                f"expected at least 2 control cells{among}, got {cells['', kind]}; leave "
                 f"them out with where=..., or add control cells{hint}"
             )
     small = dict.fromkeys(sorted(name for name, number in most.items() if number < 2), "fewer than 2 cells")
     if small and too_few == "error":
         raise InputError(
-            f"{place}: {len(small)} perturbations have fewer than 2 cells ({_some(small)}); leave them "
+            f"{len(small)} perturbations have fewer than 2 cells ({_some(small)}); leave them "
             f"out with too_few='drop'{hint}"
         )
     return [None if name in small else name for name in names], small

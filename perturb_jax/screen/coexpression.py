@@ -4,13 +4,13 @@ import numpy as np
 from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.support.loops import kernel
+from perturb_jax.screen.kernels import add_products
 
 BLOCK = 1024
 """Genes, and cells, that are dense in memory at a time."""
 
 SPARSE_COST = 20.0
-"""How much longer a product takes that finds its place by an index than one in a dense matrix product."""
+"""How much longer a product takes that finds its entry by an index than one in a dense matrix product."""
 
 
 def coexpression_graph(
@@ -47,10 +47,10 @@ def coexpression_graph(
         top = np.argpartition(strength, len(genes) - kept, axis=1)[:, len(genes) - kept :]
         top.sort(axis=1)
         value = np.take_along_axis(strength, top, axis=1)
-        target, place = np.nonzero(value > min_correlation)
-        senders.append(top[target, place])
+        target, rank = np.nonzero(value > min_correlation)
+        senders.append(top[target, rank])
         receivers.append(first + target)
-        weights.append(value[target, place])
+        weights.append(value[target, rank])
     settings = (("neighbors", neighbors), ("min_correlation", min_correlation), ("control cells", cells.shape[0]))
     provenance = Provenance("co-expression in control cells", settings)
     ends = np.concatenate(senders), np.concatenate(receivers)
@@ -80,21 +80,10 @@ def _sparse_block(cells: sparse.csr_array, mean: np.ndarray, inverse: np.ndarray
     """
     columns = cells[:, block].tocsc()
     products = np.zeros((block.stop - block.start, cells.shape[1]))
-    _add_products(columns.data, columns.indices, columns.indptr, cells.data, cells.indices, cells.indptr, products)
+    add_products(columns.data, columns.indices, columns.indptr, cells.data, cells.indices, cells.indptr, products)
     products -= cells.shape[0] * mean[block, None] * mean[None, :]
     products *= inverse[block, None] * inverse[None, :]
     return products
-
-
-@kernel
-def _add_products(column_data, column_cells, column_starts, data, genes, starts, products):  # type: ignore[no-untyped-def]
-    """Add sum over cells of x_ci x_cj for the genes i whose columns are given, and all j."""
-    for i in range(len(column_starts) - 1):
-        row = products[i]
-        for position in range(column_starts[i], column_starts[i + 1]):
-            cell, value = column_cells[position], np.float64(column_data[position])
-            for other in range(starts[cell], starts[cell + 1]):
-                row[genes[other]] += value * data[other]
 
 
 def _mean_and_deviation(cells: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:

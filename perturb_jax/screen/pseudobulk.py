@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anndata
 import numpy as np
@@ -23,10 +23,9 @@ from perturb_jax.screen.cell_labels import (
     plain_where,
     text_column,
 )
-from perturb_jax.screen.cell_table import COUNTS_PER_CELL, Matrix, open_cells
+from perturb_jax.screen.cells import COUNTS_PER_CELL, CellTable, Matrix, about, open_cells
 from perturb_jax.screen.coexpression import no_coexpression
-from perturb_jax.screen.moments import top_genes
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.screen import Moments, Screen, top_genes
 from perturb_jax.screen.store import KEY
 from perturb_jax.support.errors import InputError
 
@@ -43,22 +42,14 @@ LARGEST = np.log1p(1e6)
 """What no log1p of counts that were scaled to a million or less per cell exceeds."""
 
 
-class Rows(NamedTuple):
-    """The rows that are used.
-
-    Attributes:
-        labels: the condition of each, as given.
-        counts: the cells of each.
-        genes: the columns' names.
-        values: as given [rows, genes].
-        settings: the keys that were used: plain values.
-    """
+class _Means(NamedTuple):
+    """The rows that are used: the condition and the cells of each, values as given [rows, genes]; and which keys."""
 
     labels: list[str]
     counts: np.ndarray
     genes: tuple[str, ...]
     values: np.ndarray
-    settings: dict[str, object]
+    keys: dict[str, Any]
 
 
 def read_pseudobulk(
@@ -107,206 +98,175 @@ def read_pseudobulk(
         >>> screen.perturbations, screen.effects.tolist()
         (('A',), [[-0.5, 0.5]])
     """
-    in_memory = {pd.DataFrame: "pseudobulk table", anndata.AnnData: "AnnData"}
-    place = in_memory.get(type(table)) or str(table)
-    if isinstance(table, anndata.AnnData):
-        rows = rows_of_file(table, where, condition, cell_counts, gene_names, layer)
-    elif not isinstance(table, pd.DataFrame) and ".h5ad" in Path(table).suffixes:
-        rows = rows_of_file(Path(table), where, condition, cell_counts, gene_names, layer)
-    elif gene_names is not None or layer is not None:
-        raise InputError(f"{place}: gene_names and layer are for .h5ad files; a table's columns are the genes")
-    elif isinstance(table, pd.DataFrame):
-        rows = rows_of_table(table, where, condition, cell_counts, in_memory=True, place=place)
+    name = {pd.DataFrame: "pseudobulk table", anndata.AnnData: "AnnData"}.get(type(table)) or str(table)
+    if isinstance(table, anndata.AnnData) or (not isinstance(table, pd.DataFrame) and ".h5ad" in Path(table).suffixes):
+        with open_cells(table if isinstance(table, anndata.AnnData) else Path(table)) as held:
+            means = _means_of_file(held, where, condition, cell_counts, gene_names, layer)
     else:
-        rows = rows_of_table(read_csv(Path(table)), where, condition, cell_counts, in_memory=False, place=place)
+        if gene_names is not None or layer is not None:
+            raise InputError(f"{name}: gene_names and layer are for .h5ad files; a table's columns are the genes")
+        in_memory = isinstance(table, pd.DataFrame)
+        rows = table if isinstance(table, pd.DataFrame) else read_csv(Path(table))
+        with about(name):
+            means = _means_of_table(rows, where, condition, cell_counts, in_memory)
     given = {control.lower()} if isinstance(control, str) else {name.lower() for name in control or ()}
-    try:
-        names = [condition_name(label, CONTROL_NAMES | given) for label in rows.labels]
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
-    conditions, number = np.unique(np.array(names, object).astype(str), return_inverse=True)  # control ("") first
-    if len(conditions) < 2 or conditions[0] != "":
-        raise InputError(
-            f"{place}: expected rows for control and for at least one perturbation, got "
-            f"{', '.join(rows.labels[:6]) or 'none'}; name the control with control=..."
-        )
-    counts, mean = _averages(rows, number, normalize, place)
-    genes = rows.genes
-    none, no_genes = np.zeros((len(mean) - 1, len(genes))), np.zeros(len(genes))
-    settings: dict[str, object] = {
-        "pseudobulk": place,
-        "where": plain_where(where),
-        **rows.settings,
-        "control": sorted({label for label, name in zip(rows.labels, names, strict=True) if name == ""}),
-        "normalize": normalize,
-        "num_de": num_de,
-    }
+    with about(name):
+        names = [condition_name(label, CONTROL_NAMES | given) for label in means.labels]
+        conditions, number = np.unique(np.array(names, object).astype(str), return_inverse=True)  # control ("") first
+        if len(conditions) < 2 or conditions[0] != "":
+            raise InputError(
+                "expected rows for control and for at least one perturbation, got "
+                f"{', '.join(means.labels[:6]) or 'none'}; name the control with control=..."
+            )
+        counts, mean = _averages(means, number, normalize)
+    none = np.zeros_like(mean)
+    moments = Moments(counts.astype(np.int64), mean, none, none.copy(), none.copy())
     return Screen(
         perturbations=tuple(conditions[1:].tolist()),
-        readouts=genes,
-        cell_counts=counts[1:].astype(np.int64),
-        mean=mean[1:],
-        variance=none,
-        third=none.copy(),
-        fourth=none.copy(),
+        readouts=means.genes,
+        perturbed=moments.of(slice(1, None)),
+        control=moments.of(0),
         nonzero=mean[1:] > 0,
-        de_genes=np.stack([top_genes(row - mean[0], min(num_de, len(genes))) for row in mean[1:]]),
-        control_count=int(counts[0]),
-        control_mean=mean[0],
-        control_variance=no_genes,
-        control_third=no_genes.copy(),
-        control_fourth=no_genes.copy(),
-        coexpression=no_coexpression(genes, "a pseudobulk holds no cells"),
+        de_genes=np.stack([top_genes(row - mean[0], min(num_de, len(means.genes))) for row in mean[1:]]),
+        coexpression=no_coexpression(means.genes, "a pseudobulk holds no cells"),
         source=None,
-        settings=settings,
+        settings={
+            "pseudobulk": name,
+            "where": plain_where(where),
+            **means.keys,
+            "control": sorted({label for label, name in zip(means.labels, names, strict=True) if name == ""}),
+            "normalize": normalize,
+            "num_de": num_de,
+        },
     )
 
 
-def _averages(rows: Rows, number: np.ndarray, normalize: bool, place: str) -> tuple[np.ndarray, np.ndarray]:
+def _averages(means: _Means, number: np.ndarray, normalize: bool) -> tuple[np.ndarray, np.ndarray]:
     """The cells of each condition, and the means of its rows, weighted by cells [conditions, genes]."""
-    values = rows.values
+    values = means.values
     if normalize:
         totals = values.sum(1, keepdims=True)
         if not totals.all():
-            raise InputError(f"{place}: no count in row {int(totals.argmin()) + 1}; leave the row out")
+            raise InputError(f"no count in row {int(totals.argmin()) + 1}; leave the row out")
         values = values * (COUNTS_PER_CELL / totals)
     elif values.max() > LARGEST or (values.any() and (values == np.floor(values)).all()):
         raise InputError(
-            f"{place}: expected means of log1p of scaled counts, got values up to {values.max():.4g}, so raw counts: "
-            "give normalize=True to scale them and take log1p"
+            f"expected means of log1p of scaled counts, got values up to {values.max():.4g}, so raw counts: give "
+            "normalize=True to scale them and take log1p"
         )
-    counts = np.bincount(number, rows.counts)
-    weights = sparse.csr_array((rows.counts, (number, np.arange(len(number)))))
+    counts = np.bincount(number, means.counts)
+    weights = sparse.csr_array((means.counts, (number, np.arange(len(number)))))
     mean = weights @ values / counts[:, None]
     return counts, np.log1p(mean) if normalize else mean
 
 
-def rows_of_table(
+def _means_of_table(
     table: pd.DataFrame,
     where: Mapping[str, object] | None,
     condition: str | None,
     cell_counts: str | None,
     in_memory: bool,
-    place: str,
-) -> Rows:
-    """A table whose columns are the genes and some keys. Arguments as for `read_pseudobulk`."""
-    rows = table[chosen_rows(table, where or {}, place)] if where else table
-    key = _condition_of_table(rows, condition, in_memory, place)
+) -> _Means:
+    """A table whose columns are the genes and some keys."""
+    rows = table[chosen_rows(table, where)] if where else table
+    if condition is not None and condition not in rows and not (in_memory and condition == INDEX):
+        raise InputError(f"condition: no column {condition!r}; found {', '.join(map(str, rows.columns[:6]))}")
+    key = condition or _only_column(rows, CONDITION_COLUMNS, "name the condition", "condition")
+    key = key or (INDEX if in_memory else str(rows.columns[0]))
     labels = [str(name).strip() for name in rows.get(key, rows.index)]
-    counts, count_key = _counts(rows, cell_counts, place)
+    counts, count_key = _counts(rows, cell_counts)
     rows = rows.drop(columns=[name for name in {*(where or {}), key, count_key} if name in rows])
     genes = tuple(str(name).strip() for name in rows.columns)
-    _check_genes(genes, place)
+    if not genes or "" in genes:
+        raise InputError(f"expected a column with a name for every gene, got {len(genes)} columns")
+    twice = next((gene for gene, times in Counter(genes).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(f"the gene {twice} has several columns; keep one")
     values = rows.apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    _check_values(values, genes, rows.to_numpy(), place)
-    return Rows(labels, counts, genes, values, {"condition": key, "cell_counts": count_key})
+    _check_values(values, genes, rows.to_numpy())
+    return _Means(labels, counts, genes, values, {"condition": key, "cell_counts": count_key})
 
 
-def rows_of_file(
-    source: "Path | anndata.AnnData",
+def _means_of_file(
+    table: CellTable,
     where: Mapping[str, object] | None,
     condition: str | None,
     cell_counts: str | None,
     gene_names: str | None,
     layer: str | None,
-) -> Rows:
-    """An `.h5ad` file or an AnnData whose observations are conditions. Arguments as for `read_pseudobulk`."""
-    with open_cells(source) as table:
-        obs, place = table.obs, table.place
-        if KEY in table.uns:
-            raise InputError(f"{place}: expected a pseudobulk, got a saved screen; open it with load_screen")
-        genes, gene_key = label_genes(table.var, gene_names, place)
-        matrix = table.matrix(layer)
-        used = chosen_rows(obs, where or {}, place)
-        values = _dense(matrix, place)[used]
-    obs = obs[used]
-    _refuse_several_cell_types(obs, place)
-    key = condition or guessed_column(obs, CONDITION_COLUMNS, "condition", place) or INDEX
-    labels = list(obs.index.astype(str).str.strip()) if key == INDEX else text_column(obs, key, place, "condition")
+) -> _Means:
+    """An `.h5ad` file or an AnnData whose observations are conditions."""
+    if KEY in table.uns:
+        raise InputError("expected a pseudobulk, got a saved screen; open it with load_screen")
+    genes, gene_key = label_genes(table.var, gene_names)
+    matrix = table.matrix(layer)
+    used = chosen_rows(table.obs, where)
+    values = _dense(matrix)[used]
+    obs = table.obs[used]
+    kind = guessed_column(obs, CELL_TYPE_COLUMNS, "where")
+    kinds = [] if kind is None else sorted(set(text_column(obs, kind, "where")) - {""})
+    if len(kinds) > 1:  # their means differ, and so would conditions that have other cell types than control
+        raise InputError(
+            f"expected rows of one cell type, got {len(kinds)} in {kind} ({', '.join(kinds[:6])}); choose one with "
+            f"where={{{kind!r}: ...}}"
+        )
+    key = condition or guessed_column(obs, CONDITION_COLUMNS, "condition") or INDEX
+    labels = list(obs.index.astype(str).str.strip()) if key == INDEX else list(text_column(obs, key, "condition"))
     matches = [_POPULATION.fullmatch(label) for label in labels]
     if all(matches):
         labels = [match["gene"] for match in matches if match]
-    counts, count_key = _counts(obs, cell_counts, place)
-    _check_values(values, genes, values, place)
-    settings: dict[str, object] = {"condition": key, "cell_counts": count_key, "gene_names": gene_key, "layer": layer}
-    return Rows(list(labels), counts, genes, values, settings)
+    counts, count_key = _counts(obs, cell_counts)
+    _check_values(values, genes, values)
+    keys = {"condition": key, "cell_counts": count_key, "gene_names": gene_key, "layer": layer}
+    return _Means(labels, counts, genes, values, keys)
 
 
-def _condition_of_table(rows: pd.DataFrame, condition: str | None, in_memory: bool, place: str) -> str:
-    """The column with the conditions; "index" for the index of a table in memory."""
-    if condition is not None and condition not in rows and not (in_memory and condition == INDEX):
-        raise InputError(f"{place}: condition: no column {condition!r}; found {', '.join(map(str, rows.columns[:6]))}")
-    known = [name for name in rows.columns.map(str) if name.strip().lower() in CONDITION_COLUMNS]
-    if condition is None and len(known) > 1:
-        raise InputError(
-            f"{place}: the columns {', '.join(known)} may all name the condition; choose one with condition=..."
-        )
-    return condition or (known[0] if known else INDEX if in_memory else str(rows.columns[0]))
+def _only_column(rows: pd.DataFrame, known: Collection[str], what: str, argument: str) -> str | None:
+    """The one column that is called like this, if any is."""
+    found = [name for name in rows.columns.map(str) if name.strip().lower() in known]
+    if len(found) > 1:
+        raise InputError(f"the columns {', '.join(found)} may all {what}; choose one with {argument}=...")
+    return found[0] if found else None
 
 
-def _counts(rows: pd.DataFrame, column: str | None, place: str) -> tuple[np.ndarray, str | None]:
+def _counts(rows: pd.DataFrame, column: str | None) -> tuple[np.ndarray, str | None]:
     """The cells of each row, and the column that holds them."""
-    known = [name for name in rows.columns.map(str) if name.strip().lower() in COUNT_COLUMNS]
-    if column is None and len(known) > 1:
-        raise InputError(
-            f"{place}: the columns {', '.join(known)} may all hold numbers of cells; choose one with cell_counts=..."
-        )
     if column is not None and column not in rows:
-        raise InputError(f"{place}: cell_counts: no column {column!r}; omit it or name the numbers of cells")
-    column = column or (known[0] if known else None)
+        raise InputError(f"cell_counts: no column {column!r}; omit it or name the numbers of cells")
+    column = column or _only_column(rows, COUNT_COLUMNS, "hold numbers of cells", "cell_counts")
     if column is None:
         return np.ones(len(rows)), None
     counts = pd.to_numeric(rows[column], errors="coerce").to_numpy(float)
     if not (np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts))).all():
         raise InputError(
-            f"{place}: expected whole numbers >= 1 in {column}, the numbers of cells; correct them, or name another "
-            "column with cell_counts=..."
+            f"expected whole numbers >= 1 in {column}, the numbers of cells; correct them, or name another column with "
+            "cell_counts=..."
         )
     return counts, str(column)
 
 
-def _refuse_several_cell_types(obs: pd.DataFrame, place: str) -> None:
-    """Their means differ by cell type, and so would conditions that have other cell types than control."""
-    column = guessed_column(obs, CELL_TYPE_COLUMNS, "where", place)
-    kinds = [] if column is None else sorted(set(text_column(obs, column, place, "where")) - {""})
-    if len(kinds) > 1:
-        raise InputError(
-            f"{place}: expected rows of one cell type, got {len(kinds)} in {column} ({', '.join(kinds[:6])}); choose "
-            f"one with where={{{column!r}: ...}}"
-        )
-
-
-def _dense(matrix: Matrix, place: str) -> np.ndarray:
+def _dense(matrix: Matrix) -> np.ndarray:
     """The whole matrix [rows, genes]."""
     values = np.zeros(matrix.shape)
-    for chunk in matrix.chunks(lambda *_: True):
-        shape = (len(chunk.indptr) - 1, matrix.shape[1 if chunk.by_cell else 0])
-        if len(chunk.minor) and not 0 <= chunk.minor.min() <= chunk.minor.max() < shape[1]:
-            raise InputError(f"{place}: the sparse matrix is damaged (indices); write the file again")
-        part = sparse.csr_array((chunk.data, chunk.minor, chunk.indptr), shape=shape).toarray()
-        (values if chunk.by_cell else values.T)[chunk.first : chunk.first + shape[0]] = part
+    for chunk in matrix.chunks(np.ones(matrix.shape[0], bool)):
+        if len(chunk.minor) and not 0 <= chunk.minor.min() <= chunk.minor.max() < matrix.num_minor:
+            raise InputError("the sparse matrix is damaged (indices); write the file again")
+        part = chunk.part(matrix.num_minor).toarray()
+        (values if chunk.by_cell else values.T)[chunk.first : chunk.first + len(part)] = part
     return values
 
 
-def _check_genes(genes: tuple[str, ...], place: str) -> None:
-    if not genes or "" in genes:
-        raise InputError(f"{place}: expected a column with a name for every gene, got {len(genes)} columns")
-    twice = next((gene for gene, times in Counter(genes).items() if times > 1), None)
-    if twice is not None:
-        raise InputError(f"{place}: the gene {twice} has several columns; keep one")
-
-
-def _check_values(values: np.ndarray, genes: tuple[str, ...], given: np.ndarray, place: str) -> None:
+def _check_values(values: np.ndarray, genes: tuple[str, ...], given: np.ndarray) -> None:
     usable = np.isfinite(values) & (values >= 0)
     if usable.all() and values.any():
         return
     if usable.all():
-        raise InputError(f"{place}: all values are 0; expected log1p expression, choose another layer or file")
+        raise InputError("all values are 0; expected log1p expression, choose another layer or file")
     row, column = np.argwhere(~usable)[0]
     remedy = "mend it, or leave the row or the gene out"
     if values[row, column] < 0:
         remedy = "where values are scaled (z-scores), give those from before"
     raise InputError(
-        f"{place}: expected finite log1p expression >= 0, got {given[row, column]!s} for gene {genes[column]} in row "
-        f"{row + 1}; {remedy}"
+        f"expected finite log1p expression >= 0, got {given[row, column]!s} for gene {genes[column]} in row {row + 1}; "
+        f"{remedy}"
     )

@@ -1,21 +1,20 @@
 """Reading a perturbation screen from single cells, in one streaming pass."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import anndata
 import numpy as np
+from jaxtyping import Int
 from scipy import sparse
 
-from perturb_jax.screen import moments
-from perturb_jax.screen.cell_labels import Cells, TooFew, label_cells, label_genes
-from perturb_jax.screen.cell_table import COUNTS_PER_CELL, Chunk, Matrix, canonical, open_cells
+from perturb_jax.screen import kernels
+from perturb_jax.screen.cell_labels import Labels, TooFew, label_cells, label_genes
+from perturb_jax.screen.cells import COUNTS_PER_CELL, Chunk, Matrix, open_cells
 from perturb_jax.screen.coexpression import coexpression_graph
-from perturb_jax.screen.moments import MOMENTS, Moments, merged, select, top_genes, welch_t
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.screen import Moments, Screen, merged, top_genes, welch_t, with_zeros
 from perturb_jax.screen.store import KEY
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.progress import progress_bar
@@ -25,16 +24,20 @@ class Gathered(NamedTuple):
     """What the pass over the cells collects.
 
     Attributes:
-        sums: see `moments.empty_sums`.
+        sums: what `kernels.accumulate` gathers of each group [groups, genes, 5].
         counts: cells of each group.
         groups: condition * cell types + cell type, of each group; sorted.
-        control: expression of the control cells.
+        control: expression of the control cells, float32 [cells, genes].
     """
 
     sums: np.ndarray
     counts: np.ndarray
     groups: np.ndarray
     control: sparse.csr_array
+
+    def moments(self, groups: np.ndarray | slice) -> Moments:
+        """Those of some groups, their zeros included."""
+        return with_zeros(self.sums[groups], self.counts[groups])
 
 
 def read_screen(
@@ -104,180 +107,131 @@ def read_screen(
             f"expected num_de >= 1, neighbors >= 0 and min_correlation in [0, 1], got {num_de}, {neighbors} and "
             f"{min_correlation}"
         )
+    if too_few not in ("error", "drop"):
+        raise InputError(f"too_few: expected 'error' or 'drop', got {too_few!r}")
     path = Path(source) if isinstance(source, str | Path) else None
     with open_cells(source if path is None else path) as table:
-        place = table.place
         if KEY in table.uns:
-            raise InputError(f"{place}: expected cells, got a saved screen; open it with load_screen")
-        genes, gene_key = label_genes(table.var, gene_names, place)
-        cells = label_cells(table.obs, where, condition, control, cell_type, too_few, place)
-        gathered = gather(table.matrix(layer), cells, genes, normalize, progress, place)
+            raise InputError("expected cells, got a saved screen; open it with load_screen")
+        genes, gene_key = label_genes(table.var, gene_names)
+        labels = label_cells(table.obs, where, condition, control, cell_type, too_few)
+        gathered = gather(table.matrix(layer), labels, genes, normalize, progress)
         if not gathered.sums.any():
             raise InputError(
-                f"{place}: all values of these cells are 0; expected their expression: name the layer that holds it "
-                "with layer=..."
+                "all values of these cells are 0; expected their expression: name the layer that holds it with "
+                "layer=..."
             )
-    guessed = [*cells.guessed, *(["gene_names"] if gene_names is None else [])]
-    settings = {
-        **cells.settings,
+    settings = labels.settings | {
         "gene_names": gene_key,
-        "guessed": guessed,
+        "guessed": labels.settings["guessed"] + ["gene_names"] * (gene_names is None),
         "layer": layer,
         "normalize": normalize,
         "num_de": num_de,
         "neighbors": neighbors,
         "min_correlation": min_correlation,
     }
-    statistics = _statistics(gathered, cells, num_de)
+    perturbed, control_moments, de_genes = _statistics(gathered, labels, num_de)
     control_cells = gathered.control
     del gathered  # the largest arrays: not needed while genes are correlated
     return Screen(
-        perturbations=cells.perturbations,
+        perturbations=labels.perturbations,
         readouts=genes,
-        **statistics,
+        perturbed=perturbed,
+        control=control_moments,
+        nonzero=perturbed.mean > 0,
+        de_genes=de_genes,
         coexpression=coexpression_graph(control_cells, genes, neighbors, min_correlation),
         source=None if path is None else path.absolute(),
         settings=settings,
     )
 
 
-def _statistics(gathered: Gathered, cells: Cells, num_de: int) -> dict[str, Any]:
-    """The arrays of a screen: groups of one perturbation merged over cell types, and tested against control."""
-    num_types, num_genes = len(cells.cell_types), gathered.sums.shape[1]
-    condition, kind = np.divmod(gathered.groups, num_types)
-    by_type = moments_of(gathered, condition == 0)
+def _statistics(gathered: Gathered, labels: Labels, num_de: int) -> tuple[Moments, Moments, np.ndarray]:
+    """Moments and DE genes: groups of one perturbation merged over cell types, and tested against control."""
+    condition, kind = np.divmod(gathered.groups, len(labels.cell_types))
+    by_type = gathered.moments(condition == 0)
     position = {int(one): row for row, one in enumerate(kind[condition == 0])}
-    shape = (len(cells.perturbations), num_genes)
-    counts, nonzero = np.zeros(shape[0], np.int64), np.zeros(shape, bool)
-    values = {name: np.zeros(shape) for name in MOMENTS}
-    de_genes = np.zeros((shape[0], min(num_de, num_genes)), np.int64)
-    starts = np.searchsorted(condition, np.arange(1, shape[0] + 2))
+    count, num_genes = len(labels.perturbations), gathered.sums.shape[1]
+    perturbed = Moments(np.zeros(count, np.int64), *(np.zeros((count, num_genes)) for _ in range(4)))
+    de_genes = np.zeros((count, min(num_de, num_genes)), np.int64)
+    starts = np.searchsorted(condition, np.arange(1, count + 2))
     for row, (first, stop) in enumerate(pairwise(starts)):
-        groups = np.arange(first, stop)
-        parts = moments_of(gathered, groups)
-        whole = merged(parts)
-        counts[row], nonzero[row] = whole.count, whole.expressing > 0
-        for name in MOMENTS:
-            values[name][row] = getattr(whole, name)
-        testable = parts.count >= 2
-        control_rows = np.array([position[int(one)] for one in kind[groups[testable]]])
-        score = welch_t(select(parts, testable), select(by_type, control_rows))
-        de_genes[row] = top_genes(score, num_de)
-    control = merged(by_type)
-    return {
-        "cell_counts": counts,
-        **values,
-        "nonzero": nonzero,
-        "de_genes": de_genes,
-        "control_count": int(control.count),
-        **{f"control_{name}": getattr(control, name) for name in MOMENTS},
-    }
+        parts = gathered.moments(slice(first, stop))
+        for every, one in zip(perturbed, merged(parts), strict=True):
+            every[row] = one
+        testable = parts.cells >= 2
+        control_rows = np.array([position[int(one)] for one in kind[first:stop][testable]])
+        de_genes[row] = top_genes(welch_t(parts.of(testable), by_type.of(control_rows)), num_de)
+    return perturbed, merged(by_type), de_genes
 
 
-def moments_of(gathered: Gathered, groups: np.ndarray) -> Moments:
-    """The moments of some groups, their zeros included."""
-    return moments.with_zeros(gathered.sums[groups], gathered.counts[groups])
-
-
-def gather(
-    matrix: Matrix, cells: Cells, genes: tuple[str, ...], normalize: bool, progress: bool | None, place: str
-) -> Gathered:
-    """Stream the matrix once (CSC to be normalised: twice). Arguments as for `read_screen`."""
-    used = np.flatnonzero(cells.condition >= 0)
-    group_of = cells.condition[used] * len(cells.cell_types) + cells.cell_type[used]
+def gather(matrix: Matrix, labels: Labels, genes: tuple[str, ...], normalize: bool, progress: bool | None) -> Gathered:
+    """Stream the matrix once (CSC to be normalised: twice)."""
+    used = np.flatnonzero(labels.condition >= 0)
+    group_of = labels.condition[used] * len(labels.cell_types) + labels.cell_type[used]
     groups, codes, counts = np.unique(group_of, return_inverse=True, return_counts=True)
     group = np.full(matrix.shape[0], -1, np.int64)
     group[used] = codes
-    sums = moments.empty_sums(len(groups), len(genes))
+    sums = np.zeros((len(groups), len(genes), 5))  # one gene's five numbers lie together
     totals = np.zeros(matrix.shape[0])
-    is_control = cells.condition == 0
-    parts: list[Any] = [sparse.csr_array((0, len(genes)), dtype=np.float32)] if matrix.by_cell else []
-    check = _Check(matrix, group, genes, normalize, place)
-    with _advancing(progress) as advancing:
-        if normalize and not matrix.by_cell:  # a cell's total is known when all its genes are read
-            for chunk in advancing("totals", check.chunks(), matrix.length):
-                moments.add_totals(*chunk, totals)
-        for chunk in advancing("reading", check.chunks(), matrix.length):
-            if normalize:
-                if matrix.by_cell:
-                    moments.add_totals(*chunk, totals)
-                moments.scale(*chunk, totals, COUNTS_PER_CELL)
-            moments.accumulate(*chunk, group, sums)
-            parts.append(_control_part(chunk, is_control, len(genes)))
-    control = sparse.csr_array(sparse.vstack(parts, "csr") if matrix.by_cell else sparse.hstack(parts, "csr"))
-    return Gathered(sums, counts, groups, control)
+    control = []
+    with progress_bar(progress) as bar:
 
-
-class _Check:
-    """The chunks of a matrix that hold cells of a group, each checked."""
-
-    def __init__(self, matrix: Matrix, group: np.ndarray, genes: tuple[str, ...], normalize: bool, place: str):
-        self.matrix, self.group, self.genes, self.normalize, self.place = matrix, group, genes, normalize, place
-        self.fractions = False
-
-    def chunks(self) -> Iterator[Chunk]:
-        num_minor = self.matrix.shape[1 if self.matrix.by_cell else 0]
-        for chunk in self.matrix.chunks(self._has_cells):
-            found = moments.inspect(*chunk, self.group, num_minor)
-            if found[0] == moments.UNSORTED:
-                chunk = canonical(chunk, num_minor)
-                found = moments.inspect(*chunk, self.group, num_minor)
-            self._refuse(chunk, *found)
-            yield chunk
-
-    def _has_cells(self, first: int, stop: int) -> bool:
-        return not self.matrix.by_cell or bool((self.group[first:stop] >= 0).any())
-
-    def _refuse(self, chunk: Chunk, problem: int, position: int, whole: bool, largest: float) -> None:
-        if problem == moments.OUTSIDE:
-            raise InputError(f"{self.place}: the sparse matrix is damaged (indices); write the file again")
-        if problem != moments.FINE:
-            row = chunk.first + int(np.searchsorted(chunk.indptr, position, side="right")) - 1
-            cell, gene = (row, chunk.minor[position]) if chunk.by_cell else (chunk.minor[position], row)
-            value = f"{chunk.data[position]:.4g} for gene {self.genes[gene]} in cell {cell + 1}"
-            if problem == moments.NOT_FINITE:
-                raise InputError(f"{self.place}: expected finite values, got {value}; mend or leave out such cells")
-            raise InputError(
-                f"{self.place}: expected log1p of scaled counts, got {value}; negative values come from "
-                "scaling to unit variance: give the layer before that with layer=..."
-            )
-        if self.normalize and not whole:
-            raise InputError(
-                f"{self.place}: normalize=True expects raw counts (whole numbers), got fractions; omit it "
-                "if they are log1p already, or name the counts with layer=..."
-            )
-        if not self.normalize and whole and largest > 0 and not self.fractions:
-            raise InputError(
-                f"{self.place}: the values are whole numbers (up to {largest:g}), so raw counts; "
-                "expected log1p of scaled counts: give normalize=True to do that, or another layer=..."
-            )
-        self.fractions |= not whole
-
-
-def _control_part(chunk: Chunk, is_control: np.ndarray, num_genes: int) -> sparse.csr_array:
-    """The control cells of a chunk [cells, genes], in single precision."""
-    num_rows = len(chunk.indptr) - 1
-    if chunk.by_cell:
-        rows = np.flatnonzero(is_control[chunk.first : chunk.first + num_rows])
-        part = sparse.csr_array((chunk.data, chunk.minor, chunk.indptr), shape=(num_rows, num_genes))
-        return part[rows].astype(np.float32)
-    columns = sparse.csc_array((chunk.data, chunk.minor, chunk.indptr), shape=(len(is_control), num_rows))
-    return columns.tocsr()[np.flatnonzero(is_control)].astype(np.float32)
-
-
-Advancing = Callable[[str, Iterator[Chunk], int], Iterator[Chunk]]
-
-
-@contextmanager
-def _advancing(shown: bool | None) -> Iterator[Advancing]:
-    """A bar on standard error that follows an iteration over chunks."""
-    with progress_bar(shown) as bar:
-
-        def advancing(what: str, chunks: Iterator[Chunk], length: int) -> Iterator[Chunk]:
-            bar.begin(what, length)
-            for chunk in chunks:
+        def advancing(what: str) -> Iterator[Chunk]:
+            bar.begin(what, matrix.length)
+            for chunk in _checked(matrix, group, genes, normalize):
                 yield chunk
                 bar.reach(chunk.first + len(chunk.indptr) - 1)
-            bar.reach(length)
+            bar.reach(matrix.length)
 
-        yield advancing
+        if normalize and not matrix.by_cell:  # a cell's total is known when all its genes are read
+            for chunk in advancing("totals"):
+                kernels.add_totals(*chunk, totals)
+        for chunk in advancing("reading"):
+            if normalize:
+                if matrix.by_cell:
+                    kernels.add_totals(*chunk, totals)
+                kernels.scale(*chunk, totals, COUNTS_PER_CELL)
+            kernels.accumulate(*chunk, group, sums)
+            control.append(chunk.cells(labels.condition == 0, matrix.num_minor).astype(np.float32))
+    return Gathered(sums, counts, groups, matrix.joined(control))
+
+
+def _checked(
+    matrix: Matrix, group: Int[np.ndarray, " cells"], genes: tuple[str, ...], normalize: bool
+) -> Iterator[Chunk]:
+    """The chunks that hold cells of a group, each checked."""
+    fractions = False
+    for chunk in matrix.chunks(group >= 0):
+        problem, position, whole, largest = kernels.inspect(*chunk, group, matrix.num_minor)
+        if problem == kernels.UNSORTED:
+            chunk = chunk.canonical(matrix.num_minor)
+            problem, position, whole, largest = kernels.inspect(*chunk, group, matrix.num_minor)
+        if problem != kernels.FINE:
+            raise _refusal(chunk, genes, problem, position)
+        if normalize and not whole:
+            raise InputError(
+                "normalize=True expects raw counts (whole numbers), got fractions; omit it if they are log1p already, "
+                "or name the counts with layer=..."
+            )
+        if not normalize and whole and largest > 0 and not fractions:
+            raise InputError(
+                f"the values are whole numbers (up to {largest:g}), so raw counts; expected log1p of scaled counts: "
+                "give normalize=True to do that, or another layer=..."
+            )
+        fractions |= not whole
+        yield chunk
+
+
+def _refusal(chunk: Chunk, genes: tuple[str, ...], problem: int, position: int) -> InputError:
+    if problem == kernels.OUTSIDE:
+        return InputError("the sparse matrix is damaged (indices); write the file again")
+    row = chunk.first + int(np.searchsorted(chunk.indptr, position, side="right")) - 1
+    cell, gene = (row, chunk.minor[position]) if chunk.by_cell else (chunk.minor[position], row)
+    value = f"{chunk.data[position]:.4g} for gene {genes[gene]} in cell {cell + 1}"
+    if problem == kernels.NOT_FINITE:
+        return InputError(f"expected finite values, got {value}; mend or leave out such cells")
+    return InputError(
+        f"expected log1p of scaled counts, got {value}; negative values come from scaling to unit variance: give the "
+        "layer before that with layer=..."
+    )

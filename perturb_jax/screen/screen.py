@@ -1,9 +1,8 @@
 """A perturbation screen as sufficient statistics: what everything but the PyTorch reference works from."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,61 +12,40 @@ from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.support.errors import InputError
 
 
-@dataclass(frozen=True)
-class HowRead:
-    """How a screen was read from cells or made, as its `settings` have it; defaults where they do not say.
+class Moments(NamedTuple):
+    """How many cells there are, and the mean and central moments 2 to 4 of each gene in them.
 
-    Attributes:
-        where: columns and the values of the cells that were read.
-        condition: the column with the conditions.
-        control: what control cells are called.
-        cell_type: the column with the cell types.
-        cell_types: those that were read, where there is such a column.
-        gene_names: the genes' column with their names, or "index".
-        layer: the layer with the values; None: X.
-        normalize: whether the values were raw counts.
-        guessed: which of these were not given.
-        dropped: perturbations left out, with the reason.
-        cells_left_out: cells left out, by reason.
-        simulated: whether it was simulated.
+    Central moments are divided by the number of cells, not by one less. Of several groups each part has a leading axis.
     """
 
-    where: Mapping[str, Any] | None = None
-    condition: str | None = None
-    control: Sequence[str] | None = None
-    cell_type: str | None = None
-    cell_types: Sequence[str] = ()
-    gene_names: str | None = None
-    layer: str | None = None
-    normalize: bool = False
-    guessed: Sequence[str] = ()
-    dropped: Mapping[str, str] = field(default_factory=dict)
-    cells_left_out: Mapping[str, int] = field(default_factory=dict)
-    simulated: Any = False
+    cells: Int[np.ndarray, "*groups"]
+    mean: Float[np.ndarray, "*groups genes"]
+    variance: Float[np.ndarray, "*groups genes"]
+    third: Float[np.ndarray, "*groups genes"]
+    fourth: Float[np.ndarray, "*groups genes"]
+
+    def of(self, rows: int | slice | np.ndarray) -> "Moments":
+        """Those of some groups."""
+        return Moments(*(part[rows] for part in self))
+
+
+MOMENTS = Moments._fields[1:]
+"""The moments by name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
     """The first four moments of expression in the cells of every perturbation, and in control cells.
 
-    Expression is log1p of counts scaled to 10,000 per cell, unless said otherwise. Third and fourth moments, like the
-    variance, are central and divided by the number of cells (not by one less).
+    Expression is log1p of counts scaled to 10,000 per cell, unless said otherwise.
 
     Attributes:
         perturbations: "A" or "A+B" with genes in sorted order, as the data name them, controls left out; sorted.
         readouts: the measured genes.
-        cell_counts: cells of each perturbation.
-        mean: mean expression.
-        variance: second central moment.
-        third: third central moment.
-        fourth: fourth central moment.
+        perturbed: the cells, mean and central moments of each perturbation [perturbations, readouts].
+        control: those of control cells [readouts].
         nonzero: whether any cell of the perturbation expresses the gene.
         de_genes: columns of the differentially expressed genes, the largest absolute t first.
-        control_count: control cells.
-        control_mean: mean expression in control cells.
-        control_variance: second central moment in control cells.
-        control_third: third central moment in control cells.
-        control_fourth: fourth central moment in control cells.
         coexpression: the measured genes' graph: each reads those it correlates with most in control cells.
         source: the file with the cells; None where there are none.
         settings: how it was read or made: plain values, for reports.
@@ -75,24 +53,39 @@ class Screen:
 
     perturbations: tuple[str, ...]
     readouts: tuple[str, ...]
-    cell_counts: Int[np.ndarray, " perturbations"]
-    mean: Float[np.ndarray, "perturbations readouts"]
-    variance: Float[np.ndarray, "perturbations readouts"]
-    third: Float[np.ndarray, "perturbations readouts"]
-    fourth: Float[np.ndarray, "perturbations readouts"]
+    perturbed: Moments
+    control: Moments
     nonzero: Bool[np.ndarray, "perturbations readouts"]
     de_genes: Int[np.ndarray, "perturbations de"]
-    control_count: int
-    control_mean: Float[np.ndarray, " readouts"]
-    control_variance: Float[np.ndarray, " readouts"]
-    control_third: Float[np.ndarray, " readouts"]
-    control_fourth: Float[np.ndarray, " readouts"]
     coexpression: KnowledgeGraph
     source: Path | None
-    settings: dict[str, object]
+    settings: dict[str, Any]
 
     def __len__(self) -> int:
         return len(self.perturbations)
+
+    @property
+    def cell_counts(self) -> Int[np.ndarray, " perturbations"]:
+        """Cells of each perturbation."""
+        return self.perturbed.cells
+
+    @property
+    def mean(self) -> Float[np.ndarray, "perturbations readouts"]:
+        """Mean expression in the cells of each perturbation."""
+        return self.perturbed.mean
+
+    @property
+    def control_mean(self) -> Float[np.ndarray, " readouts"]:
+        """Mean expression in control cells."""
+        return self.control.mean
+
+    @property
+    def effects(self) -> Float[np.ndarray, "perturbations readouts"]:
+        """Mean expression less the control's: the effect of each perturbation.
+
+        All control cells are one: where a screen has several cell types, what distinguishes those is in it (`caution`).
+        """
+        return self.mean - self.control_mean[None, :]
 
     def index(self, names: tuple[str, ...]) -> Int[np.ndarray, " names"]:
         """Rows of some perturbations; "A+B" and "B+A" are the same.
@@ -111,41 +104,123 @@ class Screen:
         return np.array(rows, np.int64)
 
     @property
-    def effects(self) -> Float[np.ndarray, "perturbations readouts"]:
-        """Mean expression less the control's: the effect of each perturbation.
-
-        All control cells are one: where a screen has several cell types, what tells those apart is in it (`caution`).
-        """
-        return self.mean - self.control_mean[None, :]
-
-    @property
-    def how(self) -> "HowRead":
-        """How it was read or made, as far as `settings` say."""
-        known = {field.name: self.settings[field.name] for field in fields(HowRead) if field.name in self.settings}
-        return HowRead(**known)  # type: ignore[arg-type]
-
-    @property
     def caution(self) -> str:
         """What is to be known before effects are used; empty if nothing is."""
-        kinds = self.how.cell_types
+        kinds = self.settings.get("cell_types", ())
         if len(kinds) < 2:
             return ""
         shown = f"{', '.join(map(str, kinds[:3]))}{', ...' * (len(kinds) > 3)}"
         return (
             f"{len(kinds)} cell types ({shown}): effects are against their control cells pooled; "
-            f"where={{{str(self.how.cell_type)!r}: ...}} reads one"
+            f"where={{{str(self.settings.get('cell_type'))!r}: ...}} reads one"
         )
 
     def __repr__(self) -> str:
         """Size and origin, what was guessed and what was left out, and the caution."""
-        how = self.how
-        cells = f"{int(self.cell_counts.sum()):,} perturbed and {self.control_count:,} control cells"
+        settings = self.settings
+        cells = f"{int(self.cell_counts.sum()):,} perturbed and {int(self.control.cells):,} control cells"
         size = f"{len(self):,} perturbations x {len(self.readouts):,} genes, {cells}"
         origin = "" if self.source is None else f", from {self.source.name}"
-        keys = [f"{key}={self.settings.get(key)!r}" for key in how.guessed]
-        lost = [f"{len(how.dropped)} perturbations"] if how.dropped else []
-        lost += [f"{n} cells ({why})" for why, n in how.cells_left_out.items()]
-        notes = [f"; {what} {', '.join(said)}" for what, said in (("guessed", keys), ("left out", lost)) if said]
+        guessed = [f"{key}={settings.get(key)!r}" for key in settings.get("guessed", ())]
+        dropped = settings.get("dropped")
+        lost = [f"{len(dropped)} perturbations"] if dropped else []
+        lost += [f"{n} cells ({why})" for why, n in settings.get("cells_left_out", {}).items()]
+        notes = [f"; {what} {', '.join(said)}" for what, said in (("guessed", guessed), ("left out", lost)) if said]
         notes += [f"; {self.caution}"] if self.caution else []
-        kind = "Simulated screen" if how.simulated else "Screen"
+        kind = "Simulated screen" if settings.get("simulated") else "Screen"
         return f"{kind}({size}{origin}{''.join(notes)})"
+
+
+def with_zeros(sums: np.ndarray, cells: np.ndarray) -> Moments:
+    """Moments of groups of `cells` cells [groups] whose non-zero values `accumulate` gathered [groups, genes, 5]."""
+    expressing, mean, second, third, fourth = np.moveaxis(sums, -1, 0)
+    n = cells[:, None].astype(float)
+    zeros = n - expressing
+    over = mean * zeros / n  # of the non-zero values' mean over the mean of all
+    under = -mean * expressing / n
+    variance = (second + expressing * over**2 + zeros * under**2) / n
+    skew = (third + 3 * over * second + expressing * over**3 + zeros * under**3) / n
+    tails = fourth + 4 * over * third + 6 * over**2 * second + expressing * over**4 + zeros * under**4
+    return Moments(cells, mean * expressing / n, variance, skew, tails / n)
+
+
+def merged(parts: Moments) -> Moments:
+    """The moments of all groups [groups, genes] taken together [genes]."""
+    if len(parts.cells) == 1:
+        return parts.of(0)
+    weight = (parts.cells / parts.cells.sum())[:, None]
+    mean = (weight * parts.mean).sum(0)
+    over = parts.mean - mean[None, :]
+    third = parts.third + 3 * over * parts.variance + over**3
+    fourth = parts.fourth + 4 * over * parts.third + 6 * over**2 * parts.variance + over**4
+    variance = (weight * (parts.variance + over**2)).sum(0)
+    return Moments(parts.cells.sum(), mean, variance, (weight * third).sum(0), (weight * fourth).sum(0))
+
+
+def welch_t(perturbed: Moments, control: Moments) -> Float[np.ndarray, " genes"]:
+    """Welch's t of each gene against control, within cell types; of each type [types, genes] at least 2 cells.
+
+    One cell type: t = (m - m0) / sqrt(s^2 / n + s0^2 / n0), s^2 with n - 1 in the denominator; what
+    `scanpy.tl.rank_genes_groups(method="t-test", reference=control)` calls the score. Several: differences and squared
+    errors are taken within each cell type c and summed with the weights w_c = n_c / sum(n) and w_c^2, so that a
+    perturbation which is common in one cell type is not credited with that type's expression. Where the error is 0, t
+    is 0 for equal means (as in scanpy) and infinite for different ones.
+    """
+    weight = (perturbed.cells / perturbed.cells.sum())[:, None]
+    difference = (weight * (perturbed.mean - control.mean)).sum(0)
+    squared_error = sum(part.variance / (part.cells[:, None] - 1.0) for part in (perturbed, control))
+    error = np.sqrt((weight**2 * squared_error).sum(0))
+    signed = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
+    return np.divide(difference, error, out=signed, where=error > 0)
+
+
+def top_genes(score: Float[np.ndarray, " genes"], number: int) -> Int[np.ndarray, " top"]:
+    """The columns of the largest absolute scores, the largest first; of equal ones the first column."""
+    return np.argsort(-np.abs(score), kind="stable")[:number]
+
+
+def relative_noise(
+    mean: Float[np.ndarray, "perturbations genes"],
+    variance: Float[np.ndarray, "perturbations genes"],
+    cell_counts: Int[np.ndarray, " perturbations"],
+) -> float:
+    """The variance of a measured effect around its true value, relative to the variance of true effects.
+
+    A perturbation's effect is measured by its cells' mean, whose error has variance m2 / (n - 1), m2 the variance among
+    the n cells. The means differ between perturbations by true effects and by that error, so the true effects have the
+    variance between means less the mean error (the one-way random-effects estimate, as in analysis of variance).
+    Summed over genes before the division, so that genes with large effects count most.
+
+    For `graphdesign` this is the least that `noise` can be: there it also holds all that the graph does not explain of
+    true effects.
+
+    Args:
+        mean: of each perturbation's cells.
+        variance: second central moment of each perturbation's cells.
+        cell_counts: cells of each perturbation, at least 2.
+
+    Raises:
+        InputError: fewer than 2 perturbations; one with fewer than 2 cells; values that are not finite; means that
+            differ no more than their errors.
+
+    Examples:
+        >>> mean, variance = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0]]), np.full((3, 2), 0.4)
+        >>> round(relative_noise(mean, variance, np.array([5, 5, 5])), 3)
+        0.25
+    """
+    if len(mean) < 2:
+        raise InputError(f"noise: expected at least 2 perturbations, got {len(mean)}")
+    if cell_counts.min() < 2:
+        raise InputError(
+            f"noise: expected at least 2 cells of every perturbation, got {cell_counts.min()}; leave it out"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+        raise InputError("noise: expected finite means and variances, got NaN or infinity; leave such genes out")
+    error = float((variance / (cell_counts[:, None] - 1.0)).mean(0).sum())
+    between = float(mean.var(0, ddof=1).sum())
+    if between <= error:
+        raise InputError(
+            f"noise: the perturbations' means differ no more ({between:.3g}) than their errors ({error:.3g}): no "
+            "effect can be distinguished from noise; use more cells or genes with larger effects"
+        )
+    return error / (between - error)

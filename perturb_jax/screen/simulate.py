@@ -1,24 +1,30 @@
 """Simulated screens on a real knowledge graph: for tests, power studies, and where data cannot be had."""
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import anndata
+import h5py
 import numpy as np
-from jaxtyping import Float, Int
+import pandas as pd
+from jaxtyping import Float
 from scipy import sparse
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations, as_names, parse_perturbations, perturbed_genes
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.coexpression import coexpression_graph
-from perturb_jax.screen.moments import Moments, accumulate, empty_sums, top_genes, welch_t, with_zeros
-from perturb_jax.screen.screen import Screen
-from perturb_jax.screen.simulation_cells import CellFile, MomentTable, draw_cells
-from perturb_jax.screen.simulation_model import Genes, SimulationModel, draw_changes, draw_genes
+from perturb_jax.screen.kernels import accumulate, negative_binomial
+from perturb_jax.screen.screen import Moments, Screen, top_genes, welch_t, with_zeros
+from perturb_jax.screen.simulation_model import SCALE, Genes, MomentTable, SimulationModel, draw_changes, draw_genes
+from perturb_jax.support.checks import check_choice
 from perturb_jax.support.errors import InputError
+
+CHUNK = 256
+"""Cells that are drawn at a time."""
 
 _DE_GENES = 20
 _GENES, _EFFECTS, _CELLS = range(3)  # streams of random numbers, one for each purpose
@@ -57,7 +63,7 @@ def simulate_screen(
     condition_names: Literal["gears", "plain"] = "gears",
     unknown: Unknown = "error",
 ) -> Screen:
-    """Simulate a perturbation screen whose effects are as smooth over the graph as asked for.
+    """Simulate a perturbation screen whose effects are as smooth over the graph as `homophily` says.
 
     The model, with its formulas, sources and limits, is described at `SimulationModel`. The screen's `settings` hold
     ``"simulated": True``; numbers computed from it should be called simulated wherever they appear.
@@ -72,7 +78,7 @@ def simulate_screen(
         genes: measured genes, any names; or how many: the perturbed ones and others of the graph, drawn at random.
         cells_per_perturbation: cells of each, at least 2.
         control_cells: unperturbed cells, at least 2; None: ten times as many as of one perturbation.
-        homophily: share of the variance of effects that is smooth over the graph, 0 (none) to 1.
+        homophily: fraction of the variance of effects that is smooth over the graph, 0 (none) to 1.
         hops: steps over which it is smooth: k of `GraphKernel`.
         seed: of the genes and effects.
         cell_seed: of the cells; None: `seed`. Seeds are at least 0.
@@ -101,8 +107,16 @@ def simulate_screen(
     model = model or SimulationModel()
     cell_seed = seed if cell_seed is None else cell_seed
     control_cells = 10 * cells_per_perturbation if control_cells is None else control_cells
-    _check_seed("seed", seed)
-    _check_settings(cells_per_perturbation, control_cells, cell_seed, moments, path, condition_names)
+    for name, value in (("seed", seed), ("cell_seed", cell_seed)):
+        if value < 0:
+            raise InputError(f"{name}: expected a whole number of at least 0, got {value}")
+    for name, value in (("cells_per_perturbation", cells_per_perturbation), ("control_cells", control_cells)):
+        if value < 2:
+            raise InputError(f"{name}: expected at least 2 cells, got {value}")
+    check_choice("moments", moments, ("cells", "expected"))
+    check_choice("condition_names", condition_names, ("gears", "plain"))
+    if path is not None and moments == "expected":
+        raise InputError("path: there are no cells to write with expected moments; use moments='cells'")
     truth = simulate_truth(
         graph, perturbations, genes, homophily=homophily, hops=hops, seed=seed, model=model, unknown=unknown
     )
@@ -111,39 +125,44 @@ def simulate_screen(
         "moments": moments, "control_cells": control_cells, "cells_per_perturbation": cells_per_perturbation,
         **{f"model.{name}": value for name, value in asdict(model).items() if value is not None},
     }  # fmt: skip
+    names = truth.genes.names
     rates = np.concatenate([truth.genes.rate[None], truth.genes.rate * np.exp(truth.changes)])
-    labels = ("", *truth.perturbations)
-    counts = (control_cells, *[cells_per_perturbation] * len(truth.perturbations))
-    control = [
-        chunk.expression for chunk in draw_cells(truth.genes, rates[0], control_cells, model, _stream(cell_seed, ""))
-    ]
-    sums: Moments
+    counts = np.array([control_cells] + [cells_per_perturbation] * len(truth.perturbations))
+
+    def cells_of(row: int) -> Iterator[DrawnCells]:
+        """Control's, and of every perturbation, the same whatever else is in the screen."""
+        stream = np.random.default_rng([_CELLS, cell_seed, *("", *truth.perturbations)[row].encode()])
+        return draw_cells(truth.genes, rates[row], int(counts[row]), model, stream)
+
     if moments == "expected":
-        sums = _expected(truth.genes, rates, np.array(counts), model)
+        fitted = model.fitted
+        table = MomentTable(truth.genes.rate, truth.genes.dispersion, fitted.library_median, fitted.library_spread)
+        parts = np.stack([table(rate, truth.genes.dispersion) for rate in rates], 1)
+        sums = Moments(counts, *parts[:4])
+        nonzero = np.round(counts[:, None] * (1 - parts[4])) > 0
     else:
-        sums = _drawn(truth.genes, rates, labels, counts, model, cell_seed, path, condition_names, settings)
-    coexpression = coexpression_graph(sparse.csr_array(sparse.vstack(control)), truth.genes.names)
-    only, rest = (Moments(*(part[rows] for part in sums)) for rows in (slice(0, 1), slice(1, None)))
-    top = [
-        top_genes(welch_t(Moments(*(part[row : row + 1] for part in rest)), only), _DE_GENES)
-        for row in range(len(rest.count))
-    ]
+        gathered = np.zeros((len(counts), len(names), 5))
+        with ExitStack() as stack:
+            write = None if path is None else stack.enter_context(_cell_file(Path(path), names, settings))
+            for row, label in enumerate(("", *truth.perturbations)):
+                for expression, library in cells_of(row):
+                    one, part = np.zeros(len(library), np.int64), gathered[row : row + 1]
+                    arrays = expression.data, expression.indices, expression.indptr
+                    accumulate(*arrays, first=0, by_cell=True, groups=one, sums=part)
+                    if write is not None:
+                        write(_condition(label, condition_names), expression, library)
+        sums = with_zeros(gathered, counts)
+        nonzero = sums.mean > 0
+    control, perturbed = sums.of(slice(0, 1)), sums.of(slice(1, None))
+    rows = [slice(row, row + 1) for row in range(len(truth.perturbations))]
     return Screen(
         perturbations=truth.perturbations,
-        readouts=truth.genes.names,
-        cell_counts=rest.count,
-        mean=rest.mean,
-        variance=rest.variance,
-        third=rest.third,
-        fourth=rest.fourth,
-        nonzero=rest.expressing > 0,
-        de_genes=np.stack(top),
-        control_count=control_cells,
-        control_mean=only.mean[0],
-        control_variance=only.variance[0],
-        control_third=only.third[0],
-        control_fourth=only.fourth[0],
-        coexpression=coexpression,
+        readouts=names,
+        perturbed=perturbed,
+        control=control.of(0),
+        nonzero=nonzero[1:],
+        de_genes=np.stack([top_genes(welch_t(perturbed.of(row), control), _DE_GENES) for row in rows]),
+        coexpression=coexpression_graph(sparse.csr_array(sparse.vstack([part for part, _ in cells_of(0)])), names),
         source=None if path is None else Path(path).absolute(),
         settings=settings | ({"dropped": truth.dropped} if truth.dropped else {}),
     )
@@ -167,7 +186,6 @@ def simulate_truth(
     """
     if not 0 <= homophily <= 1:
         raise InputError(f"homophily: expected a number from 0 to 1, got {homophily!r}")
-    _check_seed("seed", seed)
     model = model or SimulationModel()
     chance = np.random.default_rng([_GENES, seed])
     if isinstance(perturbations, int):
@@ -215,47 +233,22 @@ def _measured(
     return names
 
 
-def _stream(seed: int, perturbation: str) -> np.random.Generator:
-    """Randomness of one perturbation's cells: the same whatever else is in the screen. "" is control."""
-    return np.random.default_rng([_CELLS, seed, *perturbation.encode()])
+DrawnCells = tuple[sparse.csr_array, Float[np.ndarray, " cells"]]
+"""Expression, log1p of counts scaled to 10,000, float32 [cells, genes]; and total counts, unmeasured genes included."""
 
 
-def _expected(
-    genes: Genes, rates: Float[np.ndarray, "conditions genes"], counts: Int[np.ndarray, " conditions"],
-    model: SimulationModel,
-) -> Moments:  # fmt: skip
+def draw_cells(
+    genes: Genes, rate: Float[np.ndarray, " genes"], number: int, model: SimulationModel, rng: np.random.Generator
+) -> Iterator[DrawnCells]:
+    """Cells of a perturbation that makes `rate` the genes' fractions of counts, `CHUNK` at a time. O(cells * genes)."""
     fitted = model.fitted
-    table = MomentTable(genes.rate, genes.dispersion, fitted.library_median, fitted.library_spread)
-    mean, variance, third, fourth, zero = np.moveaxis(np.stack([table(rate, genes.dispersion) for rate in rates]), 1, 0)
-    expressing = np.round(counts[:, None] * (1 - zero)).astype(np.int64)
-    return Moments(counts, expressing, mean, variance, third, fourth)
-
-
-def _drawn(
-    genes: Genes,
-    rates: Float[np.ndarray, "conditions genes"],
-    labels: tuple[str, ...],
-    counts: tuple[int, ...],
-    model: SimulationModel,
-    cell_seed: int,
-    path: str | Path | None,
-    condition_names: str,
-    settings: dict[str, object],
-) -> Moments:
-    """Moments of cells drawn condition by condition, and the file of them where one is wanted."""
-    sums = empty_sums(len(labels), len(genes.names))
-    with ExitStack() as stack:
-        file = None if path is None else stack.enter_context(CellFile(Path(path), genes.names, settings))
-        for row, (label, number) in enumerate(zip(labels, counts, strict=True)):
-            condition = _condition(label, condition_names)
-            for chunk in draw_cells(genes, rates[row], number, model, _stream(cell_seed, label)):
-                cells = chunk.expression
-                one = np.zeros(cells.shape[0], np.int64)
-                part = sums[row : row + 1]
-                accumulate(cells.data, cells.indices, cells.indptr, first=0, by_cell=True, groups=one, sums=part)
-                if file is not None:
-                    file.add(condition, chunk)
-    return with_zeros(sums, np.array(counts))
+    for start in range(0, number, CHUNK):
+        cells = min(CHUNK, number - start)
+        library = fitted.library_median * np.exp(fitted.library_spread * rng.standard_normal(cells))
+        states = rng.standard_normal((cells, model.states))
+        own = rng.standard_normal((cells, len(rate)), np.float32)
+        parts = negative_binomial(rate, 1 / genes.dispersion, library, states, genes.state, model.shared, own, SCALE)
+        yield sparse.csr_array(parts, shape=(cells, len(rate))), library
 
 
 def _condition(label: str, style: str) -> str:
@@ -264,21 +257,50 @@ def _condition(label: str, style: str) -> str:
     return label if "+" in label else f"{label}+ctrl" if label else "ctrl"
 
 
-def _check_seed(name: str, seed: int) -> None:
-    if seed < 0:
-        raise InputError(f"{name}: expected a whole number of at least 0, got {seed}")
+@contextmanager
+def _cell_file(
+    path: Path, genes: tuple[str, ...], settings: dict[str, object]
+) -> Iterator[Callable[[str, sparse.csr_array, np.ndarray], None]]:
+    """Writes cells to an .h5ad file as they are drawn: X is CSR float32, never whole in memory.
 
+    The file is written beside `path` and renamed when it is whole; `settings` are kept as `uns["simulation"]`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    conditions: list[str] = []
+    libraries, ends = [np.zeros(0)], [np.zeros(1, np.int64)]
+    try:
+        with h5py.File(partial, "w") as file:
+            matrix = file.create_group("X")
+            storage = {"shape": (0,), "maxshape": (None,), "chunks": (1 << 18,), "compression": "gzip"}
+            data = matrix.create_dataset("data", dtype="f4", compression_opts=1, **storage)
+            indices = matrix.create_dataset("indices", dtype="i4", compression_opts=1, shuffle=True, **storage)
 
-def _check_settings(
-    cells: int, control: int, cell_seed: int, moments: str, path: str | Path | None, condition_names: str
-) -> None:
-    _check_seed("cell_seed", cell_seed)
-    for name, value in (("cells_per_perturbation", cells), ("control_cells", control)):
-        if value < 2:
-            raise InputError(f"{name}: expected at least 2 cells, got {value}")
-    if moments not in ("cells", "expected"):
-        raise InputError(f"moments: expected 'cells' or 'expected', got {moments!r}")
-    if condition_names not in ("gears", "plain"):
-        raise InputError(f"condition_names: expected 'gears' or 'plain', got {condition_names!r}")
-    if path is not None and moments == "expected":
-        raise InputError("path: there are no cells to write with expected moments; use moments='cells'")
+            def add(condition: str, expression: sparse.csr_array, library: np.ndarray) -> None:
+                start = int(ends[-1][-1])
+                for stored, values in ((data, expression.data), (indices, expression.indices)):
+                    stored.resize(start + len(values), axis=0)
+                    stored[start:] = values
+                ends.append(start + expression.indptr[1:].astype(np.int64))
+                conditions.extend([condition] * len(library))
+                libraries.append(library)
+
+            yield add
+            matrix.create_dataset("indptr", data=np.concatenate(ends))
+            matrix.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+            matrix.attrs["shape"] = np.array([len(conditions), len(genes)])
+            obs = {
+                "condition": pd.Categorical(conditions),
+                "cell_type": pd.Categorical(["simulated"] * len(conditions)),
+                "total_counts": np.concatenate(libraries),
+            }
+            cells = pd.Index([f"cell{i}" for i in range(len(conditions))])
+            var = pd.DataFrame({"gene_name": list(genes)}, index=pd.Index(genes))
+            uns = {"simulation": settings, "log1p": {}}
+            for name, part in (("obs", pd.DataFrame(obs, index=cells)), ("var", var), ("uns", uns)):
+                anndata.io.write_elem(file, name, part)
+            file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)

@@ -1,4 +1,4 @@
-"""Simulated effects: the model with its parameters, and effects that follow the graph."""
+"""Simulated effects: the model with its parameters, effects that follow the graph, moments of what cells express."""
 
 import json
 from dataclasses import dataclass, replace
@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.interpolate import RectBivariateSpline
+from scipy.special import gammaln
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
@@ -37,16 +39,13 @@ class FittedCells:
 
     Attributes:
         name: the data set.
-        rate: share of a cell's counts that is a gene's.
+        rate: fraction of a cell's counts that is a gene's.
         dispersion: of the negative binomial, variance = mean + dispersion * mean^2, within a perturbation.
         response: standard deviation of the log fold change between perturbations, sampling error taken off.
-        library_median: counts per cell.
-        library_spread: standard deviation of log counts per cell.
-        null: share of perturbations without an effect on other genes.
-        strength_spread: standard deviation of the log strength of the others.
-        background: shares of a cell's counts of the genes that were too rare to be fitted one by one.
+        background: fractions of a cell's counts of the genes that were too rare to be fitted one by one.
         background_dispersion: their dispersion; they respond to nothing.
-        responsive: share of the fitted genes among all, the background included.
+
+    The others are described at `SimulationModel`.
     """
 
     name: str
@@ -75,7 +74,7 @@ class SimulationModel:
     cell correlate through a Gaussian copula: every gene follows one of `states` cell states, N(0, 1) in each cell, with
     correlation sqrt(shared). This leaves each gene's distribution exactly the stated one.
 
-    A share `responsive` of the measured genes, perturbed ones first, is drawn from the real genes that have counts
+    A fraction `responsive` of the measured genes, perturbed ones first, is drawn from the real genes that have counts
     enough to be fitted. The rest are background, drawn from the real genes with hardly any count: what most highly
     variable genes are, silent and without a response. Means over genes fall with them as in real screens, and so does
     the change of the top DE genes, which are chosen among fewer.
@@ -86,8 +85,8 @@ class SimulationModel:
         z_p = sqrt(homophily) * x_p + sqrt(1 - homophily) * y_p,   x ~ N(0, K),   y ~ N(0, I) for each programme,
 
     where K = P^k (P^k)^T of the graph with unit diagonal (`GraphKernel`): the covariance of two perturbations' effects
-    is homophily * K_pq, relative to their strengths. A share `null` has strength s_p = 0, the others a lognormal one,
-    and the mean of s_p^2 is 1 (so `response` keeps the meaning that it was fitted with), times `strength`. The
+    is homophily * K_pq, relative to their strengths. A fraction `null` has strength s_p = 0, the others a lognormal
+    one, and the mean of s_p^2 is 1 (so `response` keeps the meaning that it was fitted with), times `strength`. The
     perturbed gene itself changes by log(remaining). Combinations add, and with `interaction` a further effect, drawn
     from the graph-independent part, of strength interaction * (the root mean square of the parts' strengths).
 
@@ -104,11 +103,11 @@ class SimulationModel:
             genes and the size of its changes are reproduced. datlinger17: 1,645, far burstier, and no background; it
             has more DE genes when simulated than in truth, and the fit of its strengths lies at the grid's end: for its
             genes' noise, not for its effects.
-        responsive: share of the measured genes that are no background, 0 to 1; perturbed genes never are background,
-            even if they are a larger share. None: the data set's own, 95 of 500 (norman19), 1 (datlinger17).
+        responsive: fraction of the measured genes that are no background, 0 to 1; perturbed genes never are background,
+            even if they are a larger fraction. None: the data set's own, 95 of 500 (norman19), 1 (datlinger17).
         programmes: latent programmes.
         strength: factor on all log fold changes besides the target's.
-        null: share of perturbations without an effect on other genes, 0 to 1.
+        null: fraction of perturbations without an effect on other genes, 0 to 1.
         strength_spread: standard deviation of log s_p of the others.
         remaining: expression of a perturbed gene relative to control: 0.2 is a knock-down by 80 %.
         interaction: strength of what is not additive in combinations; 0: additive.
@@ -150,7 +149,7 @@ class SimulationModel:
 
     @property
     def fitted(self) -> FittedCells:
-        """The fitted numbers, with those set here in their place."""
+        """The fitted numbers, replaced by those set here."""
         base = fitted_cells(self.cells)
         own = {
             name: getattr(self, name) if getattr(self, name) is not None else getattr(base, name)
@@ -187,19 +186,11 @@ def fitted_cells(name: Cells) -> FittedCells:
     return FittedCells(name, rate, dispersion, response, *library, *strengths, background, *rare)
 
 
-_JITTER = 0.2  # of log rate, log dispersion and log response, so that genes drawn alike are not twins
+_JITTER = 0.2  # of log rate, log dispersion and log response, so that genes with the same donor are not twins
 
 
 class Genes(NamedTuple):
-    """The measured genes in control cells.
-
-    Attributes:
-        names: gene names.
-        rate: share of a cell's counts.
-        dispersion: of the negative binomial.
-        response: scale of the log fold changes.
-        state: the cell state that each follows.
-    """
+    """The measured genes in control cells: numbers as in `FittedCells`, and the cell state that each follows."""
 
     names: tuple[str, ...]
     rate: Float[np.ndarray, " genes"]
@@ -213,16 +204,10 @@ def draw_genes(
 ) -> Genes:
     """Give every gene the fitted numbers of a real one, drawn at random and jittered.
 
-    What is background is drawn last, so that the other genes are the same whatever the share of background.
-
-    Args:
-        names: the genes to measure.
-        perturbed: those of them that are perturbed, for `least_target_rate`.
-        model: the parameters.
-        rng: randomness.
+    What is background is drawn last, so that the other genes are the same whatever the fraction of background.
 
     Raises:
-        InputError: no real gene, or no background gene where there are to be some, has the rate asked for.
+        InputError: no real gene, or no background gene where there are to be some, has the rate that is wanted.
     """
     fitted = model.fitted
     own = np.array([name in perturbed for name in names])
@@ -230,8 +215,8 @@ def draw_genes(
                       _donors(fitted, model.least_rate, own.size, rng))  # fmt: skip
     jitter = np.exp(_JITTER * rng.standard_normal((3, own.size)))
     state = rng.integers(0, model.states, own.size)
-    silent, shares = _background(own, model, rng)
-    rate = np.where(silent, shares, fitted.rate[donors]) * jitter[0]
+    silent, rare = _background(own, model, rng)
+    rate = np.where(silent, rare, fitted.rate[donors]) * jitter[0]
     rate *= min(1.0, 0.5 / rate.sum())  # the other half of a cell's counts, at least, is of genes that are not measured
     dispersion = np.where(silent, fitted.background_dispersion, fitted.dispersion[donors]) * jitter[1]
     dispersion = np.maximum(dispersion, fitted.dispersion.min())
@@ -241,20 +226,20 @@ def draw_genes(
 def _background(
     perturbed: Bool[np.ndarray, " genes"], model: SimulationModel, rng: np.random.Generator
 ) -> tuple[Bool[np.ndarray, " genes"], Float[np.ndarray, " genes"]]:
-    """Which genes are background, and what share of a cell's counts each of them would have."""
+    """Which genes are background, and what fraction of a cell's counts each would be."""
     fitted = model.fitted
     number = min(round((1 - fitted.responsive) * perturbed.size), int((~perturbed).sum()))
     silent = np.zeros(perturbed.size, bool)
     if not number:
         return silent, np.zeros(perturbed.size)
-    shares = fitted.background[fitted.background * SCALE >= model.least_rate]
-    if not len(shares):
+    rates = fitted.background[fitted.background * SCALE >= model.least_rate]
+    if not len(rates):
         reason = "of such a least_rate" if len(fitted.background) else f"in {model.cells}"
         raise InputError(f"responsive: there are no background genes {reason}; expected responsive=1, got "
                          f"{fitted.responsive:.3g}")  # fmt: skip
     order = rng.permutation(perturbed.size)
     silent[order[~perturbed[order]][:number]] = True
-    return silent, rng.choice(shares, perturbed.size)
+    return silent, rng.choice(rates, perturbed.size)
 
 
 def _donors(fitted: FittedCells, least: float, number: int, rng: np.random.Generator) -> Int[np.ndarray, " genes"]:
@@ -268,7 +253,7 @@ def _donors(fitted: FittedCells, least: float, number: int, rng: np.random.Gener
 def draw_strengths(
     number: int, null: float, spread: float, rng: np.random.Generator
 ) -> Float[np.ndarray, " perturbations"]:
-    """Strengths of perturbations: 0 for a share `null`, lognormal for the others, so that the mean square is 1.
+    """Strengths of perturbations: 0 for a fraction `null`, lognormal for the others, so that the mean square is 1.
 
     All are 0 if `null` is 1.
     """
@@ -306,9 +291,9 @@ def draw_changes(
     smooth *= kernel.rows(nodes[:, None]).scale[:, None]
     programmes = np.sqrt(homophily) * smooth + np.sqrt(1 - homophily) * own[nodes]
     present = candidates.members != NO_MEMBER
-    place = np.searchsorted(nodes, np.where(present, candidates.members, nodes[0]))
+    position = np.searchsorted(nodes, np.where(present, candidates.members, nodes[0]))
     weight = np.where(present, strength[candidates.members], 0.0)
-    total = np.einsum("pa,pak->pk", weight, programmes[place])
+    total = np.einsum("pa,pak->pk", weight, programmes[position])
     if model.interaction:
         several = present.sum(1) > 1
         scale = model.interaction * np.sqrt((weight**2).sum(1) / present.sum(1)) * several
@@ -321,3 +306,85 @@ def draw_changes(
             if target is not None:
                 changes[row, target] = np.log(model.remaining)
     return changes
+
+
+_RATE_STEP = 0.1  # of the table, in log rate
+_DISPERSION_STEP = 0.2  # in log dispersion
+_LIBRARY_NODES = 21  # of Gauss-Hermite quadrature over log library sizes
+_EVERY = 256  # counts up to here are summed one by one, larger ones on a grid
+_GRID_STEP = 0.02  # of that grid, in log counts: fine against the spread, at least sqrt(LEAST_DISPERSION) = 0.14
+
+
+def count_grid(largest: float) -> tuple[Float[np.ndarray, " counts"], Float[np.ndarray, " counts"]]:
+    """Counts and weights with which a sum over all counts up to `largest` is taken: the trapezoidal rule far out."""
+    sparse = np.exp(np.arange(np.log(_EVERY), np.log(max(largest, 2.0 * _EVERY)), _GRID_STEP))[1:]
+    counts = np.concatenate([np.arange(_EVERY + 1), sparse])
+    gaps = np.diff(counts)
+    return counts, 0.5 * np.concatenate([[1.0], gaps[1:] + gaps[:-1], gaps[-1:]]) + 0.5 * (counts == 0)
+
+
+class MomentTable:
+    """Moments of log1p(10,000 * count / L) as functions of a gene's rate and dispersion.
+
+    With count ~ NB(mean = L * rate, dispersion) given L and L lognormal. For every node of a grid of (log rate, log
+    dispersion) the distribution is summed over counts and integrated over L by Gauss-Hermite quadrature; between the
+    nodes are bicubic splines of quantities that stay smooth: log mean, log variance, and third and fourth central
+    moments relative to the variance. A test compares all of them with plain summation.
+
+    Complexity: one table takes O(rates * dispersions * 21 * counts on the grid), a second; then microseconds per value.
+    """
+
+    def __init__(
+        self,
+        rate: Float[np.ndarray, " genes"],
+        dispersion: Float[np.ndarray, " genes"],
+        library_median: float,
+        library_spread: float,
+    ) -> None:
+        span = LARGEST_CHANGE + 2 * np.log(10.0)  # knock-downs and activations of the target may exceed the cut
+        log_rate = _grid(np.log(rate), span, _RATE_STEP)
+        log_dispersion = _grid(np.log(dispersion), 0.0, _DISPERSION_STEP)
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_LIBRARY_NODES if library_spread else 1)
+        libraries = library_median * np.exp(library_spread * nodes)
+        weights = weights / weights.sum()
+        table = np.stack(
+            [_moments(np.exp(log_rate), np.exp(value), libraries, weights) for value in log_dispersion], axis=1
+        )
+        mean, variance, third, fourth, zero = table
+        smooth = (np.log(mean), np.log(variance), third / variance, fourth / variance, np.log(zero))
+        self._splines = [RectBivariateSpline(log_dispersion, log_rate, part) for part in smooth]
+
+    def __call__(
+        self, rate: Float[np.ndarray, " genes"], dispersion: Float[np.ndarray, " genes"]
+    ) -> Float[np.ndarray, "5 genes"]:
+        """Mean, central moments 2 to 4, and the probability of a count of 0."""
+        at = np.log(dispersion), np.log(rate)
+        mean, variance, third, fourth, zero = (spline.ev(*at) for spline in self._splines)
+        variance = np.exp(variance)
+        return np.stack([np.exp(mean), variance, third * variance, fourth * variance, np.exp(np.minimum(zero, 0.0))])
+
+
+def _grid(values: np.ndarray, span: float, step: float) -> np.ndarray:
+    low, high = values.min() - span - step, values.max() + span + step
+    return np.linspace(low, high, max(5, int(np.ceil((high - low) / step))))
+
+
+def _moments(rate: np.ndarray, dispersion: float, libraries: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The five numbers of every rate [5, rates], for one dispersion."""
+    counts, step = count_grid(40 * (1 + dispersion) * rate.max() * libraries.max())
+    size = 1 / dispersion
+    choose = gammaln(counts + size) - gammaln(size) - gammaln(counts + 1)
+    values = np.log1p(SCALE * counts / libraries[:, None])
+    result = np.empty((5, len(rate)))
+    for column, fraction in enumerate(rate):
+        mean = fraction * libraries[:, None]
+        log_mass = choose + size * np.log(size / (size + mean)) + counts * np.log(mean / (size + mean))
+        mass = np.exp(log_mass) * step
+        mass *= (weights / mass.sum(1))[:, None]
+        first = (mass * values).sum()
+        centred = values - first
+        squares = mass * centred**2
+        result[:, column] = (
+            first, squares.sum(), (squares * centred).sum(), (squares * centred**2).sum(), mass[:, 0].sum(),
+        )  # fmt: skip
+    return result

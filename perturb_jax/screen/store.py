@@ -12,9 +12,8 @@ import pandas as pd
 from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.screen.cell_table import open_h5ad
-from perturb_jax.screen.moments import MOMENTS
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.cells import open_h5ad
+from perturb_jax.screen.screen import MOMENTS, Moments, Screen
 from perturb_jax.support.errors import InputError
 
 KEY = "perturb_jax_screen"
@@ -44,10 +43,10 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
     if path.exists() and not force:
         raise InputError(f"{path}: exists already; choose another path or force=True")
     graph, size = screen.coexpression, len(screen.readouts)
-    places = (np.asarray(graph.receivers), np.asarray(graph.senders))
-    about = {
+    ends = (np.asarray(graph.receivers), np.asarray(graph.senders))
+    rest = {
         "version": VERSION,
-        "control_count": screen.control_count,
+        "control_count": int(screen.control.cells),
         "source": None if screen.source is None else str(screen.source),
         "settings": screen.settings,
         "coexpression": graph.provenance._asdict(),
@@ -56,13 +55,13 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
         X=screen.mean,
         obs=pd.DataFrame({"cell_counts": screen.cell_counts}, index=pd.Index(screen.perturbations, dtype=object)),
         var=pd.DataFrame(
-            {f"control_{name}": getattr(screen, f"control_{name}") for name in MOMENTS},
+            {f"control_{name}": getattr(screen.control, name) for name in MOMENTS},
             index=pd.Index(screen.readouts, dtype=object),
         ),
-        layers={name: getattr(screen, name) for name in (*MOMENTS[1:], "nonzero")},
+        layers={name: getattr(screen.perturbed, name) for name in MOMENTS[1:]} | {"nonzero": screen.nonzero},
         obsm={"de_genes": screen.de_genes},
-        varp={"coexpression": sparse.csr_matrix((np.asarray(graph.weights), places), (size, size))},
-        uns={KEY: json.dumps(about, default=_plain)},
+        varp={"coexpression": sparse.csr_matrix((np.asarray(graph.weights), ends), (size, size))},
+        uns={KEY: json.dumps(rest, default=_plain)},
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,74 +89,71 @@ def load_screen(path: str | Path) -> Screen:
     Raises:
         InputError: a file that is missing, damaged or not such a screen; values that are NaN, infinite or all 0.
     """
-    path = Path(path)
-    with open_h5ad(path) as file:
+    with open_h5ad(Path(path)) as file:
         if KEY not in file.get("uns", ()):
-            raise InputError(f"{path}: not a saved screen; read cells with read_screen, which save_screen then writes")
-        about = _about(path, file)
+            raise InputError("not a saved screen; read cells with read_screen, which save_screen then writes")
+        rest = _rest(file)
         try:
-            screen = _screen(file, about)
+            screen = _screen(file, rest)
         except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise _damaged(path, " ".join(str(error).split())[:100]) from None
-    _check(screen, path)
+            raise _damaged(" ".join(str(error).split())[:100]) from None
+        _check(screen)
     return screen
 
 
-def _about(path: Path, file: h5py.File) -> dict[str, Any]:
+def _rest(file: h5py.File) -> dict[str, Any]:
     """What `uns` says, of the version that is understood here."""
     try:
-        about = json.loads(anndata.io.read_elem(file["uns"][KEY]))
+        rest = json.loads(anndata.io.read_elem(file["uns"][KEY]))
     except (ValueError, TypeError):
-        raise _damaged(path, f"uns[{KEY!r}] is no JSON") from None
-    if not isinstance(about, dict) or "version" not in about:
-        raise _damaged(path, f"uns[{KEY!r}] has no version")
-    if about["version"] != VERSION:
-        raise InputError(
-            f"{path}: expected version {VERSION} of saved screens, got {about['version']}; read the cells again"
-        )
-    return about
+        raise _damaged(f"uns[{KEY!r}] is no JSON") from None
+    if not isinstance(rest, dict) or "version" not in rest:
+        raise _damaged(f"uns[{KEY!r}] has no version")
+    if rest["version"] != VERSION:
+        raise InputError(f"expected version {VERSION} of saved screens, got {rest['version']}; read the cells again")
+    return rest
 
 
-def _screen(file: h5py.File, about: dict[str, Any]) -> Screen:
+def _screen(file: h5py.File, rest: dict[str, Any]) -> Screen:
     read = anndata.io.read_elem
-    obs, var = read(file["obs"]), read(file["var"])
+    obs, var, layers = read(file["obs"]), read(file["var"]), file["layers"]
     genes = tuple(map(str, var.index))
     return Screen(
         perturbations=tuple(map(str, obs.index)),
         readouts=genes,
-        cell_counts=obs["cell_counts"].to_numpy(),
-        mean=read(file["X"]),
-        **{name: read(file["layers"][name]) for name in (*MOMENTS[1:], "nonzero")},
+        perturbed=Moments(
+            obs["cell_counts"].to_numpy(), read(file["X"]), *(read(layers[name]) for name in MOMENTS[1:])
+        ),
+        control=Moments(np.int64(rest["control_count"]), *(var[f"control_{name}"].to_numpy() for name in MOMENTS)),
+        nonzero=read(layers["nonzero"]),
         de_genes=read(file["obsm"]["de_genes"]),
-        control_count=int(about["control_count"]),
-        **{f"control_{name}": var[f"control_{name}"].to_numpy() for name in MOMENTS},
-        coexpression=_graph(read(file["varp"]["coexpression"]), genes, about["coexpression"]),
-        source=None if about["source"] is None else Path(about["source"]),
-        settings=dict(about["settings"]),
+        coexpression=_graph(read(file["varp"]["coexpression"]), genes, rest["coexpression"]),
+        source=None if rest["source"] is None else Path(rest["source"]),
+        settings=dict(rest["settings"]),
     )
 
 
-def _check(screen: Screen, path: Path) -> None:
+def _check(screen: Screen) -> None:
     """Whether it is a screen: shapes that agree, finite values that are not all 0, DE genes that are columns."""
-    size, genes = (len(screen), len(screen.readouts)), len(screen.readouts)
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*MOMENTS, "nonzero"), size)
-    shapes |= dict.fromkeys((f"control_{name}" for name in MOMENTS), size[1:])
-    shapes["cell_counts"] = size[:1]
-    for name, shape in shapes.items():
-        values = getattr(screen, name)
+    genes = len(screen.readouts)
+    size = (len(screen), genes)
+    arrays = {name: (getattr(screen.perturbed, name), size) for name in MOMENTS} | {"nonzero": (screen.nonzero, size)}
+    arrays |= {f"control_{name}": (getattr(screen.control, name), size[1:]) for name in MOMENTS}
+    arrays["cell_counts"] = screen.cell_counts, size[:1]
+    for name, (values, shape) in arrays.items():
         if not isinstance(values, np.ndarray) or values.shape != shape:
-            raise _damaged(path, f"{name} is no array of the shape {shape}")
+            raise _damaged(f"{name} is no array of the shape {shape}")
         if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
-            raise _damaged(path, f"{name} holds values that are no finite numbers")
+            raise _damaged(f"{name} holds values that are no finite numbers")
     de = screen.de_genes
     if de.ndim != 2 or len(de) != len(screen) or de.dtype.kind not in "iu" or not ((de >= 0) & (de < genes)).all():
-        raise _damaged(path, "de_genes are no columns of genes")
+        raise _damaged("de_genes are no columns of genes")
     if not screen.mean.any() and not screen.control_mean.any():
-        raise InputError(f"{path}: all means of this saved screen are 0; read the cells again, from the right layer")
+        raise InputError("all means of this saved screen are 0; read the cells again, from the right layer")
 
 
-def _damaged(path: Path, what: str) -> InputError:
-    return InputError(f"{path}: a damaged saved screen ({what}); read the cells again and save it with save_screen")
+def _damaged(what: str) -> InputError:
+    return InputError(f"a damaged saved screen ({what}); read the cells again and save it with save_screen")
 
 
 def _graph(weights: sparse.csr_matrix, genes: tuple[str, ...], about: dict[str, object]) -> KnowledgeGraph:

@@ -205,9 +205,8 @@ def test_a_screen_in_a_file_keeps_its_names_and_is_read_once(tmp_path: Path) -> 
     screen = pj.simulate_screen(pj.load_go_graph(genes), genes[:20], genes, 5, seed=1)
     names = tuple(old if name == new else name for name in screen.perturbations)
     order = np.argsort(np.array(names, object))
-    parts = ("cell_counts", "mean", "variance", "third", "fourth", "nonzero", "de_genes")
-    renamed = replace(screen, perturbations=tuple(names[row] for row in order),
-                      **{part: getattr(screen, part)[order] for part in parts})  # fmt: skip
+    renamed = replace(screen, perturbations=tuple(names[row] for row in order), perturbed=screen.perturbed.of(order),
+                      nonzero=screen.nonzero[order], de_genes=screen.de_genes[order])  # fmt: skip
     save_screen(renamed, tmp_path / "screen.h5ad")
     raw = tables(data={"file": {"screen": "screen.h5ad"}}, predictors={"training-mean": {}})
     done = finished(raw, tmp_path)

@@ -20,7 +20,7 @@ from perturb_jax.evaluation.metrics import (
     summarize,
 )
 from perturb_jax.screen.screen import Screen
-from tests.screens import small_screen
+from tests.screens import small_screen, with_moments
 
 NAMES = ("A", "B", "C", "D+E", "F", "H")
 GENES = tuple(f"M{i}" for i in range(7))
@@ -45,11 +45,11 @@ def expected_row(screen: Screen, row: int, effect: np.ndarray) -> dict[str, floa
     distance = [np.sqrt(sum((predicted[g] - mean[g]) ** 2 for g in range(len(truth)))) for mean in screen.mean]
     t = scipy.stats.ttest_ind_from_stats(
         truth,
-        np.sqrt(screen.variance[row] * screen.cell_counts[row] / (screen.cell_counts[row] - 1)),
+        np.sqrt(screen.perturbed.variance[row] * screen.cell_counts[row] / (screen.cell_counts[row] - 1)),
         screen.cell_counts[row],
         control,
-        np.sqrt(screen.control_variance * screen.control_count / (screen.control_count - 1)),
-        screen.control_count,
+        np.sqrt(screen.control.variance * screen.control.cells / (screen.control.cells - 1)),
+        screen.control.cells,
         equal_var=False,
     ).statistic
     weights = ((np.abs(t) - np.abs(t).min()) / np.ptp(np.abs(t))) ** 2
@@ -136,9 +136,8 @@ def test_zero_replaces_what_gears_replaces_and_no_more() -> None:
 
 def test_a_pseudobulk_has_no_weights() -> None:
     screen, effects = case(0)
-    bulk = replace(
-        screen, variance=np.zeros_like(screen.variance), control_variance=np.zeros_like(screen.control_variance)
-    )
+    none = np.zeros_like(screen.mean)
+    bulk = with_moments(screen, variance=none, control_variance=none[0])
     table = evaluate(bulk, TEST, effects, TRAIN)
     assert table["weighted_mse"].isna().all()
     assert table.drop(columns="weighted_mse").notna().all().all()
@@ -146,12 +145,14 @@ def test_a_pseudobulk_has_no_weights() -> None:
 
 def test_unexpressed_genes_weigh_nothing() -> None:
     screen, _ = case(0)
-    mean, variance = screen.mean.copy(), screen.variance.copy()
-    control_mean, control_variance = screen.control_mean.copy(), screen.control_variance.copy()
+    mean, variance = screen.mean.copy(), screen.perturbed.variance.copy()
+    control_mean, control_variance = screen.control_mean.copy(), screen.control.variance.copy()
     for moments in (mean, variance):
         moments[:, 2] = 0
     control_mean[2] = control_variance[2] = 0
-    silent = replace(screen, mean=mean, variance=variance, control_mean=control_mean, control_variance=control_variance)
+    silent = with_moments(
+        screen, mean=mean, variance=variance, control_mean=control_mean, control_variance=control_variance
+    )
     weights = de_weights(silent, np.array([2, 3]))
     assert (weights[:, 2] == 0).all() and np.allclose(weights.sum(1), 1)
 
@@ -188,7 +189,7 @@ def test_the_ceiling_has_the_noise_of_four_means() -> None:
     truth = np.random.default_rng(3).normal(size=(len(NAMES), len(genes)))
     halves = [small_screen(NAMES, genes, seed, truth, deviation=0.3, cells=20) for seed in (0, 1)]
     error = duplicate_ceiling(halves[0], halves[1], TEST, TRAIN)["mse"].to_numpy()
-    assert error.mean() == pytest.approx(0.3**2 * (2 / 20 + 2 / halves[0].control_count), rel=0.05)
+    assert error.mean() == pytest.approx(0.3**2 * (2 / 20 + 2 / halves[0].control.cells), rel=0.05)
 
 
 def test_the_ceiling_can_be_asked_for_other_de_genes() -> None:

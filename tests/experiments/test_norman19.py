@@ -167,7 +167,7 @@ def test_coverage_is_that_of_the_interval(results: Path, cells: Path, modules: N
         screen, row = measured.screen, measured.screen.index((name,))[0]
         away = np.abs(screen.effects[row] - fitted.effects(split.test)[number])
         true = fitted.uncertainties(split.test)[number]
-        observed = np.sqrt(true**2 + screen.variance[row] / (CELLS - 1))
+        observed = np.sqrt(true**2 + screen.perturbed.variance[row] / (CELLS - 1))
         de = np.isin(np.arange(NUM_GENES), screen.de_genes[row])
         for genes, chosen in (("all", true > 0), ("DE", de & (true > 0))):
             for interval, deviation in (("observed effect", observed), ("true effect", true)):

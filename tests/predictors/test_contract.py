@@ -1,9 +1,7 @@
 """What every predictor in this package keeps to; the reference has its own tests."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,9 +15,9 @@ from perturb_jax.predictors.graph_gp import GraphGP
 from perturb_jax.predictors.predictor import Fitted, Predictor, seed_of, training_rows
 from perturb_jax.predictors.ridge import BilinearRidge, GraphRidge
 from perturb_jax.predictors.saved import load_fitted
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.screen import MOMENTS, Screen
 from tests.graphs import graph_of
-from tests.screens import small_screen
+from tests.screens import small_screen, with_moments
 
 NODES = [f"G{i}" for i in range(8)]
 PERTURBED = ["G0", "G1", "G2", "G3", "G4", "G5", "G0+G1", "G2+G5"]
@@ -81,12 +79,9 @@ def test_outcomes_of_others_are_not_read(predictor: Predictor) -> None:
     screen = screen_of()
     read = [*TRAIN, *VALIDATION] if predictor.name == "GEARS Flax" else TRAIN  # which stops by the validation set
     held = ~np.isin(screen.perturbations, read)
-    other: dict[str, Any] = {
-        field: np.where(held.reshape(-1, *[1] * (value.ndim - 1)), np.nan, value)
-        for field, value in vars(screen).items()
-        if field in ("mean", "variance", "third", "fourth")
-    }
-    hidden = replace(screen, **other)
+    hidden = with_moments(
+        screen, **{name: np.where(held[:, None], np.nan, getattr(screen.perturbed, name)) for name in MOMENTS}
+    )
     ours, theirs = (predictor.fit(each, GRAPH, TRAIN, VALIDATION, 0) for each in (screen, hidden))
     assert np.array_equal(ours.effects(ASKED), theirs.effects(ASKED))
 
@@ -119,7 +114,7 @@ def test_control_and_bad_values_are_refused(predictor: Predictor) -> None:
         mean = screen.mean.copy()
         mean[screen.index(("G3",)), 2] = np.nan
         with pytest.raises(pj.InputError, match="effects of G3 are not finite"):
-            predictor.fit(replace(screen, mean=mean), GRAPH, TRAIN, [], 0)
+            predictor.fit(with_moments(screen, mean=mean), GRAPH, TRAIN, [], 0)
 
 
 @pytest.mark.parametrize("predictor", READ_GRAPH, ids=lambda predictor: predictor.name)

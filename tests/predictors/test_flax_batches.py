@@ -184,7 +184,7 @@ def test_where_there_are_fewer_perturbations_the_rest_counts_nothing() -> None:
     assert (used.sum(1) == 4).all()
     np.testing.assert_array_equal(np.asarray(batch.rows.weights)[~used], 0)
     np.testing.assert_array_equal(np.asarray(batch.loss_weights)[~used], 0)
-    for values, expected in ((batch.rows.weights, member.shares), (batch.loss_weights, member.loss_weights)):
+    for values, expected in ((batch.rows.weights, member.cells), (batch.loss_weights, member.loss_weights)):
         np.testing.assert_allclose(average(batch, values), expected, rtol=1e-5)
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.operator import gcn_norm, message_passing
+from perturb_jax.predictors.gears_flax.batches import convolution_of, edges_of, perturbed_rows
 from perturb_jax.predictors.gears_flax.checkpoint import to_torch
-from perturb_jax.predictors.gears_flax.inputs import convolution_of, edges_of, perturbed_rows
 from perturb_jax.predictors.gears_flax.model import (
     EMBEDDINGS,
     Gears,

@@ -11,11 +11,11 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.evaluation.metrics import evaluate
-from perturb_jax.predictors.gears_flax import early_stopping, ensemble
+from perturb_jax.predictors.gears_flax import training
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax, Task
 from perturb_jax.predictors.gears_flax.training import train_steps
 from tests.graphs import graph_of
-from tests.screens import small_screen
+from tests.screens import small_screen, with_moments
 
 NODES = [f"G{i}" for i in range(8)]
 MEASURED = [*NODES, *(f"M{i}" for i in range(12))]
@@ -42,7 +42,7 @@ def test_a_training_compiles_its_steps_once(screen: pj.Screen, monkeypatch: pyte
         traced.append(given)
         return train_steps(*given)
 
-    monkeypatch.setattr(early_stopping, "train_steps", counted)
+    monkeypatch.setattr(training, "train_steps", counted)
     size = replace(SMALL, hidden_size=9)  # compiled by no other test
     assert len(size.fit(screen, GRAPH, TRAIN, VALIDATION, 0).history.step) == 3
     assert len(traced) == 1
@@ -116,7 +116,7 @@ def test_an_interrupted_training_continues_to_the_same_weights(
 ) -> None:
     path = tmp_path / "new" / "gears.msgpack"
     whole = SMALL.fit(screen, GRAPH, TRAIN, VALIDATION, 0)
-    advance, calls = early_stopping.advance, list[None]()
+    advance, calls = training.advance, list[None]()
 
     def interrupted(*args: Any, **options: Any) -> Any:
         if len(calls) == 2:
@@ -124,11 +124,11 @@ def test_an_interrupted_training_continues_to_the_same_weights(
         calls.append(None)
         return advance(*args, **options)
 
-    monkeypatch.setattr(ensemble, "CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(ensemble, "advance", interrupted)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(training, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         replace(SMALL, checkpoint=path).fit(screen, GRAPH, TRAIN, VALIDATION, 0)
-    monkeypatch.setattr(ensemble, "advance", advance)
+    monkeypatch.setattr(training, "advance", advance)
     continued = replace(SMALL, checkpoint=path).fit(screen, GRAPH, TRAIN, VALIDATION, 0)
     assert np.array_equal(whole.effects(NODES), continued.effects(NODES))
     assert np.array_equal(whole.history.loss, continued.history.loss)
@@ -157,14 +157,14 @@ def test_weights_go_out_by_the_reference_names(screen: pj.Screen) -> None:
 
 
 def test_nothing_but_finite_moments(screen: pj.Screen) -> None:
-    third = np.array(screen.third)
+    third = np.array(screen.perturbed.third)
     third[screen.index(("G1",))] = np.nan
     with pytest.raises(pj.InputError, match="the third of G1 is not finite"):
-        SMALL.fit(replace(screen, third=third), GRAPH, TRAIN, VALIDATION, 0)
+        SMALL.fit(with_moments(screen, third=third), GRAPH, TRAIN, VALIDATION, 0)
 
 
 def test_divergence_is_told(screen: pj.Screen) -> None:
-    huge = replace(screen, mean=screen.mean * 1e12)
+    huge = with_moments(screen, mean=screen.mean * 1e12)
     with pytest.raises(FloatingPointError, match="lower it"):
         SMALL.fit(huge, GRAPH, TRAIN, VALIDATION, 0)
 

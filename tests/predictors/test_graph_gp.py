@@ -1,6 +1,5 @@
 """The Gaussian process against scikit-learn, dense linear algebra, finite differences, and data drawn from it."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from perturb_jax.predictors.graph_gp import Evidence, GraphGP, measurement_noise
 from perturb_jax.screen.screen import Screen
 from tests.design_oracles import dense_gcn_norm
 from tests.graphs import graph_of
-from tests.screens import small_screen
+from tests.screens import small_screen, with_moments
 
 NAMES = ["G0", "G1", "G2", "G3", "G0+G4", "G5"]
 ASKED = ["G7", "G1+G8", "G0", "G4+G0", "G6"]
@@ -44,7 +43,7 @@ def test_scikit_learn_agrees(seed: int, hops: int, normalize: bool, signal: floa
     screen = small_screen(NAMES, ("M0", "M1"), seed, cells=[3, 5, 8, 13, 2, 6])
     names = list(screen.perturbations)
     fitted = fit(screen, hops=hops, normalize=normalize, signal=signal, own=own, per_gene=False)
-    noise = (screen.variance / (screen.cell_counts[:, None] - 1)).mean(1)
+    noise = (screen.perturbed.variance / (screen.cell_counts[:, None] - 1)).mean(1)
     asked = ["G7", "G1+G8", "G6"]  # not trained on, so that `own` is noise to scikit-learn
     center = screen.effects.mean(0)
     model = GaussianProcessRegressor(
@@ -65,7 +64,7 @@ def test_variances_are_those_of_the_error_of_a_linear_predictor(seed: int, signa
     """Effects are W Y: read W off unit vectors, and compute the variance of W Y - truth without any of the formulas."""
     count = len(NAMES)
     screen = small_screen(NAMES, [f"M{i}" for i in range(count)], seed)
-    unit = replace(screen, mean=screen.control_mean[None, :] + np.eye(count))
+    unit = with_moments(screen, mean=screen.control_mean[None, :] + np.eye(count))
     fitted = fit(unit, hops=2, signal=signal, own=own, per_gene=False)
     names = list(unit.perturbations)
     weights = fitted.effects(ASKED)
@@ -130,7 +129,7 @@ def drawn(
     cells = rng.integers(3, 30, count)
     screen = small_screen(names, [f"M{i}" for i in range(num_genes)], seed, truth, deviation=scale, cells=cells)
     base = np.random.default_rng(seed).uniform(1, 4, num_genes)  # what `small_screen` draws first
-    return graph, replace(screen, control_mean=base), truth
+    return graph, with_moments(screen, control_mean=base), truth
 
 
 @pytest.mark.parametrize("per_gene", [False, True])
@@ -185,29 +184,29 @@ def test_scales_of_genes_change_uncertainties_only() -> None:
 
 def test_units_do_not_matter() -> None:
     screen = small_screen(NAMES, ("M0", "M1", "M2"))
-    scaled = replace(
+    scaled = with_moments(
         screen,
         mean=screen.mean * 10,
         control_mean=screen.control_mean * 10,
-        variance=screen.variance * 100,
-        control_variance=screen.control_variance * 100,
+        variance=screen.perturbed.variance * 100,
+        control_variance=screen.control.variance * 100,
     )
     assert np.allclose(fit(scaled).effects(ASKED), 10 * fit(screen).effects(ASKED), rtol=1e-3, atol=1e-3)
 
 
 def test_noise_is_that_of_means() -> None:
     screen = small_screen(["A", "B", "C"], ("M0", "M1"), cells=[1, 2, 9])
-    expected = [screen.control_variance.mean(), screen.variance[1].mean(), screen.variance[2].mean() / 8]
+    expected = [screen.control.variance.mean(), *(screen.perturbed.variance[1:].mean(1) / [1, 8])]
     assert np.allclose(measurement_noise(screen, np.arange(3)), expected)
     with pytest.raises(pj.InputError, match="B: expected at least one cell"):
-        measurement_noise(replace(screen, cell_counts=np.array([1, 0, 9])), np.arange(3))
+        measurement_noise(with_moments(screen, cells=np.array([1, 0, 9])), np.arange(3))
     with pytest.raises(pj.InputError, match="variance: expected finite"):
-        measurement_noise(replace(screen, variance=screen.variance * np.nan), np.arange(3))
+        measurement_noise(with_moments(screen, variance=screen.perturbed.variance * np.nan), np.arange(3))
 
 
 def test_a_pseudobulk_is_interpolated() -> None:
     screen = small_screen(NAMES, ("M0", "M1"))
-    bulk = replace(screen, variance=np.zeros_like(screen.variance))
+    bulk = with_moments(screen, variance=np.zeros_like(screen.mean))
     fitted = fit(bulk)
     names = list(bulk.perturbations)
     assert np.allclose(fitted.effects(names), bulk.effects, atol=1e-5)

@@ -17,6 +17,7 @@ from perturb_jax.predictors.gears_flax.moments_loss import (
 )
 from perturb_jax.screen.screen import Screen
 from tests.flax_oracles import CONTROL, WEIGHT, CellBatch, gears_loss, screen_of_cells
+from tests.screens import with_moments
 
 GENES = 4
 NAMES = ["A", "A+B", "B"]
@@ -191,5 +192,5 @@ def test_moments_of_a_float32_screen_are_computed_in_float64() -> None:
     cells, control = cells_of(3)
     screen = screen_of_cells(cells, control)
     mean = np.full_like(screen.mean, 1e4 + 2.0**-10, np.float32)
-    wide = Screen(**{**vars(screen), "mean": mean, "control_mean": np.full(GENES, 1e4, np.float32)})
+    wide = with_moments(screen, mean=mean, control_mean=np.full(GENES, 1e4, np.float32))
     np.testing.assert_array_equal(all_pairs(wide, [0, 1, 2]).mean, np.float32(2.0**-10))

@@ -8,16 +8,9 @@ import pytest
 from scipy.stats import ttest_ind
 
 from perturb_jax.genes.perturbations import condition_name
-from perturb_jax.screen.moments import Moments, top_genes, welch_t
 from perturb_jax.screen.read import read_screen
-from tests.screen_oracles import central_moments
-
-
-def moments_of(*groups: np.ndarray) -> Moments:
-    """Moments of groups of cells."""
-    parts = np.stack([central_moments(group) for group in groups], axis=1)
-    expressing = np.stack([(group != 0).sum(0) for group in groups])
-    return Moments(np.array([len(group) for group in groups]), expressing, *parts)
+from perturb_jax.screen.screen import top_genes, welch_t
+from tests.screen_oracles import moments_of
 
 
 def test_it_is_the_t_of_welch() -> None:

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import sparse
 
-from perturb_jax.screen.moments import Moments, accumulate, empty_sums, inspect, merged, with_zeros
+from perturb_jax.screen.kernels import accumulate, inspect
+from perturb_jax.screen.screen import Moments, merged, with_zeros
 from tests.screen_oracles import central_moments
 
 
 def streamed(values: np.ndarray, groups: np.ndarray, pieces: int = 1, by_cell: bool = True) -> Moments:
     """Moments of groups of the rows, the matrix given in pieces of rows or of columns."""
-    sums = empty_sums(int(groups.max()) + 1, values.shape[1])
+    sums = np.zeros((int(groups.max()) + 1, values.shape[1], 5))
     oriented, first = (values if by_cell else values.T), 0
     for piece in np.array_split(oriented, pieces):
         part = sparse.csr_array(piece.astype(float))
@@ -35,9 +36,8 @@ def test_moments_are_those_of_the_definition(by_cell: bool, pieces: int) -> None
     found = streamed(values, groups, pieces, by_cell)
     for group in range(4):
         rows = values[groups == group]
-        assert_close(np.stack([part[group] for part in found[2:]]), central_moments(rows), rows.std(0), 1e-12)
-        np.testing.assert_array_equal(found.expressing[group], (rows != 0).sum(0))
-    np.testing.assert_array_equal(found.count, np.bincount(groups))
+        assert_close(np.stack([part[group] for part in found[1:]]), central_moments(rows), rows.std(0), 1e-12)
+    np.testing.assert_array_equal(found.cells, np.bincount(groups))
 
 
 @pytest.mark.parametrize(("mean", "deviation"), [(1e3, 1e-2), (1e4, 1e-4), (9.0, 1e-6), (1e6, 1e-1)])
@@ -50,7 +50,7 @@ def test_tiny_variances_around_large_means_keep_their_digits(mean: float, deviat
     shifted = values - mean
     expected = central_moments(shifted)
     expected[0] += mean
-    assert_close(np.stack([part[0] for part in streamed(values, np.zeros(5000, int), 7)[2:]]), expected, shifted.std(0))
+    assert_close(np.stack([part[0] for part in streamed(values, np.zeros(5000, int), 7)[1:]]), expected, shifted.std(0))
 
 
 def test_a_constant_has_no_variance_at_all() -> None:
@@ -65,16 +65,15 @@ def test_groups_merge_to_the_moments_of_all_cells(seed: int, num_groups: int) ->
     groups = np.concatenate([np.arange(num_groups), rng.integers(0, num_groups, 30)])
     values = rng.normal(groups[:, None], 1.0, (len(groups), 4)) * (rng.random((len(groups), 4)) < 0.7)
     whole = merged(streamed(values, groups))
-    assert_close(np.stack(whole[2:]), central_moments(values), values.std(0), 1e-10)
-    assert whole.count == len(groups)
-    np.testing.assert_array_equal(whole.expressing, (values != 0).sum(0))
+    assert_close(np.stack(whole[1:]), central_moments(values), values.std(0), 1e-10)
+    assert whole.cells == len(groups)
 
 
 def test_cells_without_a_group_do_not_count_and_are_not_inspected() -> None:
     values, groups = np.array([[1.0, 2.0], [np.nan, -1.0]]), np.array([0, -1])
     part = sparse.csr_array(values)
     arrays = (part.data, part.indices, part.indptr.astype(np.int64))
-    sums = empty_sums(1, 2)
+    sums = np.zeros((1, 2, 5))
     accumulate(*arrays, 0, True, groups, sums)
     assert with_zeros(sums, np.array([1])).mean.tolist() == [[1.0, 2.0]]
     assert inspect(*arrays, 0, True, groups, 2) == (0, -1, True, 2.0)

@@ -28,9 +28,9 @@ def test_rows_of_one_condition_are_averaged_by_their_cells(tmp_path: Path) -> No
         assert screen.readouts == ("G1", "G2")
         assert screen.cell_counts.tolist() == [8, 5]
         assert screen.mean.tolist() == [[3.0, 1.0], [2.0, 0.5]]
-        assert screen.control_count == 40
+        assert screen.control.cells == 40
         assert screen.control_mean.tolist() == [1.25, 0.5]
-        assert not any(part.any() for part in (screen.variance, screen.third, screen.fourth, screen.control_variance))
+        assert not any(part.any() for part in (*screen.perturbed[2:], *screen.control[2:]))
         assert screen.de_genes.tolist() == [[0, 1], [0, 1]]
         assert screen.coexpression.num_edges == 0
         assert screen.source is None
@@ -86,7 +86,7 @@ def test_a_table_is_chosen_from_by_a_column_that_is_no_gene(tmp_path: Path) -> N
     table = pd.DataFrame({**ROWS, "line": line}).rename(columns={"condition": "index"})
     table.to_csv(tmp_path / "means.csv", index=False)
     screen = read_pseudobulk(tmp_path / "means.csv", {"line": "K562"})
-    assert (screen.readouts, screen.perturbations, screen.control_count) == (("G1", "G2"), ("A", "A+B"), 30)
+    assert (screen.readouts, screen.perturbations, screen.control.cells) == (("G1", "G2"), ("A", "A+B"), 30)
     assert screen.mean.tolist() == [[0.0, 1.0], [2.0, 0.5]]
 
 
@@ -139,7 +139,7 @@ def test_mean_or_summed_counts_of_replogle_s_populations(tmp_path: Path, factor:
     anndata.AnnData(stored, obs, var).write_h5ad(tmp_path / "raw.h5ad")
     screen = read_pseudobulk(tmp_path / "raw.h5ad", normalize=True)
     assert (screen.perturbations, screen.cell_counts.tolist()) == (("A1BG", "AAAS"), [40, 20])
-    assert (screen.control_count, screen.readouts) == (100, ("G1", "G2"))
+    assert (screen.control.cells, screen.readouts) == (100, ("G1", "G2"))
     expected = np.log1p([[1e4 * (0.75 * 10 + 0.5 * 30) / 40, 1e4 * (0.25 * 10 + 0.5 * 30) / 40], [0.0, 1e4]])
     np.testing.assert_allclose(screen.mean, expected)
     np.testing.assert_allclose(screen.control_mean, np.log1p([2500.0, 7500.0]))
@@ -149,7 +149,7 @@ def test_h5ad_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = write_means(tmp_path / "means.h5ad", line=["a"] * 5, cell_line=["K562"] * 3 + ["RPE1"] * 2)
     with pytest.raises(pj.InputError, match=r"one cell type, got 2 in cell_line \(K562, RPE1\)"):
         read_pseudobulk(path)
-    assert read_pseudobulk(path, {"cell_line": "K562"}).control_count == 30
+    assert read_pseudobulk(path, {"cell_line": "K562"}).control.cells == 30
     with pytest.raises(pj.InputError, match="no matrix layers/x"):
         read_pseudobulk(path, layer="x")
     with pytest.raises(pj.InputError, match="condition: no column 'pert'"):

@@ -13,8 +13,7 @@ from scipy import sparse
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import condition_name
-from perturb_jax.screen import cell_table
-from perturb_jax.screen.moments import MOMENTS
+from perturb_jax.screen import cells as screen_cells
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from tests.screen_oracles import assert_same_screen, central_moments, random_cells, write_cells
@@ -28,8 +27,8 @@ def assert_moments(screen: Screen, values: np.ndarray, conditions: list[str], to
     assert screen.perturbations == tuple(sorted(set(names) - {""}))
     for row, name in enumerate(("", *screen.perturbations)):
         cells = values[names == name]
-        found = [getattr(screen, f"control_{part}") if row == 0 else getattr(screen, part)[row - 1] for part in MOMENTS]
-        assert len(cells) == (screen.control_count if row == 0 else screen.cell_counts[row - 1])
+        count, *found = screen.perturbed.of(row - 1) if row else screen.control
+        assert len(cells) == count
         if row:
             np.testing.assert_array_equal(screen.nonzero[row - 1], (cells != 0).any(0))
         for power, (one, other) in enumerate(zip(found, central_moments(cells), strict=True), start=1):
@@ -41,7 +40,7 @@ def assert_moments(screen: Screen, values: np.ndarray, conditions: list[str], to
 def test_moments_are_those_of_the_cells(
     tmp_path: Path, layout: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cell_table, "CHUNK", chunk)
+    monkeypatch.setattr(screen_cells, "CHUNK", chunk)
     values, conditions = random_cells()
     path = write_cells(tmp_path / "cells.h5ad", values, conditions, layout)
     screen = read_screen(path)
@@ -55,7 +54,7 @@ def test_moments_are_those_of_the_cells(
 @pytest.mark.parametrize("chunk", [30, 1 << 22])
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
 def test_counts_are_scaled_and_logged(tmp_path: Path, layout: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_table, "CHUNK", chunk)
+    monkeypatch.setattr(screen_cells, "CHUNK", chunk)
     values, conditions = random_cells(1)
     counts = np.floor(values * 3)
     counts[5] = 0
@@ -72,7 +71,7 @@ def test_counts_are_scaled_and_logged(tmp_path: Path, layout: str, chunk: int, m
 def test_cells_in_memory_are_read_as_their_file_is(
     tmp_path: Path, layout: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cell_table, "CHUNK", chunk)
+    monkeypatch.setattr(screen_cells, "CHUNK", chunk)
     values, conditions = random_cells(11)
     types = ["K562", "RPE1"] * 30
     path = write_cells(tmp_path / "cells.h5ad", values, conditions, layout.replace("unsorted", "csr"), cell_type=types)
@@ -154,7 +153,7 @@ def test_cell_types_are_merged_and_tested_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
 def test_the_cells_are_never_in_memory_as_a_whole(tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_table, "CHUNK", 1 << 15)
+    monkeypatch.setattr(screen_cells, "CHUNK", 1 << 15)
     values, _ = random_cells(9, cells=20_000, genes=400)
     conditions = ["ctrl" if i % 40 == 0 else f"P{i % 7}" for i in range(len(values))]
     path = write_cells(tmp_path / "cells.h5ad", values, conditions, layout)
@@ -207,10 +206,10 @@ def test_several_kinds_of_control_have_to_be_chosen_from(tmp_path: Path) -> None
     with pytest.raises(pj.InputError, match=r"several kinds of control \(ctrl, non-targeting\)"):
         read_screen(path)
     screen = read_screen(path, control="ctrl")
-    assert screen.control_count == len(controls[1::2])
+    assert screen.control.cells == len(controls[1::2])
     assert screen.settings["cells_left_out"] == {"non-targeting": len(controls[::2])}
     assert repr(screen).endswith(f"; left out {len(controls[::2])} cells (non-targeting))")
-    assert read_screen(path, control=["ctrl", "non-targeting"]).control_count == len(controls)
+    assert read_screen(path, control=["ctrl", "non-targeting"]).control.cells == len(controls)
 
 
 def test_perturbations_of_one_cell_are_refused_or_reported(tmp_path: Path) -> None:

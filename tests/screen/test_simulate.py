@@ -11,17 +11,11 @@ from scipy import stats
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
 from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.screen.kernels import negative_binomial
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen, simulate_truth
-from perturb_jax.screen.simulation_cells import MomentTable, negative_binomial
-from perturb_jax.screen.simulation_model import SimulationModel, draw_strengths, fitted_cells
-
-MOMENTS = ("mean", "variance", "third", "fourth")
-
-
-def moments_of(screen: Screen) -> list[np.ndarray]:
-    return [getattr(screen, name) for name in MOMENTS]
+from perturb_jax.screen.simulation_model import MomentTable, SimulationModel, draw_strengths, fitted_cells
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +78,12 @@ def test_cells_have_the_expected_moments(graph: pj.KnowledgeGraph) -> None:
     cells = simulate_screen(graph, 6, 150, 3000, seed=2, control_cells=4000)
     expected = simulate_screen(graph, 6, 150, 3000, seed=2, control_cells=4000, moments="expected")
     assert cells.perturbations == expected.perturbations and cells.readouts == expected.readouts
-    error = np.sqrt(expected.variance / expected.cell_counts[:, None])
+    error = np.sqrt(expected.perturbed.variance / expected.cell_counts[:, None])
     enough = 3000 * expected.mean > 30  # a mean over rare cells is not normally distributed
     score = ((cells.mean - expected.mean) / error)[enough]
     assert np.abs(score).max() < 5 and score.std() == pytest.approx(1, abs=0.15)
-    error = np.sqrt((expected.fourth - expected.variance**2) / expected.cell_counts[:, None])
-    score = ((cells.variance - expected.variance) / error)[enough]
+    error = np.sqrt((expected.perturbed.fourth - expected.perturbed.variance**2) / expected.cell_counts[:, None])
+    score = ((cells.perturbed.variance - expected.perturbed.variance) / error)[enough]
     assert np.abs(score).max() < 6 and score.std() == pytest.approx(1, abs=0.2)
     chance = 3000 * expected.mean < 5  # whether any cell expresses a gene of the background
     assert (cells.nonzero == expected.nonzero)[~chance].mean() > 0.98
@@ -101,7 +95,7 @@ def digest(screen: Screen) -> str:
     total = hashlib.sha256("\n".join([*screen.perturbations, *screen.readouts]).encode())
     for whole in (screen.cell_counts, screen.nonzero, screen.de_genes):
         total.update(np.ascontiguousarray(whole).astype("<i8").tobytes())
-    for values in (*moments_of(screen), screen.control_mean, screen.control_variance):
+    for values in (*screen.perturbed[1:], *screen.control[1:3]):
         total.update((np.round(values, 6) + 0.0).astype("<f8").tobytes())
     return total.hexdigest()
 
@@ -166,7 +160,7 @@ def test_the_target_is_knocked_down_and_leads_the_de_genes(graph: pj.KnowledgeGr
 def test_seeds_are_separate(graph: pj.KnowledgeGraph) -> None:
     names = [f"measured{i}" for i in range(50)]
     one, again = (simulate_screen(graph, list(graph.genes[:4]), names, 30, seed=3) for _ in range(2))
-    for left, right in zip(moments_of(one), moments_of(again), strict=True):
+    for left, right in zip(one.perturbed, again.perturbed, strict=True):
         np.testing.assert_array_equal(left, right)
     np.testing.assert_array_equal(one.de_genes, again.de_genes)
     other = simulate_screen(graph, list(graph.genes[:4]), names, 30, seed=3, cell_seed=4)
@@ -208,7 +202,7 @@ def test_the_file_holds_the_cells(graph: pj.KnowledgeGraph, tmp_path: Path, styl
     assert library.std() == pytest.approx(fitted.library_spread, rel=0.1)
     read = read_screen(path)
     assert read.perturbations == screen.perturbations and read.readouts == screen.readouts
-    for left, right in zip(moments_of(read), moments_of(screen), strict=True):
+    for left, right in zip(read.perturbed, screen.perturbed, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-9)
     np.testing.assert_array_equal(read.de_genes, screen.de_genes)
     np.testing.assert_array_equal(read.coexpression.senders, screen.coexpression.senders)

@@ -11,7 +11,7 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.screen.read import read_screen
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.screen import Moments, Screen
 from perturb_jax.screen.store import KEY, load_screen, save_screen
 from tests.screen_oracles import random_cells, write_cells
 
@@ -31,9 +31,10 @@ def assert_same(one: Screen, other: Screen) -> None:
             assert before.provenance == after.provenance
             for part in ("senders", "receivers", "weights"):
                 np.testing.assert_array_equal(getattr(before, part), getattr(after, part))
-        elif isinstance(before, np.ndarray):
-            np.testing.assert_array_equal(before, after)
-            assert before.dtype == after.dtype
+        elif isinstance(before, np.ndarray | Moments):
+            for ours, theirs in zip(before, after, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+                assert ours.dtype == theirs.dtype
         else:
             assert before == after
 
@@ -56,7 +57,7 @@ def test_anndata_opens_it_with_a_row_per_perturbation(screen: Screen, tmp_path: 
     assert tuple(table.obs_names) == screen.perturbations
     assert tuple(table.var_names) == screen.readouts
     np.testing.assert_array_equal(table.X, screen.mean)
-    np.testing.assert_array_equal(table.layers["fourth"], screen.fourth)
+    np.testing.assert_array_equal(table.layers["fourth"], screen.perturbed.fourth)
     np.testing.assert_array_equal(table.var["control_mean"], screen.control_mean)
     assert table.varp["coexpression"].shape == (12, 12)
 

@@ -1,7 +1,5 @@
 """Every strategy over several cycles, through the one contract, with a predictor that is really fitted."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from perturb_jax.strategies.hybrid import Hybrid
 from perturb_jax.strategies.registry import STRATEGIES, make_strategy, one_shot_names, strategy_of
 from perturb_jax.strategies.strategy import Ask
 from perturb_jax.strategies.view import PARTS, View, view_of
-from tests.screens import small_screen
+from tests.screens import small_screen, with_moments
 from tests.strategies.asks import GRAPH, named, pick
 
 NAMES_OF = named(30)
@@ -70,10 +68,10 @@ def test_outcomes_of_what_is_not_selected_change_nothing(case: str) -> None:
     selected: tuple[str, ...] = ()
     for cycle, picks in enumerate(cycles):
         hidden = np.array([name not in selected for name in SCREEN.perturbations])
-        other = replace(
+        other = with_moments(
             SCREEN,
             mean=np.where(hidden[:, None], SCREEN.mean[::-1] * 3, SCREEN.mean),
-            variance=np.where(hidden[:, None], SCREEN.variance + 7, SCREEN.variance),
+            variance=np.where(hidden[:, None], SCREEN.perturbed.variance + 7, SCREEN.perturbed.variance),
         )
         question = ask(case, other, selected, cycle, 6)
         assert choose(strategy_of(*CASES[case]), question).genes == picks

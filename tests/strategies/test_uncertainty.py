@@ -23,7 +23,7 @@ def posterior_variances(screen: pj.Screen, fitted: Answers, trained: list[int]) 
     reads = np.linalg.matrix_power(scale[:, None] * adjacency * scale, int(hops))[: len(NAMES)]
     reads /= np.linalg.norm(reads, axis=1, keepdims=True)
     order = [screen.perturbations.index(name) for name in NAMES]
-    noise = (screen.variance.mean(1) / (screen.cell_counts - 1))[order]
+    noise = (screen.perturbed.variance.mean(1) / (screen.cell_counts - 1))[order]
     prior = signal * reads @ reads.T + own * np.eye(len(NAMES))
     covariance = prior[np.ix_(trained, trained)] + np.diag(noise[trained])
     variances = []

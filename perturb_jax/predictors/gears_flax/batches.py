@@ -1,9 +1,11 @@
-"""What a batch of the reference is made of in expectation, and batches of perturbations made alike.
+"""What the Flax GEARS learns from: operators of both graphs, perturbations of a screen, and batches of them.
 
 cell-gears draws batches of cells. A condition (a perturbation, or control) counts by its cells in the statistics of
-batch normalisation, and once, if it is there at all, in the loss, which is the mean over the batch's conditions.
+batch normalisation, and once, if it is there at all, in the loss, which is the mean over the batch's conditions. A
+batch here is of perturbations, and what the reference's batches are in expectation.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,20 +14,24 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float, Int
 
+from perturb_jax.genes.perturbations import NO_MEMBER, nodes_of
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph
+from perturb_jax.graph.operator import Edges, Operator
+from perturb_jax.kernel.graph import GraphKernel
+from perturb_jax.kernel.kernel import as_dense
 from perturb_jax.predictors.gears_flax.model import Perturbed, Rows
-from perturb_jax.predictors.gears_flax.moments_loss import PairMoments
+from perturb_jax.predictors.gears_flax.moments_loss import PairMoments, pair_moments, unpaired
+from perturb_jax.screen.screen import Screen
 
 PRESENT_AT_LEAST = 1e-300
 """Keeps logarithms finite."""
 
+CHUNK = 32
+"""Perturbations that are predicted at once."""
+
 
 class Conditions(NamedTuple):
-    """Perturbations of a screen and, in the last row, control.
-
-    Attributes:
-        perturbed: what is perturbed.
-        moments: of the differences to control cells.
-    """
+    """Perturbations of a screen and, in the last row, control: what is perturbed, and the pairs' moments."""
 
     perturbed: Perturbed
     moments: PairMoments
@@ -36,27 +42,116 @@ class Member(NamedTuple):
 
     Attributes:
         rows: of the conditions, control's last; the first are its perturbations, the others padding.
-        shares: of the training cells; 0 for padding; sum 1.
+        cells: fractions of the training cells; 0 for padding; sum 1.
         loss_weights: of the conditions' losses, as batches of cells have them in expectation; sum 1.
     """
 
     rows: Int[Array, " used"]
-    shares: Float[Array, " used"]
+    cells: Float[Array, " used"]
     loss_weights: Float[Array, " used"]
 
 
-class Batch(NamedTuple):
-    """Some conditions.
+class Held(NamedTuple):
+    """The validation perturbations of one member: rows of the conditions, DE genes, and these genes' changes.
 
-    Attributes:
-        conditions: of each row.
-        rows: what each counts for in statistics.
-        loss_weights: of each row's loss; a batch's loss is, in expectation over batches, that of all conditions.
+    `weights` have sum 1, and are 0 for padding; all 0 where nothing validates.
     """
+
+    rows: Int[Array, " held"]
+    de_genes: Int[Array, "held de"]
+    changes: Float[Array, "held de"]
+    weights: Float[Array, " held"]
+
+
+class Batch(NamedTuple):
+    """Some conditions, what each counts for in statistics, and in the loss, which is in expectation that of all."""
 
     conditions: Conditions
     rows: Rows
     loss_weights: Float[Array, " rows"]
+
+
+def convolution_of(graph: KnowledgeGraph) -> GraphKernel:
+    """One graph convolution: D^-1/2 A D^-1/2 with the self-loops of PyTorch Geometric's `gcn_norm`."""
+    return GraphKernel(graph, normalize=False)
+
+
+def edges_of(convolution: GraphKernel) -> Edges:
+    """Its operator on the device, sorted by receiver, then sender; at the end edges of weight 0, up to a round number.
+
+    So graphs of almost the same size have the same compiled code.
+    """
+    operator = Operator.of_rows(convolution.operator)
+    return operator.edges(rounded_up(len(operator.weights)))
+
+
+def rounded_up(count: int) -> int:
+    """The next of 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ...: four sizes from one power of two to the next.
+
+    Examples:
+        >>> [rounded_up(count) for count in (1, 8, 9, 17, 1_929, 17_966)]
+        [8, 8, 10, 20, 2048, 20480]
+    """
+    step = 2 ** max(1, (count - 1).bit_length() - 3)
+    return max(8, -(-count // step) * step)
+
+
+def perturbed_rows(convolution: GraphKernel, graph: KnowledgeGraph, perturbations: Sequence[str]) -> Perturbed:
+    """Perturbations as rows of the operator, summed over a combination's genes: dense [perturbations, nodes]."""
+    members, real = nodes_of(graph.names, perturbations).members, jnp.result_type(float)
+    reads = [jnp.asarray(as_dense(block), real) for _, block in convolution.features(members)]
+    genes = (members != NO_MEMBER).sum(1)
+    return Perturbed(jnp.concatenate([jnp.zeros((0, convolution.num_units)), *reads]), jnp.asarray(genes, real))
+
+
+def conditions_of(
+    screen: Screen, graph: KnowledgeGraph, convolution: GraphKernel, perturbations: Sequence[str]
+) -> Conditions:
+    """Perturbations of a screen, and control in the last row: (17 genes + 4 nodes) bytes each in float32."""
+    perturbed = perturbed_rows(convolution, graph, perturbations)
+    with_control = Perturbed(*(jnp.pad(part, [(0, 1), *[(0, 0)] * (part.ndim - 1)]) for part in perturbed))
+    moments = pair_moments(screen, screen.index(tuple(perturbations)))
+    control = unpaired(len(screen.readouts))
+    return Conditions(
+        with_control, PairMoments(*(jnp.concatenate(both) for both in zip(moments, control, strict=True)))
+    )
+
+
+def member_of(screen: Screen, perturbations: Sequence[str], train: Sequence[str], batch_size: int, size: int) -> Member:
+    """What learns from `train`, padded to `size` perturbations, and control."""
+    position = {name: row for row, name in enumerate(perturbations)}
+    padding = (0, size - len(train))
+    rows = np.pad([position[name] for name in train], padding)
+    cells = np.pad(screen.cell_counts[screen.index(tuple(train))], padding)
+    counts = np.append(cells, screen.control.cells)
+    return Member(
+        jnp.asarray(np.append(rows, len(perturbations))),
+        jnp.asarray(counts / counts.sum(), jnp.result_type(float)),
+        jnp.asarray(expected_loss_weights(counts, batch_size), jnp.result_type(float)),
+    )
+
+
+def held_of(screen: Screen, perturbations: Sequence[str], validation: Sequence[str], size: int) -> Held:
+    """What validates, padded to `size` rows, which is 1, up to a chunk, or whole chunks."""
+    position = {name: row for row, name in enumerate(perturbations)}
+    outcomes = screen.index(tuple(validation))
+    de_genes = screen.de_genes[outcomes]
+    changes = np.take_along_axis(screen.effects[outcomes], de_genes, 1)
+    padding = (0, size - len(validation))
+    rows = np.pad(np.array([position[name] for name in validation], np.int64), padding)
+    weights = np.pad(np.full(len(validation), 1 / max(len(validation), 1)), padding)
+    real = jnp.result_type(float)
+    return Held(
+        jnp.asarray(rows),
+        jnp.asarray(np.pad(de_genes, (padding, (0, 0)))),
+        jnp.asarray(np.pad(changes, (padding, (0, 0))), real),
+        jnp.asarray(weights, real),
+    )
+
+
+def padded_size(count: int) -> int:
+    """How many rows `Held` needs for so many perturbations: at least 1, and whole chunks where there are several."""
+    return max(count, 1) if count <= CHUNK else -(-count // CHUNK) * CHUNK
 
 
 def expected_loss_weights(
@@ -85,26 +180,18 @@ def expected_loss_weights(
 
 
 def draw_batch(conditions: Conditions, member: Member, key: Array, size: int, cells: int) -> Batch:
-    """Some of a member's perturbations, without replacement and all equally likely, and control.
+    """`size` of a member's perturbations, without replacement and all equally likely, and control; others count 0.
 
-    Which ones follows from the key alone, however much padding there is.
-
-    Control keeps its share of the cells, the perturbations divide the others in proportion to theirs. In expectation
-    the loss is that of the reference's batches of cells, and so are the shares where all perturbations have equally
-    many cells; else small shares are a little too large, by a few percent in a batch of 32.
-
-    Args:
-        conditions: to draw from.
-        member: which of them.
-        key: of the draw.
-        size: perturbations; where the member has fewer, the rest count 0.
-        cells: of the batch that it stands for.
+    Which ones follows from the key alone, however much padding there is; `cells` are those of the batch that it stands
+    for. Control keeps its fraction of the cells, the perturbations divide the others in proportion to theirs. In
+    expectation the loss is that of the reference's batches of cells, and so are the fractions where all perturbations
+    have equally many cells; else small ones are a little too large, by a few percent in a batch of 32.
     """
-    shares = member.shares[:-1]
-    unused = shares <= 0
-    drawn = jnp.argsort(jax.random.uniform(key, shares.shape) + unused)[:size]
+    fractions = member.cells[:-1]
+    unused = fractions <= 0
+    drawn = jnp.argsort(jax.random.uniform(key, fractions.shape) + unused)[:size]
     rows = jnp.append(member.rows[drawn], member.rows[-1])
-    each, control = shares[drawn], member.shares[-1]
+    each, control = fractions[drawn], member.cells[-1]
     weights = jnp.append((1 - control) * each / each.sum(), control)
     scale = jnp.maximum((~unused).sum() / size, 1)
     losses = jnp.append(member.loss_weights[drawn] * scale, member.loss_weights[-1])

@@ -3,15 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.serialization
 import jax
 import jax.numpy as jnp
 import msgpack
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from perturb_jax.support.errors import InputError
 
@@ -33,16 +34,7 @@ def fingerprint(*parts: Any) -> str:
 
 
 def write_checkpoint(path: Path, of: str, state: Any) -> None:
-    """Put a pytree of arrays in the place of an earlier one.
-
-    Args:
-        path: the file.
-        of: what the training depends on, as `fingerprint`.
-        state: the pytree.
-
-    Raises:
-        InputError: a path that cannot be written.
-    """
+    """Replace an earlier file by a pytree of arrays; `of` is the `fingerprint` of what the training depends on."""
     tree = flax.serialization.to_state_dict(jax.tree.map(np.asarray, state))
     content = flax.serialization.msgpack_serialize({"format": _FORMAT, "of": of, "state": tree})
     part = path.with_name(path.name + ".part")
@@ -54,20 +46,11 @@ def write_checkpoint(path: Path, of: str, state: Any) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise InputError(f"checkpoint: {path} cannot be written ({error}); choose another place") from None
+        raise InputError(f"checkpoint: {path} cannot be written ({error}); choose another path") from None
 
 
 def read_checkpoint(path: Path, of: str, like: Any) -> Any | None:
-    """The pytree of a checkpoint; None where there is no file.
-
-    Args:
-        path: the file.
-        of: what the training depends on, as `fingerprint`.
-        like: a pytree of the same structure and shapes.
-
-    Raises:
-        InputError: a file that is no whole checkpoint, or one of another training.
-    """
+    """The pytree of a checkpoint, of the structure and shapes of another one; None where there is no file."""
     if not path.exists():
         return None
     try:
@@ -98,14 +81,6 @@ UNREAD = "unread"
 """The collection of what cell-gears' state holds and its forward pass never reads."""
 
 
-class _Entry(NamedTuple):
-    """Where an array stands: in cell-gears' state, and in which collection under which path here."""
-
-    reference: str
-    collection: str
-    path: tuple[str, ...]
-
-
 def from_torch(state: Mapping[str, Any]) -> Variables:
     """cell-gears' state as Flax variables: "params", "batch_stats" and what is never read, to give it back.
 
@@ -121,13 +96,16 @@ def from_torch(state: Mapping[str, Any]) -> Variables:
     missing = [name for name in ("gene_emb.weight", "pert_emb.weight", "indv_w1") if name not in arrays]
     if missing:
         raise InputError(f"state: expected that of a cell-gears model, {missing[0]} is not in it")
-    variables: Variables = {"params": {}, "batch_stats": {}, UNREAD: {}}
-    taken = set()
-    for entry in _entries(arrays):
-        _put(variables[entry.collection], entry.path, jnp.asarray(_turned(entry, arrays[entry.reference])))
-        taken.add(entry.reference)
-    variables[UNREAD] = {name: value for name, value in arrays.items() if name not in taken}
-    return variables
+    flat: dict[tuple[str, ...], Any] = {}
+    for name, value in arrays.items():
+        path = _path(name)
+        if path is None:
+            flat[UNREAD, name] = value
+        elif path[-1] == "kernel":
+            flat[path] = jnp.asarray(value.T)
+        else:
+            flat[path] = jnp.asarray(value.squeeze() if name.startswith("indv") else value)
+    return {"params": {}, "batch_stats": {}, UNREAD: {}} | unflatten_dict(flat)
 
 
 def to_torch(variables: Variables) -> dict[str, np.ndarray]:
@@ -138,43 +116,34 @@ def to_torch(variables: Variables) -> dict[str, np.ndarray]:
     """
     state = {name: np.asarray(value) for name, value in variables.get(UNREAD, {}).items()}
     for collection in ("params", "batch_stats"):
-        for path, value in _leaves(variables[collection]):
-            name = _reference_name(path)
-            shaped = np.asarray(value)
-            state[name] = _shaped(name, shaped.T if path[-1] == "kernel" else shaped)
+        for path, leaf in flatten_dict(variables[collection]).items():
+            value, name = np.asarray(leaf), _reference_name(path)
+            if name in ("indv_w1", "indv_b1"):
+                value = value[..., None]
+            elif name in ("indv_w2", "indv_b2"):
+                value = value[None]
+            state[name] = value.T if path[-1] == "kernel" else value
     return state
 
 
-def _entries(names: Mapping[str, Any]) -> Iterator[_Entry]:
-    for name in names:
-        parts = name.split(".")
-        module, rest = parts[0], parts[1:]
-        if (rest and rest[-1] == "num_batches_tracked") or module in ("pert_w", "bn_pert_base_trans"):
-            continue
-        path: tuple[str, ...]
-        if module in _MLPS:
-            layer, is_norm = divmod(int(rest[1]), 3)
-            path = (module, f"norm_{layer}", "norm") if is_norm else (module, f"linear_{layer}")
-        elif module in _NORMS:
-            path = (module,)
-        elif module in _CONVOLUTIONS:
-            path = (f"{module}_{rest[0]}",)
-        else:
-            yield _Entry(name, "params", (module,))
-            continue
-        running = {"running_mean": "mean", "running_var": "var"}
-        if rest[-1] in running:
-            yield _Entry(name, "batch_stats", (*path, running[rest[-1]]))
-        else:
-            linear = "linear" in path[-1] or module in _CONVOLUTIONS
-            leaf = "bias" if rest[-1] == "bias" else "kernel" if linear else "scale"
-            yield _Entry(name, "params", (*path, leaf))
-
-
-def _turned(entry: _Entry, value: np.ndarray) -> np.ndarray:
-    if entry.path[-1] == "kernel":
-        return value.T
-    return value.reshape([size for size in value.shape if size != 1]) if entry.path[0].startswith("indv") else value
+def _path(name: str) -> tuple[str, ...] | None:
+    """Collection and path of an array of cell-gears' state; None for what its forward pass never reads."""
+    module, *rest = name.split(".")
+    if rest[-1:] == ["num_batches_tracked"] or module in ("pert_w", "bn_pert_base_trans"):
+        return None
+    layers: tuple[str, ...] = (module,)
+    if module in _MLPS:
+        layer, is_norm = divmod(int(rest[1]), 3)
+        layers = (module, f"norm_{layer}", "norm") if is_norm else (module, f"linear_{layer}")
+    elif module in _CONVOLUTIONS:
+        layers = (f"{module}_{rest[0]}",)
+    elif module not in _NORMS:
+        return "params", module
+    running = {"running_mean": "mean", "running_var": "var"}
+    if rest[-1] in running:
+        return "batch_stats", *layers, running[rest[-1]]
+    linear = "linear" in layers[-1] or module in _CONVOLUTIONS
+    return "params", *layers, "bias" if rest[-1] == "bias" else "kernel" if linear else "scale"
 
 
 def _reference_name(path: tuple[str, ...]) -> str:
@@ -189,23 +158,3 @@ def _reference_name(path: tuple[str, ...]) -> str:
         if module.startswith(convolution):
             return f"{convolution}.{module.removeprefix(convolution + '_')}.lin.{end}"
     return f"{module}.{end}"
-
-
-def _shaped(name: str, value: np.ndarray) -> np.ndarray:
-    shapes = {"indv_w1": (*value.shape, 1), "indv_b1": (*value.shape, 1), "indv_w2": (1, *value.shape),
-              "indv_b2": (1, *value.shape)}  # fmt: skip
-    return value.reshape(shapes.get(name, value.shape))
-
-
-def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for part in path[:-1]:
-        tree = tree.setdefault(part, {})
-    tree[path[-1]] = value
-
-
-def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*path, name))
-        else:
-            yield (*path, name), value

@@ -15,12 +15,7 @@ MOMENTUM, EPSILON = 0.1, 1e-5
 
 
 class Rows(NamedTuple):
-    """What the rows of a batch count for in its statistics.
-
-    Attributes:
-        weights: the share of a batch's cells that each row stands for; sum 1.
-        cells: how many cells these are, for the correction of the running variance.
-    """
+    """What the rows of a batch count for in its statistics: fractions of its cells, and how many cells these are."""
 
     weights: Float[Array, " rows"]
     cells: Float[Array, ""] | float
@@ -131,11 +126,7 @@ class Normalized(nn.Module):
 
 
 class MLP(nn.Module):
-    """Linear layers, each normalised, with ReLU between them and none at the end.
-
-    Attributes:
-        sizes: of the layers' outputs.
-    """
+    """Linear layers with outputs of these sizes, each normalised, with ReLU between them and none at the end."""
 
     sizes: tuple[int, ...]
 
@@ -148,18 +139,16 @@ class MLP(nn.Module):
         return x
 
 
-GRAPH_SHARE = 0.2
+GRAPH_WEIGHT = 0.2
 """What the co-expression layers' output is multiplied with before it joins a gene's embedding."""
 EMBEDDINGS = ("gene_emb", "emb_pos", "pert_emb")
 """Parameters whose rows have at most norm 1."""
 
 
 class Perturbed(NamedTuple):
-    """What is perturbed in each row of a batch.
+    """What is perturbed in each row of a batch: rows of the graph's operator, summed over genes, and how many genes.
 
-    Attributes:
-        reads: rows of the knowledge graph's operator, summed over a combination's genes; 0 for control.
-        genes: how many genes are perturbed; 0 for control.
+    Both are 0 for control.
     """
 
     reads: Float[Array, "rows nodes"]
@@ -174,11 +163,8 @@ class Perturbed(NamedTuple):
 class Prediction(NamedTuple):
     """What the model says of each row of a batch.
 
-    Attributes:
-        effect: what is added to the expression of a control cell.
-        log_variance: of the error; None without uncertainty.
-        embedding: output of the knowledge-graph layers, summed over a combination's genes.
-        state: of the cell, which every gene's last readout reads.
+    `embedding` is the output of the knowledge-graph layers, `state` that of the cell which every gene's last readout
+    reads; `log_variance`, of the error, is None without uncertainty.
     """
 
     effect: Float[Array, "rows genes"]
@@ -221,15 +207,7 @@ class Gears(nn.Module):
 
     @nn.compact
     def __call__(self, perturbed: Perturbed, rows: Rows, graph: Edges, coexpression: Edges, train: bool) -> Prediction:
-        """Effects of the rows of a batch.
-
-        Args:
-            perturbed: the rows.
-            rows: what they count for in a batch's statistics.
-            graph: the knowledge graph's operator.
-            coexpression: the co-expression graph's.
-            train: normalise by the batch's statistics and move the running ones.
-        """
+        """Effects of the rows of a batch; `train`: normalise by the batch's statistics and move the running ones."""
         hidden, genes = self.hidden_size, self.num_genes
         base = self._genes(rows, coexpression, train)
         embedding = self._perturbations(perturbed, graph)
@@ -266,7 +244,7 @@ class Gears(nn.Module):
             positions, rows = convolved[None], Rows(jnp.ones(1, embedding.dtype), rows.cells)
         mean, variance = moments(embedding[None], jnp.ones(1, embedding.dtype))
         scale, shift = BatchNorm(name="bn_emb")(mean, variance, rows.cells * self.num_genes, train)
-        base = nn.relu(embedding * scale[None] + shift[None])[None] + GRAPH_SHARE * positions
+        base = nn.relu(embedding * scale[None] + shift[None])[None] + GRAPH_WEIGHT * positions
         return MLP((self.hidden_size, self.hidden_size), name="emb_trans_v2")(base, rows, train)
 
     def _perturbations(self, perturbed: Perturbed, graph: Edges) -> Float[Array, "rows hidden"]:
@@ -282,9 +260,9 @@ class Gears(nn.Module):
         self, embedding: Float[Array, "rows hidden"], perturbed: Perturbed, rows: Rows, train: bool
     ) -> Float[Array, "rows hidden"]:
         """The perturbations' part of every gene's embedding; statistics are over perturbed rows only."""
-        share = jnp.where(perturbed.is_perturbed, rows.weights, 0)
-        total = share.sum()
-        weights = share / jnp.where(total > 0, total, 1)
+        weights = jnp.where(perturbed.is_perturbed, rows.weights, 0)
+        total = weights.sum()
+        weights = weights / jnp.where(total > 0, total, 1)
         cells = jnp.maximum(rows.cells * total, 2)  # cell-gears doubles a single perturbed cell
         fuse = MLP((self.hidden_size, self.hidden_size), name="pert_fuse")
         fused = fuse(embedding[:, None], Rows(weights, cells), train)[:, 0]

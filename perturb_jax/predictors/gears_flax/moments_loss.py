@@ -46,15 +46,10 @@ def pair_moments(screen: Screen, rows: Int[np.ndarray, " rows"]) -> PairMoments:
 
     Complexity: O(rows x genes). Memory: 17 bytes (float32) per row and gene.
     """
-    wide = np.float64
-    v, t, f = (moment[rows].astype(wide) for moment in (screen.variance, screen.third, screen.fourth))
-    v0, t0, f0 = (
-        moment.astype(wide)[None, :]
-        for moment in (screen.control_variance, screen.control_third, screen.control_fourth)
-    )
-    change = screen.mean[rows].astype(wide) - screen.control_mean.astype(wide)[None, :]
+    _, m, v, t, f = (part.astype(np.float64) for part in screen.perturbed.of(rows))
+    _, m0, v0, t0, f0 = (np.asarray(part, np.float64)[None] for part in screen.control)
     real = jnp.result_type(float)
-    mean, variance, third, fourth = (jnp.asarray(part, real) for part in (change, v + v0, t - t0, f + f0 + 6 * v * v0))
+    mean, variance, third, fourth = (jnp.asarray(part, real) for part in (m - m0, v + v0, t - t0, f + f0 + 6 * v * v0))
     return PairMoments(mean, variance, third, fourth, jnp.asarray(screen.nonzero[rows]))
 
 

@@ -12,19 +12,28 @@ from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import identity
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.gears_flax.checkpoint import to_torch
-from perturb_jax.predictors.gears_flax.early_stopping import CHUNK, padded_size
-from perturb_jax.predictors.gears_flax.ensemble import Pace, Problem, Trained, keys_of, train_models
-from perturb_jax.predictors.gears_flax.inputs import (
+from perturb_jax.predictors.gears_flax.batches import (
+    CHUNK,
     conditions_of,
     convolution_of,
     edges_of,
     held_of,
     member_of,
+    padded_size,
     perturbed_rows,
 )
+from perturb_jax.predictors.gears_flax.checkpoint import to_torch
 from perturb_jax.predictors.gears_flax.model import Gears
-from perturb_jax.predictors.gears_flax.training import Graphs, Plan, Weights, predict
+from perturb_jax.predictors.gears_flax.training import (
+    Graphs,
+    Pace,
+    Plan,
+    Problem,
+    Trained,
+    keys_of,
+    predict,
+    train_models,
+)
 from perturb_jax.predictors.predictor import Fitted, Key, finite_changes, seed_of, training_rows
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
@@ -34,13 +43,7 @@ _predict = jax.jit(jax.vmap(predict, in_axes=(None, 0, None, None)), static_argn
 
 
 class Task(NamedTuple):
-    """One model to train, for `GearsFlax.fit_many`.
-
-    Attributes:
-        train: perturbations of the screen, at least one.
-        validation: others; may be empty.
-        key: a seed or a JAX random key.
-    """
+    """One model to train, for `GearsFlax.fit_many`: what on, as for `GearsFlax.fit`, and by which key."""
 
     train: Sequence[str]
     validation: Sequence[str]
@@ -55,12 +58,12 @@ class GearsFlax(Options):
     effect with four moments as coefficients (`moments_loss`), so that a step costs the same however many cells a
     perturbation has, and is free of the noise of drawing cells and their control partners.
 
-    Deviations from cell-gears, apart from the loss's exact mean in place of samples:
+    Deviations from cell-gears, apart from the loss's exact mean instead of samples:
 
     - co-expression reaches every row of a batch, not the first alone (`first_row_only` restores that), and comes from
       control cells (`Screen.coexpression`);
     - a batch is of distinct perturbations and control, weighted as cells are in the reference's batches;
-    - the rate falls as a cosine over the steps, in place of halving every epoch; the weights with the least validation
+    - the rate falls as a cosine over the steps, instead of halving every epoch; the weights with the least validation
       error are kept, looked for every `evaluate_every` steps instead of every epoch.
 
     Complexity: per step O(batch_size x genes x hidden_size^2), forward and backward.
@@ -179,19 +182,10 @@ class FittedGearsFlax(Fitted):
         history: of the first model.
     """
 
-    def __init__(
-        self,
-        config: GearsFlax,
-        graph: KnowledgeGraph,
-        model: Gears,
-        graphs: Graphs,
-        trained: list[Trained],
-    ):
-        self.config, self.graph = config, graph
-        self.model, self.graphs, self.trained = model, graphs, trained
+    def __init__(self, config: GearsFlax, graph: KnowledgeGraph, model: Gears, graphs: Graphs, trained: list[Trained]):
+        self.config, self.graph, self.model, self.graphs, self.trained = config, graph, model, graphs, trained
         self.histories = tuple(model.history for model in trained)
         self.history = self.histories[0]
-        self._model, self._graphs = model, graphs
         self._weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[model.weights for model in trained])
         self._convolution = convolution_of(graph)
 
@@ -209,8 +203,7 @@ class FittedGearsFlax(Fitted):
         Raises:
             InputError: genes that are not in the graph.
         """
-        each = self._of(perturbations, "embedding")
-        return np.concatenate(list(each), axis=1)
+        return np.concatenate(list(self._of(perturbations, "embedding")), axis=1)
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
         """The state of the cell that every gene's last readout reads; of several models side by side.
@@ -223,7 +216,7 @@ class FittedGearsFlax(Fitted):
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """Of several models the standard deviation of their effects; of one, exp(s / 2) from its log-variances s.
 
-        Both order genes and perturbations; neither is calibrated. What s means is told at `moments_loss`.
+        Both order genes and perturbations; neither is calibrated. `moments_loss` says what s means.
 
         Raises:
             InputError: one model without uncertainty; genes that are not in the graph.
@@ -236,7 +229,7 @@ class FittedGearsFlax(Fitted):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """The weights that were kept, by cell-gears' names; of several models those of each, after its number."""
-        each = [to_torch(_model(self._weights, number)) for number in range(self.config.ensemble)]
+        each = [to_torch(model.weights) for model in self.trained]
         if len(each) == 1:
             return each[0]
         return {f"{number}.{name}": value for number, model in enumerate(each) for name, value in model.items()}
@@ -245,25 +238,21 @@ class FittedGearsFlax(Fitted):
         """A part of the predictions: models x perturbations x its size."""
         for name in perturbations:
             identity(name)  # refuses control
-        sizes = dict.fromkeys(("embedding", "state"), self.config.hidden_size)
-        parts = [np.zeros((self.config.ensemble, 0, sizes.get(part, self._model.num_genes)), np.float32)]
+        size = self.config.hidden_size if part in ("embedding", "state") else self.model.num_genes
+        parts = [np.zeros((self.config.ensemble, 0, size), np.float32)]
         for first in range(0, len(perturbations), CHUNK):
             names = list(perturbations[first : first + CHUNK])
             padded = perturbed_rows(self._convolution, self.graph, names + names[:1] * (CHUNK - len(names)))
-            prediction = _predict(self._model, self._weights, self._graphs, padded)
+            prediction = _predict(self.model, self._weights, self.graphs, padded)
             parts.append(np.asarray(getattr(prediction, part))[:, : len(names)])
         return np.concatenate(parts, axis=1)
-
-
-def _model(weights: Weights, number: int) -> Weights:
-    return jax.tree.map(lambda leaf: leaf[number], weights)
 
 
 def _check_moments(screen: Screen, used: list[str]) -> None:
     rows = screen.index(tuple(used))
     finite_changes(screen, rows)
     for what in ("variance", "third", "fourth"):
-        finite = np.isfinite(getattr(screen, what)[rows]).all(1)
+        finite = np.isfinite(getattr(screen.perturbed, what)[rows]).all(1)
         if not finite.all():
             raise InputError(
                 f"train: the {what} of {used[int(np.argmin(finite))]} is not finite; leave such perturbations out"

@@ -1,33 +1,42 @@
-"""Training the Flax GEARS on moments: pure functions of one member of an ensemble, to be vmapped over members."""
+"""Training the Flax GEARS on moments: members of an ensemble together, the best weights of each kept.
 
+What happens to one member is pure functions, vmapped over members; around them stretches of steps with progress,
+checkpoints and a history.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.graph.operator import Edges
-from perturb_jax.predictors.gears_flax.batches import Conditions, Member, draw_batch
+from perturb_jax.predictors.gears_flax.batches import CHUNK, Conditions, Held, Member, draw_batch
+from perturb_jax.predictors.gears_flax.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows, within_unit_norm
 from perturb_jax.predictors.gears_flax.moments_loss import moments_loss
+from perturb_jax.support.progress import progress_bar
 
 CLIP = 1.0
 """Largest absolute value of an entry of the gradient, as cell-gears."""
+
+CHECKPOINT_SECONDS = 10
+"""Between checkpoints; a training that is interrupted loses at most these, and the stretch of steps it was in."""
 
 Weights = dict[str, Any]
 """Flax collections "params" and "batch_stats"."""
 
 
 class Plan(NamedTuple):
-    """How to train.
+    """How to train: the rate falls as a cosine over the steps, to 0; the weight decay is a part of the gradient.
 
-    Attributes:
-        steps: of the whole schedule: the rate falls as a cosine from `learning_rate` to 0.
-        learning_rate: of Adam.
-        weight_decay: L2, a part of the gradient.
-        batch_size: perturbations of a batch, and cells of the reference's batch that it stands for.
-        uncertainty_weight: of the part of the loss that log-variances scale.
+    A batch has `batch_size` perturbations, and stands for as many cells of the reference's batch.
     """
 
     steps: int
@@ -45,19 +54,83 @@ class Graphs(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """What goes from step to step.
-
-    Attributes:
-        weights: of the model.
-        optimizer: optax's state.
-        step: steps done.
-        key: of the batches, by `fold_in` with the step.
-    """
+    """What goes from step to step; the key is of the batches, by `fold_in` with the step."""
 
     weights: Weights
     optimizer: Any
     step: Int[Array, ""]
     key: Array
+
+
+class Fit(NamedTuple):
+    """A member while it is trained: `best` are the weights with the least validation error so far.
+
+    They are the last ones where nothing validates. A member that is `stopped` had no better ones for too long.
+    """
+
+    state: TrainState
+    best: Weights
+    best_error: Float[Array, ""]
+    best_step: Int[Array, ""]
+    stopped: Bool[Array, ""]
+
+
+class Measured(NamedTuple):
+    """Of a stretch of steps: the mean loss, and the error after them, NaN where nothing validates."""
+
+    loss: Float[Array, ""]
+    validation_mse_de: Float[Array, ""]
+
+
+class Pace(NamedTuple):
+    """How a training is watched: steps between evaluations, and steps without a better one until it stops; its file."""
+
+    evaluate_every: int
+    patience: int
+    checkpoint: Path | None
+    progress: bool
+
+
+class FlaxHistory(NamedTuple):
+    """What was measured of a model while training, one value per evaluation.
+
+    Attributes:
+        step: steps done.
+        loss: mean training loss since the evaluation before.
+        validation_mse_de: squared error of the validation perturbations' differentially expressed genes; NaN where
+            nothing validates.
+        seconds: since training began; the first ones hold compilation.
+        best_step: the step whose weights were kept.
+    """
+
+    step: Int[np.ndarray, " evaluations"]
+    loss: Float[np.ndarray, " evaluations"]
+    validation_mse_de: Float[np.ndarray, " evaluations"]
+    seconds: Float[np.ndarray, " evaluations"]
+    best_step: int
+
+
+class Trained(NamedTuple):
+    """A model after training: the weights that were kept, and its history."""
+
+    weights: Weights
+    history: FlaxHistory
+
+
+class Problem(NamedTuple):
+    """What is trained, and from what; members, what validates them and keys have a leading axis of models."""
+
+    model: Gears
+    plan: Plan
+    graphs: Graphs
+    conditions: Conditions
+    members: Member
+    held: Held
+    keys: Array
+
+    def fingerprint(self, pace: Pace) -> str:
+        """Of everything that the result depends on."""
+        return fingerprint(repr((self.model, self.plan, pace.evaluate_every, pace.patience)), tuple(self[2:]))
 
 
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
@@ -84,7 +157,7 @@ def train_step(
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One batch, and its loss before the step."""
     key = jax.random.fold_in(state.key, state.step)
-    size = min(plan.batch_size, len(member.shares) - 1)
+    size = min(plan.batch_size, len(member.cells) - 1)
     batch = draw_batch(conditions, member, key, size, plan.batch_size)
 
     def loss(params: Weights) -> tuple[Array, Weights]:
@@ -127,3 +200,131 @@ def predict(model: Gears, weights: Weights, graphs: Graphs, perturbed: Perturbed
     rows = Rows(jnp.full(count, 1 / count), 1.0)
     prediction: Any = model.apply(weights, perturbed, rows, *graphs, False)
     return jax.tree.map(lambda part: part[1:], prediction) if model.first_row_only else prediction
+
+
+def validation_error(model: Gears, weights: Weights, graphs: Graphs, perturbed: Perturbed, held: Held) -> Array:
+    """Mean squared error over differentially expressed genes, then over perturbations; as cell-gears, on means."""
+
+    def error(part: Held) -> Array:
+        rows = jax.tree.map(lambda of: of[part.rows], perturbed)
+        effect = predict(model, weights, graphs, rows).effect
+        squares = jnp.square(jnp.take_along_axis(effect, part.de_genes, axis=1) - part.changes)
+        return part.weights @ squares.mean(1)
+
+    size = min(CHUNK, len(held.rows))
+    parts = jax.tree.map(lambda of: of.reshape(-1, size, *of.shape[1:]), held)
+    return jnp.where(held.weights.sum() > 0, jax.lax.map(error, parts).sum(), jnp.nan)
+
+
+@partial(jax.jit, static_argnames=("model", "plan"))
+def begin(model: Gears, plan: Plan, graphs: Graphs, conditions: Conditions, keys: Array) -> Fit:
+    """Members before their first step, one for each key."""
+
+    def one(key: Array) -> Fit:
+        state = start(model, plan, conditions, graphs, key)
+        nothing = jnp.zeros((), jnp.int32)
+        return Fit(state, state.weights, jnp.array(jnp.inf, jnp.float32), nothing, jnp.array(False))
+
+    return for_each_model(one, keys)
+
+
+@partial(jax.jit, static_argnames=("model", "plan", "steps", "patience"), donate_argnames="fits")
+def advance(
+    model: Gears,
+    plan: Plan,
+    graphs: Graphs,
+    conditions: Conditions,
+    members: Member,
+    held: Held,
+    fits: Fit,
+    *,
+    steps: int,
+    patience: int,
+) -> tuple[Fit, Measured]:
+    """`steps` of every member, then its validation; `fits` are not to be used again."""
+
+    def one(member: Member, held: Held, fit: Fit) -> tuple[Fit, Measured]:
+        state, loss = train_steps(model, plan, graphs, conditions, member, fit.state, steps)
+        error = validation_error(model, state.weights, graphs, conditions.perturbed, held)
+        better = ~fit.stopped & ~(error >= fit.best_error)  # also where the error is NaN: nothing validates
+        best = jax.tree.map(lambda old, new: jnp.where(better, new, old), fit.best, state.weights)
+        best_error = jnp.where(better, error, fit.best_error)
+        best_step = jnp.where(better, state.step, fit.best_step)
+        stopped = fit.stopped | (state.step - best_step >= patience)
+        return Fit(state, best, best_error, best_step, stopped), Measured(loss, error)
+
+    return for_each_model(one, members, held, fits)
+
+
+def for_each_model(function: Callable[..., Any], *models: Any) -> Any:
+    """The function for every entry of the leading axis: vmapped, or as it is where there is one entry."""
+    if len(jax.tree.leaves(models)[0]) > 1:
+        return jax.vmap(function)(*models)
+    return jax.tree.map(lambda leaf: leaf[None], function(*jax.tree.map(lambda leaf: leaf[0], models)))
+
+
+class _Progress(NamedTuple):
+    """What a checkpoint holds."""
+
+    fits: Fit
+    measured: np.ndarray
+    seconds: np.ndarray
+
+
+def train_models(problem: Problem, pace: Pace) -> list[Trained]:
+    """Train until every model is stopped or all steps are done.
+
+    Raises:
+        InputError: a checkpoint that cannot be read or written, or of another training.
+        FloatingPointError: training diverged.
+    """
+    plan, models = problem.plan, len(problem.keys)
+    evaluations = -(-plan.steps // pace.evaluate_every)
+    fits = begin(problem.model, plan, problem.graphs, problem.conditions, problem.keys)
+    state = _Progress(fits, np.full((evaluations, 2, models), np.nan, np.float32), np.zeros(evaluations, np.float32))
+    of = "" if pace.checkpoint is None else problem.fingerprint(pace)
+    found: Any = None if pace.checkpoint is None else read_checkpoint(pace.checkpoint, of, state)
+    if found is not None:
+        state = _Progress(found.fits, np.array(found.measured), np.array(found.seconds))
+    done = -(-int(state.fits.state.step[0]) // pace.evaluate_every)
+    written = time.perf_counter()
+    start = written - (state.seconds[done - 1] if done else 0)
+    with progress_bar(pace.progress) as bar:
+        bar.begin("GEARS Flax", plan.steps, done * pace.evaluate_every)
+        while done < evaluations and not bool(state.fits.stopped.all()):
+            steps = min(pace.evaluate_every, plan.steps - done * pace.evaluate_every)
+            fits, measured = advance(
+                problem.model, plan, problem.graphs, problem.conditions, problem.members, problem.held, state.fits,
+                steps=steps, patience=pace.patience,
+            )  # fmt: skip
+            state = state._replace(fits=fits)
+            state.measured[done] = np.stack([np.asarray(part) for part in measured])
+            state.seconds[done] = time.perf_counter() - start
+            if not np.isfinite(state.measured[done, 0]).all():
+                raise FloatingPointError(
+                    "gears_flax: the loss is NaN or infinite, training diverged at learning rate "
+                    f"{plan.learning_rate:g}; lower it"
+                )
+            done += 1
+            bar.advance(steps)
+            if pace.checkpoint is not None and time.perf_counter() - written > CHECKPOINT_SECONDS:
+                write_checkpoint(pace.checkpoint, of, state)
+                written = time.perf_counter()
+    if pace.checkpoint is not None:
+        write_checkpoint(pace.checkpoint, of, state)
+    step = np.minimum(np.arange(1, done + 1) * pace.evaluate_every, plan.steps)
+    measured, seconds, best = state.measured[:done], state.seconds[:done], np.asarray(state.fits.best_step)
+    return [
+        Trained(
+            jax.tree.map(lambda leaf: leaf[model], state.fits.best),  # noqa: B023
+            FlaxHistory(step, measured[:, 0, model], measured[:, 1, model], seconds, int(best[model])),
+        )
+        for model in range(models)
+    ]
+
+
+def keys_of(seeds: list[int], models: int) -> Array:
+    """Raw keys, `models` for each seed."""
+    return jnp.stack(
+        [jax.random.key_data(jax.random.fold_in(jax.random.key(seed), n)) for seed in seeds for n in range(models)]
+    )

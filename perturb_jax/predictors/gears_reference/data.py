@@ -16,11 +16,7 @@ from perturb_jax.support.errors import InputError
 
 
 def check_cells(cells: Cells, screen: Screen, perturbations: Sequence[str]) -> None:
-    """That there are cells of every perturbation and of control, of the screen's genes, and what the losses divide by.
-
-    Raises:
-        InputError: otherwise.
-    """
+    """Refuse where there are not cells of every perturbation, and of control, or nothing that the losses divide by."""
     if cells.expression.shape != (len(cells.conditions), len(screen.readouts)):
         raise InputError(
             f"cells: expected {len(cells.conditions)} cells x {len(screen.readouts)} genes as the screen has, "
@@ -57,17 +53,11 @@ def gears_name(perturbation: str) -> str:
 
 
 class CellGraphs:
-    """A data set of cells as torch_geometric's `Data`, made when asked for: memory stays that of the sparse cells.
+    """A data set of cells as torch_geometric's `Data`, made when needed: memory stays that of the sparse cells.
 
     As in cell-gears a perturbed cell is predicted from one random control cell, fixed here by the seed, and a control
-    cell from itself.
-
-    Args:
-        cells: with every perturbation of `nodes` and the control cells.
-        rows: the cells that make up the data set.
-        partners: of each, the control cell to predict it from.
-        nodes: node numbers of each perturbation's genes.
-        de_genes: columns of each perturbation's differentially expressed genes.
+    cell from itself. `rows` are the cells that make up the data set, `partners` what each is predicted from, `nodes`
+    and `de_genes` numbers of each perturbation's genes, and columns of its differentially expressed ones.
     """
 
     def __init__(
@@ -115,16 +105,7 @@ class CellGraphs:
 def cell_graphs(
     screen: Screen, cells: Cells, perturbations: Sequence[str], nodes: dict[str, list[int]], seed: int, control: bool
 ) -> CellGraphs:
-    """The cells of some perturbations, each paired with a control cell drawn by the seed.
-
-    Args:
-        screen: for the differentially expressed genes.
-        cells: to choose from.
-        perturbations: whose cells to take.
-        nodes: node numbers of the genes of each perturbation.
-        seed: of the pairing.
-        control: whether control cells, paired with themselves, belong to the data set.
-    """
+    """The cells of some perturbations, and where wanted control cells, paired by the seed."""
     taken = np.isin(cells.conditions, [*perturbations, *([CONTROL] if control else [])])
     rows, controls = np.flatnonzero(taken), np.flatnonzero(cells.conditions == CONTROL)
     drawn = controls[np.random.default_rng(seed).integers(len(controls), size=len(rows))]
@@ -138,7 +119,7 @@ def cell_graphs(
 
 
 class ConditionTable:
-    """In the place of the AnnData object that `GEARS` reads: mean expression, one row per condition.
+    """Instead of the AnnData object that `GEARS` reads: mean expression, one row per condition.
 
     `GEARS` takes the control's mean, the names and the non-zero genes from it, and `predict` draws "cells" from its
     control rows, of which there is one: the control mean, so that a prediction has no sampling noise. `X` is dense

@@ -129,8 +129,7 @@ class GearsReference(Options):
         rows = training_rows(screen, train, validation)
         train, validation = ([screen.perturbations[row] for row in part] for part in rows)
         used = [*train, *validation]
-        members = nodes_of(graph.names, used).members
-        nodes = {name: [int(node) for node in row if node >= 0] for name, row in zip(used, members, strict=True)}
+        nodes = dict(zip(used, _nodes(graph, used), strict=True))
         weights_seed, order_seed, *pairing = (
             int(seed) for seed in np.random.SeedSequence(seed_of(key)).generate_state(4, np.uint64)
         )
@@ -149,32 +148,27 @@ class GearsReference(Options):
         loaders = gears_private.data_loaders(sets, self.batch_size, order_seed)
         with tempfile.TemporaryDirectory(prefix="gears-") as directory, gears_private.torch_seed(weights_seed):
             data = gears_data.stand_in(screen, graph, used, loaders, Path(directory))
-            model = module.GEARS(data, device=self._device())
+            model = module.GEARS(data, device=self.device or gears_private.default_device())
             if self.coexpression == "control":
                 edges = gears_data.edge_tensors(screen.coexpression, screen.readouts)
             else:
                 edges = gears_private.training_coexpression(sets["train_loader"], screen.readouts, Path(directory))
-            self._initialize(model, gears_data.edge_tensors(graph, graph.genes), edges)
+            go, go_weight = gears_data.edge_tensors(graph, graph.genes)
+            model.model_initialize(
+                hidden_size=self.hidden_size,
+                num_go_gnn_layers=self.go_layers,
+                num_gene_gnn_layers=self.coexpression_layers,
+                decoder_hidden_size=self.decoder_hidden_size,
+                uncertainty=self.uncertainty,
+                uncertainty_reg=self.uncertainty_weight,
+                direction_lambda=self.direction_weight,
+                G_go=go,
+                G_go_weight=go_weight,
+                G_coexpress=edges[0],
+                G_coexpress_weight=edges[1],
+            )
             history = self._train(model, len(loaders["train_loader"]), bool(validation))
         return FittedGears(self, graph, model, history)
-
-    def _device(self) -> str:
-        return self.device or gears_private.default_device()
-
-    def _initialize(self, model: Any, go: tuple[Any, Any], coexpression: tuple[Any, Any]) -> None:
-        model.model_initialize(
-            hidden_size=self.hidden_size,
-            num_go_gnn_layers=self.go_layers,
-            num_gene_gnn_layers=self.coexpression_layers,
-            decoder_hidden_size=self.decoder_hidden_size,
-            uncertainty=self.uncertainty,
-            uncertainty_reg=self.uncertainty_weight,
-            direction_lambda=self.direction_weight,
-            G_go=go[0],
-            G_go_weight=go[1],
-            G_coexpress=coexpression[0],
-            G_coexpress_weight=coexpression[1],
-        )
 
     def _train(self, model: Any, steps: int, validated: bool) -> GearsHistory:
         losses: list[Any] = []
@@ -230,7 +224,7 @@ class FittedGears(Fitted):
             InputError: genes that are not in the graph.
         """
         every = gears_private.go_embeddings(self.model.best_model).cpu().numpy()
-        rows = self._nodes(perturbations)
+        rows = _nodes(self.graph, perturbations)
         return np.array([every[nodes].sum(axis=0) for nodes in rows]).reshape(len(rows), every.shape[1])
 
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
@@ -265,16 +259,17 @@ class FittedGears(Fitted):
             "parameters(), or use GearsFlax"
         )
 
-    def _nodes(self, perturbations: Sequence[str]) -> list[list[int]]:
-        members = nodes_of(self.graph.names, perturbations).members
-        return [[int(node) for node in row if node >= 0] for row in members]
-
     def _predict(self, perturbations: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = self._nodes(perturbations)
+        rows = _nodes(self.graph, perturbations)
         # The first cell of a batch alone gets messages over the co-expression graph.
-        share = np.array([1.0, PREDICTED_CELLS - 1.0]) / PREDICTED_CELLS
+        weight = np.array([1.0, PREDICTED_CELLS - 1.0]) / PREDICTED_CELLS
         effects, log_variances = np.zeros((2, len(rows), self.model.num_genes))
         states = np.zeros((len(rows), self.config.hidden_size))
         for row, (effect, log_variance, state) in enumerate(gears_private.predict(self.model, rows)):
-            effects[row], log_variances[row], states[row] = share @ effect, share @ log_variance, share @ state
+            effects[row], log_variances[row], states[row] = weight @ effect, weight @ log_variance, weight @ state
         return effects, log_variances, states
+
+
+def _nodes(graph: KnowledgeGraph, perturbations: Sequence[str]) -> list[list[int]]:
+    """The numbers of each perturbation's genes; InputError for genes that are not in the graph."""
+    return [[node for node in row if node >= 0] for row in nodes_of(graph.names, perturbations).members.tolist()]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from perturb_jax.predictors.gears_reference import private as gears_private
-from perturb_jax.predictors.gears_reference.memory import in_blocks
 
 pytestmark = pytest.mark.gears
 pytest.importorskip("torch")
@@ -55,7 +54,7 @@ def test_results_are_those_of_cell_gears(uncertainty: bool) -> None:
     evaluate = gears_private.import_gears().evaluate
     expected = evaluate(loader_of(0), Doubling(uncertainty), uncertainty, "cpu")
     network = Doubling(uncertainty)
-    found = in_blocks(evaluate)(loader_of(0), network, uncertainty, "cpu")
+    found = gears_private.in_blocks(evaluate)(loader_of(0), network, uncertainty, "cpu")
     assert network.seen == ["eval", "cpu"]
     assert set(found) == set(expected)
     assert ("logvar" in found) == uncertainty
@@ -71,7 +70,7 @@ def test_what_is_kept_shares_one_block() -> None:
         for batch in loader:
             held.append((network(batch), batch.y))
 
-    in_blocks(keeping)(loader_of(1), Doubling(False))
+    gears_private.in_blocks(keeping)(loader_of(1), Doubling(False))
     assert [len(predicted) for predicted, _ in held] == [3, 3, 1]
     for tensors in zip(*held, strict=True):
         assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == 1
