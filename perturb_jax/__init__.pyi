@@ -27,7 +27,9 @@ from .kernel.kernel import Kernel as Kernel
 from .kernel.sums import SumKernel as SumKernel
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
 from .predictors.baselines import (
+    BilinearRidge as BilinearRidge,
     ControlMean as ControlMean,
+    GraphRidge as GraphRidge,
     NearestNeighbours as NearestNeighbours,
     TrainingMean as TrainingMean,
 )
@@ -36,7 +38,6 @@ from .predictors.gears_reference.predictor import GearsReference as GearsReferen
 from .predictors.graph_gp import GraphGP as GraphGP
 from .predictors.predictor import Fitted as Fitted, Predictor as Predictor
 from .predictors.registry import PREDICTORS as PREDICTORS, register_predictor as register_predictor
-from .predictors.ridge import BilinearRidge as BilinearRidge, GraphRidge as GraphRidge
 from .predictors.saved import load_fitted as load_fitted
 from .screen.pseudobulk import read_pseudobulk as read_pseudobulk
 from .screen.read import read_screen as read_screen

@@ -93,8 +93,8 @@ def reference_model(
     gears_private.import_gears()
     from gears.model import GEARS_Model
 
-    knowledge = edge_tensors(graphs.knowledge, graphs.knowledge.genes)
-    edges, weights = edge_tensors(graphs.coexpression, graphs.coexpression.genes)
+    knowledge = edge_tensors(graphs.knowledge)
+    edges, weights = edge_tensors(graphs.coexpression)
     genes = graphs.coexpression.num_nodes
     if cells is not None:
         edges = torch.cat([edges + genes * cell for cell in range(cells)], 1)

@@ -64,8 +64,8 @@ def torch_steps(screen: Screen, graph: KnowledgeGraph, names: list[str], steps: 
     from torch_geometric.data import Batch, Data
 
     (go, go_weights), (edges, weights) = (
-        edge_tensors(graph, graph.genes),
-        edge_tensors(screen.coexpression, screen.readouts),
+        edge_tensors(graph),
+        edge_tensors(screen.coexpression),
     )
     network = GEARS_Model(
         {

@@ -21,13 +21,13 @@ from scipy import stats
 import perturb_jax as pj
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
-from perturb_jax.screen.simulation_model import ADAMSON
 
 HERE = Path(__file__).parent
 REAL, SIMULATED = "#000000", "#0072B2"
 SEEDS = 10
 SIZES = (500, 1_000, 5_000)  # measured genes of screens in which perturbed genes are measured
 SIZED = 100  # perturbations of those screens
+ADAMSON_SIZE = 81, 800  # perturbations, cells of each, about
 ADAMSON_CONTROLS = ("63(mod)_pBA580", "Gal4-4(mod)_pBA582")
 
 
@@ -95,7 +95,7 @@ def main() -> None:
         [
             distances(
                 simulate_screen(
-                    graph, ADAMSON.perturbations, 2_000, ADAMSON.cells, control_cells=50, moments="expected", seed=seed
+                    graph, ADAMSON_SIZE[0], 2_000, ADAMSON_SIZE[1], control_cells=50, moments="expected", seed=seed
                 ).mean
             )
             for seed in range(3)

@@ -14,9 +14,8 @@ from perturb_jax.genes.perturbations import nodes_of
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernel.graph import kernels_to_try
 from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
-from perturb_jax.predictors.baselines import embedded
+from perturb_jax.predictors.baselines import embedded, inverse_of
 from perturb_jax.predictors.predictor import Answers, ClosedForm, finite_changes, rows_of
-from perturb_jax.predictors.ridge import inverse_of
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 from perturb_jax.support.options import option

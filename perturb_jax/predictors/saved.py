@@ -114,10 +114,6 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, partial):
         given = _encoded(dict(value.keywords), arrays)
         return {"partial": _name(value.func), "args": each(value.args), "given": given}
-    if inspect.isfunction(value):
-        return {"function": _name(value)}
-    if inspect.ismethod(value):
-        return {"method": value.__func__.__name__, "of": _encoded(value.__self__, arrays)}
     if isinstance(value, Mapping):
         return {"table": [each(pair) for pair in value.items()]}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -153,12 +149,6 @@ def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             return frozenset(each(values))
         case {"partial": name, "args": args, "given": given}:
             return partial(_found(name, functions=True), *each(args), **_decoded(given, arrays))
-        case {"function": name}:
-            return _found(name, functions=True)
-        case {"method": name, "of": owner}:
-            if name.startswith("__"):
-                raise ValueError(f"method {name}")
-            return getattr(_decoded(owner, arrays), name)
         case {"table": pairs}:
             return dict(each(pair) for pair in pairs)
         case {"csr": stored, "shape": shape}:

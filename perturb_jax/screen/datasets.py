@@ -1,16 +1,25 @@
-"""Published perturbation screens: what they are, and where a copy is."""
+"""Published perturbation screens: what they are, where a copy is, and how it gets there.
+
+Downloads continue where they were cut off; archives are looked into before they are unpacked.
+"""
 
 import os
+import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import Progress, sha256_of
+
+if TYPE_CHECKING:
+    import requests
 
 CACHE_VARIABLE = "PERTURB_JAX_CACHE"
 """The environment variable that names the cache directory."""
@@ -23,6 +32,12 @@ PROCESSED_BY = "Roohani et al., Nature Biotechnology 42, 927 (2024), doi:10.1038
 
 _DATAVERSE = "https://dataverse.harvard.edu"
 _ARCHIVE = "download.zip"
+HDF5_START, _ZIP_START = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+_CHUNK = 1 << 16
+_TIMEOUT = (15.0, 60.0)
+"""Seconds to wait for a connection, and for the next bytes."""
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What zipfile raises for an archive that cannot be unpacked; RuntimeError is its word for an encrypted one."""
 _REPLOGLE = "Replogle et al., Cell 185, 2559 (2022), doi:10.1016/j.cell.2022.05.013"
 
 
@@ -78,13 +93,9 @@ DATASETS = {
 
 
 class Fetched(NamedTuple):
-    """Where a data set is, and what is known about it.
+    """Where a data set is, its checksum, and where it came from just now: the cache, an archive, or an address.
 
-    Attributes:
-        path: the .h5ad file.
-        sha256: its checksum.
-        origin: where it came from just now: the cache, an archive placed by hand, or an address.
-        first: its checksum was recorded just now, so nothing vouches for it but where it came from.
+    `first`: the checksum was recorded just now, so nothing vouches for the file but where it came from.
     """
 
     path: Path
@@ -94,12 +105,9 @@ class Fetched(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """What the cache holds of a data set: bytes; None for what is not there.
+    """What the cache holds of a data set, None for what is not there.
 
-    Attributes:
-        cells: the .h5ad file.
-        part: the beginning of a download that was cut off.
-        sha256: the recorded checksum, not verified.
+    Bytes of the .h5ad file, and of a download that was cut off; the recorded checksum, not verified.
     """
 
     cells: int | None
@@ -108,7 +116,7 @@ class Holding(NamedTuple):
 
 
 def cache_directory(cache: str | Path | None = None) -> Path:
-    """The directory with the data sets: the given one, or PERTURB_JAX_CACHE, or the system's place for caches."""
+    """The directory with the data sets: the given one, or PERTURB_JAX_CACHE, or the system's directory for caches."""
     if cache is None and not (cache := os.environ.get(CACHE_VARIABLE)):
         import pooch  # type: ignore[import-untyped]  # loading it takes longer than listing what is there
 
@@ -133,10 +141,10 @@ def holding(name: str, cache: str | Path | None = None) -> Holding:
     Raises:
         InputError: an unknown name, a directory that cannot be read, a checksum file that is none.
     """
-    place = cache_directory(cache) / dataset_named(name).name
-    with _usable(place):
-        sizes = [path.stat().st_size if path.is_file() else None for path in (place / CELLS, _part(place))]
-        return Holding(sizes[0], sizes[1], _recorded(place))
+    folder = cache_directory(cache) / dataset_named(name).name
+    with _usable(folder):
+        sizes = [path.stat().st_size if path.is_file() else None for path in (folder / CELLS, _part(folder))]
+        return Holding(sizes[0], sizes[1], _recorded(folder))
 
 
 def fetch(
@@ -153,10 +161,7 @@ def fetch(
         cache: the directory with the data sets; see `cache_directory`.
         mirror: where to download from instead of Harvard Dataverse: an address that ends with "/" is a directory that
             holds `<name>.zip`; any other is the archive's own.
-        progress: told the bytes that are there, and how many there will be.
-
-    Returns:
-        Where the file is, its checksum, and whether that was compared with an earlier one.
+        progress: called with the bytes that are there, and how many there will be.
 
     Raises:
         InputError: an unknown name, no connection, a refusal, a cut-off download (which the next call continues),
@@ -165,37 +170,35 @@ def fetch(
     """
     known = dataset_named(name)
     root = cache_directory(cache)
-    place = root / known.name
+    folder = root / known.name
     url = known.url if mirror is None else _mirrored(mirror, known.name)
-    with _usable(place):
-        recorded = _recorded(place)
-        if (place / CELLS).exists():
-            return _verified(place, recorded)
+    with _usable(folder):
+        recorded = _recorded(folder)
+        if (folder / CELLS).exists():
+            return _verified(folder, recorded)
         by_hand = root / f"{known.name}.zip"
         if not by_hand.exists():
-            return _downloaded(url, place, recorded, by_hand, progress)
+            return _downloaded(url, folder, recorded, by_hand, progress)
         try:
-            return _unpacked(by_hand, place, recorded, str(by_hand))
+            return _unpacked(by_hand, folder, recorded, str(by_hand))
         except InputError as error:
             raise InputError(f"{error}; replace it, or delete it to download") from None
 
 
 @contextmanager
-def _usable(place: Path) -> Iterator[None]:
+def _usable(folder: Path) -> Iterator[None]:
     """Say in one line that a directory cannot be read or written."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputError(f"{place}: cannot be used ({reason}); choose another directory with cache=...") from None
+        raise InputError(f"{folder}: cannot be used ({reason}); choose another directory with cache=...") from None
 
 
-def _verified(place: Path, recorded: str | None) -> Fetched:
-    cells = place / CELLS
+def _verified(folder: Path, recorded: str | None) -> Fetched:
+    cells = folder / CELLS
     if recorded is None:
-        from perturb_jax.screen.download import check_hdf5
-
-        check_hdf5(cells)
+        _check_hdf5(cells)
     checksum = sha256_of(cells)
     if recorded is not None and checksum != recorded:
         raise InputError(
@@ -203,53 +206,45 @@ def _verified(place: Path, recorded: str | None) -> Fetched:
             f"delete it and fetch it again, or delete {CHECKSUM} beside it to accept it as it is"
         )
     if recorded is None:
-        _record(place, checksum)
+        _record(folder, checksum)
     return Fetched(cells, checksum, "cache", recorded is None)
 
 
-def _downloaded(url: str, place: Path, recorded: str | None, by_hand: Path, progress: Progress | None) -> Fetched:
-    import pooch
-
-    from perturb_jax.screen.download import ResumingDownloader, shown
-
+def _downloaded(url: str, folder: Path, recorded: str | None, by_hand: Path, progress: Progress | None) -> Fetched:
     remedy = f"try again later, name a mirror=..., or get the archive with a browser and place it as {by_hand}"
-    pooch.get_logger().setLevel("WARNING")  # it prints each address and checksum, unasked
-    with _directory(place):
-        # no known_hash: what is recorded is the checksum of the cells, so that a mirror may pack them anew
-        downloader = ResumingDownloader(_part(place), remedy, progress)
-        archive = Path(pooch.retrieve(url, None, fname=_ARCHIVE, path=place, downloader=downloader))
+    with _directory(folder):
+        archive = folder / _ARCHIVE
+        _download(url, _part(folder), remedy, progress)
+        _part(folder).replace(archive)
         try:
-            fetched = _unpacked(archive, place, recorded, shown(url))
+            return _unpacked(archive, folder, recorded, shown(url))
         except InputError as error:
-            archive.unlink()
             raise InputError(f"from {shown(url)}: {error}; the download is deleted: {remedy}") from None
-        archive.unlink()
-    return fetched
+        finally:
+            archive.unlink()
 
 
-def _unpacked(archive: Path, place: Path, recorded: str | None, origin: str) -> Fetched:
-    from perturb_jax.screen.download import unpack
-
-    with _directory(place), tempfile.TemporaryDirectory(dir=place, prefix=".perturb-jax-") as staging:
+def _unpacked(archive: Path, folder: Path, recorded: str | None, origin: str) -> Fetched:
+    with _directory(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".perturb-jax-") as staging:
         cells = Path(staging, CELLS)
-        unpack(archive, CELLS, cells)
+        _unpack(archive, cells)
         checksum = sha256_of(cells)
         if recorded is not None and checksum != recorded:
             raise InputError(
                 f"{archive}: expected {CELLS} with sha256 {recorded}, recorded the first time, got {checksum}; "
-                f"if the new one is right, delete {place / CHECKSUM} first"
+                f"if the new one is right, delete {folder / CHECKSUM} first"
             )
         if recorded is None:
-            _record(place, checksum)
-        cells.replace(place / CELLS)
-    return Fetched(place / CELLS, checksum, origin, recorded is None)
+            _record(folder, checksum)
+        cells.replace(folder / CELLS)
+    return Fetched(folder / CELLS, checksum, origin, recorded is None)
 
 
 @contextmanager
-def _directory(place: Path) -> Iterator[None]:
+def _directory(folder: Path) -> Iterator[None]:
     """A directory to put files in; when nothing is put there it goes again, with those made for its sake."""
-    made = [place, *(parent for parent in place.parents if not parent.exists())]
-    place.mkdir(parents=True, exist_ok=True)
+    made = [folder, *(parent for parent in folder.parents if not parent.exists())]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
@@ -258,8 +253,8 @@ def _directory(place: Path) -> Iterator[None]:
                 directory.rmdir()
 
 
-def _recorded(place: Path) -> str | None:
-    path = place / CHECKSUM
+def _recorded(folder: Path) -> str | None:
+    path = folder / CHECKSUM
     if not path.exists():
         return None
     checksum, _, name = path.read_text(errors="replace").partition(" ")
@@ -268,14 +263,14 @@ def _recorded(place: Path) -> str | None:
     return checksum
 
 
-def _record(place: Path, checksum: str) -> None:
-    aside = place / f".{CHECKSUM}"
+def _record(folder: Path, checksum: str) -> None:
+    aside = folder / f".{CHECKSUM}"
     aside.write_text(f"{checksum}  {CELLS}\n")
-    aside.replace(place / CHECKSUM)
+    aside.replace(folder / CHECKSUM)
 
 
-def _part(place: Path) -> Path:
-    return place / f"{_ARCHIVE}.part"
+def _part(folder: Path) -> Path:
+    return folder / f"{_ARCHIVE}.part"
 
 
 def _mirrored(mirror: str, name: str) -> str:
@@ -286,3 +281,150 @@ def _mirrored(mirror: str, name: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise InputError(f"mirror: expected an address that begins with http:// or https://, got {mirror!r}")
     return f"{mirror}{name}.zip" if mirror.endswith("/") else mirror
+
+
+def _download(url: str, part: Path, remedy: str, progress: Progress | None = None) -> None:
+    """Download what of a zip archive is not in `part` yet, which is kept when the download is cut off.
+
+    The rest comes by an HTTP Range request; a server that sends everything instead is understood. That both halves are
+    of the same file is not known before the archive is unpacked: its checksums tell. Two downloads into one `part` at
+    the same time disturb each other; those checksums tell that too.
+
+    Raises:
+        InputError: no connection, a refusal, something other than a zip archive, or a download that was cut off.
+    """
+    import requests  # loading it takes longer than listing what is there
+
+    codes = requests.codes
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "perturb-jax", "Accept-Encoding": "identity"}  # lengths are then those of the file
+    headers |= {"Range": f"bytes={have}-"} if have else {}
+    try:
+        answer = requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
+    except requests.RequestException as error:
+        raise InputError(f"{shown(url)}: cannot be reached ({_reason(error)}); {remedy}") from None
+    with answer:
+        whole_range = codes.requested_range_not_satisfiable
+        if answer.status_code not in ([codes.ok, codes.partial_content, whole_range] if have else [codes.ok]):
+            got = f"HTTP {answer.status_code} {answer.reason}".strip()
+            raise InputError(f"{shown(url)}: expected the file, got {got}; {remedy}")
+        if answer.status_code == whole_range:
+            if answer.headers.get("Content-Range") != f"bytes */{have}":
+                part.unlink()
+                raise InputError(f"{part}: does not fit what {shown(url)} has; deleted: run the command again")
+            return
+        done, total = _range(url, answer, part, have)
+
+        def cut_off(reason: str) -> InputError:
+            of = "" if total is None else f" of {total:,}"
+            kept = f"they are kept in {part}: run the command again to get the rest" if done else remedy
+            return InputError(f"{shown(url)}: cut off after {done:,}{of} bytes ({reason}); {kept}")
+
+        try:
+            for chunk in answer.iter_content(_CHUNK):
+                if done == 0 and not chunk.startswith(_ZIP_START):
+                    raise InputError(f"{shown(url)}: expected a zip archive, got {_described(chunk)}; {remedy}")
+                with part.open("ab" if done else "wb") as file:
+                    file.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, total)
+        except requests.RequestException as error:
+            raise cut_off(_reason(error)) from None
+        if done == 0:
+            raise InputError(f"{shown(url)}: expected a zip archive, got nothing; {remedy}")
+        if total is not None and done != total:
+            raise cut_off("the server stopped sending")
+
+
+def _range(url: str, answer: "requests.Response", part: Path, have: int) -> tuple[int, int | None]:
+    """Where the bytes that come begin, and how many the whole file has."""
+    if answer.ok and answer.status_code != 206:
+        start, length = 0, answer.headers.get("Content-Length")
+    else:
+        span = answer.headers.get("Content-Range", "")
+        if not span.startswith(f"bytes {have}-"):
+            raise InputError(
+                f"{shown(url)}: expected the bytes from {have} on, got {span or 'others'}; delete {part} and run the "
+                "command again"
+            )
+        start, length = have, span.rpartition("/")[2]
+    return start, int(length) if length is not None and length.isdecimal() else None
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Write the one file of the target's name in a zip archive, in whatever folder; others in the archive stay there.
+
+    Raises:
+        InputError: not a zip archive, a damaged or encrypted one, one whose paths lead outside of it, none or several
+            files of that name, too little disk space, or a file that is not HDF5.
+    """
+    try:
+        with zipfile.ZipFile(archive) as files:
+            wanted = _only(archive, files, target.name)
+            free = shutil.disk_usage(target.parent).free
+            if wanted.file_size > free:
+                raise InputError(f"{target.parent}: {target.name} needs {wanted.file_size:,} bytes, {free:,} are free")
+            with files.open(wanted) as source, target.open("wb") as file:
+                shutil.copyfileobj(source, file, _CHUNK)
+    except _DAMAGE as error:
+        what = _described(_beginning(archive))
+        raise InputError(f"{archive}: expected a whole zip archive, got {what} ({error})") from None
+    _check_hdf5(target, f"{target.name} in {archive}")
+
+
+def _check_hdf5(path: Path, called: str | None = None) -> None:
+    """Refuse a file that is not HDF5, which every .h5ad is."""
+    beginning = _beginning(path)
+    if not beginning.startswith(HDF5_START):
+        raise InputError(f"{called or path}: expected an .h5ad file (HDF5), got {_described(beginning)}")
+
+
+def _described(beginning: bytes) -> str:
+    """What a file is by its first bytes, for error messages."""
+    if not beginning:
+        return "an empty file"
+    if beginning.startswith(_ZIP_START):
+        return "a damaged one"
+    if beginning.startswith(HDF5_START):
+        return "an HDF5 file"
+    text = beginning[:60].decode("ascii", "replace").split()
+    return f"a file that begins with {' '.join(text)!r}"
+
+
+def shown(url: str) -> str:
+    """An address without the passwords and tokens that may be in it.
+
+    Examples:
+        >>> shown("https://me:secret@mirror.org/norman.zip?token=1")
+        'https://mirror.org/norman.zip'
+    """
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _only(archive: Path, files: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    entries = files.infolist()
+    for entry in entries:
+        path = PurePosixPath(entry.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts[:1]):
+            raise InputError(f"{archive}: holds a path that leads out of the archive, {entry.filename!r}; not unpacked")
+    wanted = [entry for entry in entries if PurePosixPath(entry.filename).name == name and not entry.is_dir()]
+    if len(wanted) != 1:
+        inside = ", ".join(entry.filename for entry in (wanted or entries)[:5]) or "nothing"
+        raise InputError(f"{archive}: expected exactly one {name} in it, got {len(wanted)} (it holds {inside})")
+    return wanted[0]
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(60)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in a chain of errors, which is the one that says what happened."""
+    seen = {id(error)}
+    while (cause := error.__cause__ or error.__context__) is not None and id(cause) not in seen:
+        error = cause
+        seen.add(id(error))
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

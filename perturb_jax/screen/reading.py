@@ -61,10 +61,8 @@ def open_screen(
         if given:
             raise InputError(f"{name}: a saved screen is used as it is; omit {', '.join(given)}, which say how to read")
         return load_screen(path)
-    shared: dict[str, Any] = {
-        "condition": reading.condition, "gene_names": reading.gene_names, "control": reading.control,
-        "layer": reading.layer, "normalize": reading.normalize,
-    }  # fmt: skip
+    names = ("condition", "gene_names", "control", "layer", "normalize")
+    shared: dict[str, Any] = {name: getattr(reading, name) for name in names}
     where = reading.where or None
     if reading.pseudobulk:
         if reading.cell_type is not None or reading.too_few != "error":

@@ -158,22 +158,6 @@ class SimulationModel:
         return replace(base, **own)
 
 
-@dataclass(frozen=True)
-class ScreenSize:
-    """How large a published screen is: perturbations, cells of each, measured genes."""
-
-    perturbations: int
-    cells: int
-    genes: int
-
-
-ADAMSON = ScreenSize(81, 800, 5_000)
-"""Adamson et al. 2016, about."""
-
-REPLOGLE = ScreenSize(1_087, 150, 5_000)
-"""The essential-gene screen of Replogle et al. 2022 in K562, about."""
-
-
 @cache
 def fitted_cells(name: Cells) -> FittedCells:
     """The committed numbers of one data set."""

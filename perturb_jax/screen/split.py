@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from perturb_jax.genes.perturbations import identity
+from perturb_jax.support.checks import is_whole
 from perturb_jax.support.errors import InputError
 
 _SHOWN = 5
@@ -79,9 +80,9 @@ def choose_test(
 
     Args:
         perturbations: all that may be tested, selected or trained on.
-        size: how many (a whole number), or which share of them (between 0 and 1, rounded, at least one).
+        size: how many (a whole number), or which fraction of them (between 0 and 1, rounded, at least one).
         seed: of the draw.
-        selected: what is selected already, if anything is: it is not drawn, but counts for a share.
+        selected: what is selected already, if anything is: it is not drawn, but counts for a fraction.
 
     Raises:
         InputError: a size that is neither; fewer perturbations than the test set needs, with two left to train and to
@@ -98,13 +99,13 @@ def choose_test(
     if len(names) < count + 2:
         raise InputError(
             f"test: expected at least {count + 2} perturbations ({count} to test, and one each to train and to "
-            f"validate), got {len(names)}; test fewer"
+            f"validate), got {len(names)}; hold out fewer"
         )
     free = list(remaining(names, selected))
     if len(free) < count:
         raise InputError(
             f"test: expected at least {count} of {len(names)} perturbations that are not selected, got {len(free)}; "
-            "test fewer, or draw the test set first and select from the rest"
+            "hold out fewer, or draw the test set first and select from the rest"
         )
     return _draw(free, count, seed)
 
@@ -130,11 +131,11 @@ def split_selected(
         selected: what a strategy picked, at least two.
         test: the fixed test set.
         seed: of the draw.
-        validation: the share of the selected, rounded, at least one and at most all but one.
+        validation: the fraction of the selected, rounded, at least one and at most all but one.
         screen: the perturbations that were measured; None: not checked.
 
     Raises:
-        InputError: fewer than two selected; a share that is not between 0 and 1; a perturbation that is also tested,
+        InputError: fewer than two selected; a fraction that is not between 0 and 1; a perturbation that is also tested,
             given twice, or not in the screen.
 
     Examples:
@@ -146,7 +147,7 @@ def split_selected(
     if len(names) < 2:
         raise InputError(f"selected: expected at least 2 perturbations (to train and to validate), got {len(names)}")
     if isinstance(validation, bool) or not isinstance(validation, float) or not 0 < validation < 1:
-        raise InputError(f"validation: expected a share between 0 and 1, got {validation!r}")
+        raise InputError(f"validation: expected a fraction between 0 and 1, got {validation!r}")
     if screen is not None:
         measured = {identity(name) for name in screen}
         absent = [name for name in (*chosen, *test) if identity(name) not in measured]
@@ -181,17 +182,17 @@ def _refuse_leak(role: str, names: Iterable[str], first: dict[frozenset[str], st
 
 
 def _count_of(size: int | float, total: int) -> int:
-    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 1:
+    if is_whole(size) and size >= 1:
         return int(size)
     if isinstance(size, float) and 0 < size < 1:
         return max(1, round(size * total))
-    raise InputError(f"test: expected a count of at least 1, or a share between 0 and 1, got {size!r}")
+    raise InputError(f"test: expected a count of at least 1, or a fraction between 0 and 1, got {size!r}")
 
 
 def _checked_seed(seed: object) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed) or seed < 0:  # type: ignore[operator]
         raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
-    return int(seed)
+    return int(seed)  # type: ignore[call-overload,no-any-return]
 
 
 def _draw(names: list[str], count: int, seed: int) -> tuple[str, ...]:

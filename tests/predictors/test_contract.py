@@ -9,11 +9,10 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import nodes_of, unknown_to
-from perturb_jax.predictors.baselines import ControlMean, NearestNeighbours, TrainingMean
+from perturb_jax.predictors.baselines import BilinearRidge, ControlMean, GraphRidge, NearestNeighbours, TrainingMean
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
 from perturb_jax.predictors.graph_gp import GraphGP
 from perturb_jax.predictors.predictor import Fitted, Predictor, seed_of, training_rows
-from perturb_jax.predictors.ridge import BilinearRidge, GraphRidge
 from perturb_jax.predictors.saved import load_fitted
 from perturb_jax.screen.screen import MOMENTS, Screen
 from tests.graphs import graph_of

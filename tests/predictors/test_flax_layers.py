@@ -56,7 +56,7 @@ def test_convolution_is_that_of_pytorch_geometric_on_the_whole_go_graph(genome: 
         torch.manual_seed(0)
         layer, features = SGConv(16, 8, 1), torch.randn(genome.num_nodes, 16)
     with torch.no_grad():
-        expected = layer(features, *edge_tensors(genome, genome.genes)).numpy()
+        expected = layer(features, *edge_tensors(genome)).numpy()
     params = {
         "kernel": jnp.asarray(layer.lin.weight.detach().numpy().T),
         "bias": jnp.asarray(layer.lin.bias.detach().numpy()),

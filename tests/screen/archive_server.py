@@ -9,8 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from perturb_jax.screen.datasets import CELLS
-from perturb_jax.screen.download import HDF5_START
+from perturb_jax.screen.datasets import CELLS, HDF5_START
 
 CONTENT = HDF5_START + np.random.default_rng(0).bytes(700_000)
 OTHER = HDF5_START + np.random.default_rng(1).bytes(700_000)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perturb_jax.screen import datasets, download
+from perturb_jax.screen import datasets
 from perturb_jax.screen.datasets import CELLS, CHECKSUM, DATASETS, cache_directory, fetch, holding
 from perturb_jax.support.errors import InputError
 from tests.screen.archive_server import CONTENT, OTHER, PAGE, Server, serving, zipped
@@ -89,10 +89,9 @@ def test_a_cut_off_download_is_continued(server: Server, tmp_path: Path, then: s
 def test_what_is_put_together_is_the_archive(server: Server, tmp_path: Path, mode: str) -> None:
     (tmp_path / "part").write_bytes(server.content[:1234])
     server.mode = mode
-    downloader = download.ResumingDownloader(tmp_path / "part", "do something else")
-    downloader(server.url, str(tmp_path / "archive"), None)
-    assert (tmp_path / "archive").read_bytes() == server.content
-    assert held(tmp_path) == {"archive"}
+    datasets._download(server.url, tmp_path / "part", "do something else")
+    assert (tmp_path / "part").read_bytes() == server.content
+    assert held(tmp_path) == {"part"}
 
 
 def test_a_server_that_sends_less_than_it_is_asked_for(server: Server, tmp_path: Path) -> None:
@@ -108,7 +107,7 @@ def test_a_server_that_sends_less_than_it_is_asked_for(server: Server, tmp_path:
 def test_a_server_that_stops_sending_is_not_waited_for(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "_TIMEOUT", (60.0, 3.0))
+    monkeypatch.setattr(datasets, "_TIMEOUT", (60.0, 3.0))
     server.mode = "stall"
     assert "cut off after" in refused(tmp_path, server.url)
     assert held(tmp_path) == {f"norman/{PART}"}
@@ -319,7 +318,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert download.shown("https://me:secret@mirror.org:8080/a/b.zip?token=1#x") == "https://mirror.org:8080/a/b.zip"
+    assert datasets.shown("https://me:secret@mirror.org:8080/a/b.zip?token=1#x") == "https://mirror.org:8080/a/b.zip"
 
 
 @pytest.mark.gears

@@ -41,7 +41,7 @@ def test_sets_are_disjoint_complete_and_do_not_depend_on_the_order(
 @pytest.mark.parametrize(("size", "expected"), [(8, 8), (0.1, 3), (0.01, 1), (100, None)])
 def test_sizes_are_counts_or_shares(size: float, expected: int | None) -> None:
     if expected is None:
-        with pytest.raises(pj.InputError, match=r"at least 102 perturbations .*got 27; test fewer"):
+        with pytest.raises(pj.InputError, match=r"at least 102 perturbations .*got 27; hold out fewer"):
             choose_test(POOL, size, 0)
     else:
         assert len(choose_test(POOL, size, 0)) == expected
@@ -63,7 +63,7 @@ def test_every_perturbation_is_drawn_equally_often() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 0.0, 1.0, 1.5, float("nan"), True])
 def test_other_sizes_are_refused(size: float) -> None:
-    with pytest.raises(pj.InputError, match="expected a count of at least 1, or a share between 0 and 1"):
+    with pytest.raises(pj.InputError, match="expected a count of at least 1, or a fraction between 0 and 1"):
         choose_test(POOL, size, 0)
 
 
@@ -96,7 +96,7 @@ def test_bad_members_are_refused() -> None:
         split_selected(["A", "B"], [], 0)
     with pytest.raises(pj.InputError, match="seed: expected"):
         choose_test(POOL, 3, -1)
-    with pytest.raises(pj.InputError, match="validation: expected a share"):
+    with pytest.raises(pj.InputError, match="validation: expected a fraction"):
         split_selected(POOL, ["X"], 0, validation=1.0)
 
 

@@ -108,20 +108,13 @@ class GearsFlax(Options):
     def fit(
         self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key = 0
     ) -> "FittedGearsFlax":
-        """Train on the moments of the training perturbations and on control.
+        """Train on the moments of the training perturbations and on control; see `Predictor.fit`.
 
         Without validation perturbations all steps are done and the last weights kept.
 
-        Args:
-            screen: the outcomes, with moments 2 to 4 or without (a pseudobulk).
-            graph: over the genes that can be perturbed.
-            train: perturbations of the screen, at least one.
-            validation: others of the screen; may be empty.
-            key: a seed or a JAX random key.
-
         Raises:
-            InputError: perturbations that the screen does not have, twice or in both sets; genes that are not in the
-                graph; moments that are not finite; a checkpoint of another training.
+            InputError: as `Predictor.fit`; moments 2 to 4 that are not finite (a pseudobulk's are 0); a checkpoint of
+                another training.
             FloatingPointError: training diverged.
         """
         return self.fit_many(screen, graph, [Task(train, validation, key)])[0]
@@ -190,36 +183,21 @@ class FittedGearsFlax(Fitted):
         self._convolution = convolution_of(graph)
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
-        """Predicted mean expression less the control mean; of several models their mean.
-
-        Raises:
-            InputError: genes that are not in the graph.
-        """
+        """Predicted mean expression less the control mean; of several models their mean."""
         return self._of(perturbations, "effect").mean(0)
 
     def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
-        """The knowledge-graph layers' output, summed over a combination's genes; of several models side by side.
-
-        Raises:
-            InputError: genes that are not in the graph.
-        """
+        """The knowledge-graph layers' output, summed over a combination's genes; of several models side by side."""
         return np.concatenate(list(self._of(perturbations, "embedding")), axis=1)
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
-        """The state of the cell that every gene's last readout reads; of several models side by side.
-
-        Raises:
-            InputError: genes that are not in the graph.
-        """
+        """The state of the cell that every gene's last readout reads; of several models side by side."""
         return np.concatenate(list(self._of(perturbations, "state")), axis=1)
 
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """Of several models the standard deviation of their effects; of one, exp(s / 2) from its log-variances s.
 
         Both order genes and perturbations; neither is calibrated. `moments_loss` says what s means.
-
-        Raises:
-            InputError: one model without uncertainty; genes that are not in the graph.
         """
         if self.config.uncertainty:
             return np.exp(self._of(perturbations, "log_variance") / 2).mean(0)

@@ -146,25 +146,17 @@ class _DenseMatrix(np.ndarray):
         return np.asarray(self)
 
 
-def condition_table(screen: Screen, perturbations: Sequence[str]) -> ConditionTable:
-    """The means and the non-zero genes of some perturbations, and of control."""
-    rows = screen.index(tuple(perturbations))
-    names = [CONTROL, *(gears_name(name) for name in perturbations)]
-    obs = pd.DataFrame({"condition": names, "condition_name": names})
-    means = np.concatenate([screen.control_mean[None, :], screen.mean[rows]]).astype(np.float32)
-    nonzero = {
-        gears_name(name): np.flatnonzero(screen.nonzero[row]) for name, row in zip(perturbations, rows, strict=True)
-    }
-    return ConditionTable(means, obs, {"non_zeros_gene_idx": nonzero})
-
-
 def stand_in(
     screen: Screen, graph: KnowledgeGraph, perturbations: Sequence[str], loaders: dict[str, Any], directory: Path
 ) -> SimpleNamespace:
     """The attributes of `PertData` that `GEARS` reads, without its downloads, pickles and files."""
+    rows, names = screen.index(tuple(perturbations)), [gears_name(name) for name in perturbations]
+    obs = pd.DataFrame({"condition": [CONTROL, *names], "condition_name": [CONTROL, *names]})
+    means = np.concatenate([screen.control_mean[None, :], screen.mean[rows]]).astype(np.float32)
+    nonzero = {name: np.flatnonzero(screen.nonzero[row]) for name, row in zip(names, rows, strict=True)}
     return SimpleNamespace(
         dataloader=loaders,
-        adata=condition_table(screen, perturbations),
+        adata=ConditionTable(means, obs, {"non_zeros_gene_idx": nonzero}),
         node_map={gene: column for column, gene in enumerate(screen.readouts)},
         node_map_pert=graph.names.position,
         data_path=str(directory),
@@ -180,14 +172,9 @@ def stand_in(
     )
 
 
-def edge_tensors(graph: KnowledgeGraph, order: Sequence[str]) -> tuple[Any, Any]:
-    """Edge indices int64 [2, edges] and weights float32 [edges], the genes numbered by `order`."""
+def edge_tensors(graph: KnowledgeGraph) -> tuple[Any, Any]:
+    """Edge indices int64 [2, edges] and weights float32 [edges]."""
     import torch
 
-    numbers = {gene: number for number, gene in enumerate(order)}
-    try:
-        position = np.array([numbers[gene] for gene in graph.genes], np.int64)
-    except KeyError as error:
-        raise InputError(f"gears_reference: the graph has the gene {error}, which is not among the numbered") from None
-    edges = np.stack([position[np.asarray(graph.senders)], position[np.asarray(graph.receivers)]])
+    edges = np.stack([np.asarray(graph.senders, np.int64), np.asarray(graph.receivers, np.int64)])
     return torch.from_numpy(edges), torch.from_numpy(np.array(graph.weights, np.float32))

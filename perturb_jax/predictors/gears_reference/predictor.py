@@ -109,21 +109,14 @@ class GearsReference(Options):
     def fit(
         self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key = 0
     ) -> "FittedGears":
-        """Train on the cells of the training perturbations and on all control cells.
+        """Train on the cells of the training perturbations and on all control cells; see `Predictor.fit`.
 
         Without validation perturbations the last epoch's weights are kept, otherwise those with the least error on the
         validation perturbations' differentially expressed genes.
 
-        Args:
-            screen: read from cells.
-            graph: over the genes that can be perturbed.
-            train: perturbations of the screen, at least one.
-            validation: others of the screen; may be empty.
-            key: a seed or a JAX random key.
-
         Raises:
-            InputError: the screen has no cells; perturbations it does not have, twice or in both sets; genes that are
-                not in the graph; fewer cells than a batch; cell-gears, torch or torch_geometric is missing.
+            InputError: as `Predictor.fit`; the screen has no cells, or fewer than a batch; cell-gears, torch or
+                torch_geometric is missing.
             FloatingPointError: training diverged.
         """
         rows = training_rows(screen, train, validation)
@@ -150,10 +143,10 @@ class GearsReference(Options):
             data = gears_data.stand_in(screen, graph, used, loaders, Path(directory))
             model = module.GEARS(data, device=self.device or gears_private.default_device())
             if self.coexpression == "control":
-                edges = gears_data.edge_tensors(screen.coexpression, screen.readouts)
+                edges = gears_data.edge_tensors(screen.coexpression)
             else:
                 edges = gears_private.training_coexpression(sets["train_loader"], screen.readouts, Path(directory))
-            go, go_weight = gears_data.edge_tensors(graph, graph.genes)
+            go, go_weight = gears_data.edge_tensors(graph)
             model.model_initialize(
                 hidden_size=self.hidden_size,
                 num_go_gnn_layers=self.go_layers,
@@ -210,19 +203,11 @@ class FittedGears(Fitted):
         self.config, self.graph, self.model, self.history = config, graph, model, history
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
-        """Predicted mean expression less the control mean: the mean over the cells of a batch of `GEARS.predict`.
-
-        Raises:
-            InputError: genes that are not in the graph.
-        """
+        """Predicted mean expression less the control mean: the mean over the cells of a batch of `GEARS.predict`."""
         return self._predict(perturbations)[0]
 
     def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
-        """The knowledge-graph layers' output for the perturbed gene, summed over the genes of a combination.
-
-        Raises:
-            InputError: genes that are not in the graph.
-        """
+        """The knowledge-graph layers' output for the perturbed gene, summed over the genes of a combination."""
         every = gears_private.go_embeddings(self.model.best_model).cpu().numpy()
         rows = _nodes(self.graph, perturbations)
         return np.array([every[nodes].sum(axis=0) for nodes in rows]).reshape(len(rows), every.shape[1])
@@ -231,20 +216,13 @@ class FittedGears(Fitted):
         """exp(s / 2) from cell-gears' log-variances s: an ordering, not a calibrated standard deviation.
 
         The loss of cell-gears weights errors by 1 + exp(-s) and has no term that keeps s from growing.
-
-        Raises:
-            InputError: fitted with uncertainty=False; genes that are not in the graph.
         """
         if not self.config.uncertainty:
             raise InputError("uncertainties: fitted without; configure GearsReference with uncertainty=True")
         return np.exp(self._predict(perturbations)[1] / 2)
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
-        """The cross-gene layers' output: the state of the cell that every gene's last readout reads.
-
-        Raises:
-            InputError: genes that are not in the graph.
-        """
+        """The cross-gene layers' output: the state of the cell that every gene's last readout reads."""
         return self._predict(perturbations)[2]
 
     def parameters(self) -> dict[str, np.ndarray]:
