@@ -36,10 +36,10 @@ def flax_steps(screen: Screen, graph: KnowledgeGraph, names: list[str], steps: i
     Returns:
         what takes them, and the compiled program.
     """
-    convolution = convolution_of(graph)
+    convolution, rows = convolution_of(graph), np.sort(screen.index(tuple(names)))
     graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
-    conditions = conditions_of(screen, graph, convolution, names)
-    member = member_of(screen, names, names, BATCH, len(names))
+    conditions = conditions_of(screen, convolution, rows)
+    member = member_of(screen, rows, rows, BATCH, len(rows))
     model = Gears(len(screen.readouts), graph.num_nodes, HIDDEN)
     key = jax.random.key_data(jax.random.key(0))
     state = jax.jit(start, static_argnums=(0, 1))(model, PLAN, conditions, graphs, key)

@@ -76,11 +76,7 @@ class NearestNeighbours(ClosedForm):
 
 
 def embedded(kernel: Kernel, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
-    """The kernel's features (of a graph: rows of P^hops), summed over a combination's genes and scaled as it is; dense.
-
-    Raises:
-        InputError: a kernel without a feature map; genes that it does not have.
-    """
+    """The kernel's features (of a graph: rows of P^hops), summed over a combination's genes, scaled, dense."""
     members = nodes_of(kernel.names, perturbations).members
     if len(members) == 0:
         return embedded(kernel, kernel.genes[:1])[:0]
@@ -245,11 +241,7 @@ class GraphRidge(ClosedForm):
 
 
 def inverse_of(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n"], float]:
-    """The inverse of a positive definite matrix, and its log determinant. O(n^3), half of what `inv` needs.
-
-    Raises:
-        numpy.linalg.LinAlgError: a matrix that is not positive definite.
-    """
+    """The inverse of a positive definite matrix, and its log determinant. O(n^3), half of what `inv` needs."""
     factor: np.ndarray = np.linalg.cholesky(matrix)
     lower = scipy.linalg.lapack.dpotri(factor, lower=1)[0]
     return np.tril(lower) + np.tril(lower, -1).T, float(2 * np.log(factor.diagonal()).sum())

@@ -168,9 +168,6 @@ def measurement_noise(screen: Screen, rows: np.ndarray) -> Float[np.ndarray, " r
 
     Among cells / (cells - 1); control's variance where a perturbation has one cell. The error of the control mean is
     the same for all perturbations, so it is not part of it.
-
-    Raises:
-        InputError: a perturbation without cells; variances that are not finite and at least 0.
     """
     counts = np.asarray(screen.cell_counts)[rows]
     if counts.min() < 1:
@@ -187,31 +184,25 @@ def _fitted_scales(evidence: Evidence, signal: float | None, own: float | None) 
     """The scales with the largest likelihood, those that are given held, and that likelihood."""
     count = len(evidence.gram)
     typical = max(float(evidence.outer.trace()) / (evidence.num_genes * (count - 1)), 1e-12)
-    given = (signal, own)
-    free = [number for number, value in enumerate(given) if value is None]
     units = np.array([typical / float(evidence.gram.diagonal().mean()), typical])
+    given = np.array([np.nan if value is None else value for value in (signal, own)])
+    free = np.isnan(given)
 
     def scales(logarithms: np.ndarray) -> np.ndarray:
-        filled = np.array([0.0 if value is None else value for value in given])
-        filled[free] = np.exp(logarithms) * units[free]
-        return filled
+        return np.where(free, np.exp(logarithms) * units, given)
 
     def loss(logarithms: np.ndarray) -> tuple[float, np.ndarray]:
         values = scales(logarithms)
         likelihood, slopes = evidence.log_likelihood(*values.tolist())
         per_value = evidence.num_genes * count
-        return -likelihood / per_value, -(np.array(slopes) * values)[free] / per_value
+        return -likelihood / per_value, np.where(free, -np.array(slopes) * values, 0) / per_value
 
-    if free:
-        bounds = [(np.log(_RANGE[0]), np.log(_RANGE[1]))] * len(free)
-        start = np.full(len(free), np.log(0.5))
-        found = scipy.optimize.minimize(
-            loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": _STOP, "gtol": 1e-5}
-        )
-        chosen = scales(found.x)
-    else:
-        chosen = scales(np.zeros(0))
-    return float(chosen[0]), float(chosen[1]), evidence.log_likelihood(*chosen.tolist())[0]
+    start, bounds = np.full(2, np.log(0.5)), [(np.log(_RANGE[0]), np.log(_RANGE[1]))] * 2
+    found = scipy.optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": _STOP, "gtol": 1e-5}
+    )
+    signal, own = scales(found.x).tolist()
+    return signal, own, evidence.log_likelihood(signal, own)[0]
 
 
 def _gene_scales(

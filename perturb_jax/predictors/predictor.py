@@ -20,6 +20,7 @@ from perturb_jax.genes.perturbations import identity, nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.kernel.kernel import Kernel, Rows
 from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.split import refuse_leak
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 from perturb_jax.support.options import Options
 
@@ -144,34 +145,17 @@ def seed_of(key: Key) -> int:
 
 
 def training_rows(screen: Screen, train: Sequence[str], validation: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the screen for both sets, checked.
-
-    Raises:
-        InputError: no training perturbation; one that the screen does not have, is given twice or in both sets.
-    """
+    """Rows of the screen for both sets, each perturbation once."""
     if len(train) == 0:
         raise TooFewPerturbationsError("train: expected at least one perturbation, got none")
-    position = {identity(name): row for row, name in enumerate(screen.perturbations)}
-    seen: dict[frozenset[str], str] = {}
-    rows: dict[str, list[int]] = {"train": [], "validation": []}
+    first: dict[frozenset[str], str] = {}
     for role, names in (("train", train), ("validation", validation)):
-        for name in names:
-            genes = identity(name)
-            if genes not in position:
-                raise InputError(f"{role}: {name!r} is not in the screen; take names from screen.perturbations")
-            if genes in seen:
-                raise InputError(f"{role}: {name!r} is already in {seen[genes]}; give each perturbation once")
-            seen[genes] = role
-            rows[role].append(position[genes])
-    return np.array(rows["train"], np.int64), np.array(rows["validation"], np.int64)
+        refuse_leak(role, names, first)
+    return screen.index(tuple(train)), screen.index(tuple(validation))
 
 
 def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows genes"]:
-    """The effects of some perturbations of the screen, in float64.
-
-    Raises:
-        InputError: effects that are not finite.
-    """
+    """The effects of some perturbations of the screen, in float64, refused where they are not finite."""
     changes = screen.mean[rows].astype(np.float64) - screen.control_mean.astype(np.float64)[None, :]
     finite = np.isfinite(changes).all(1)
     if not finite.all():

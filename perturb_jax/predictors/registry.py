@@ -26,11 +26,7 @@ PREDICTORS: Registry[type[Any]] = Registry(
 
 
 def predictor_class(name: str) -> type[Any]:
-    """The class of a name, or of "FILE.py:NAME"; its fields are its settings.
-
-    Raises:
-        InputError: another name; something that is no predictor.
-    """
+    """The class of a name, or of "FILE.py:NAME"; its fields are its settings."""
     found = PREDICTORS.get(name)
     if not (isinstance(found, type) and is_dataclass(found) and callable(getattr(found, "fit", None))):
         raise InputError(f"predictor: expected a frozen dataclass with a method fit, got {found!r:.80} as {name!r}")
@@ -41,9 +37,6 @@ def predictor_of(name: str, settings: Mapping[str, object] = {}) -> Any:
     """The predictor of a name with some settings changed, as TOML and JSON have them.
 
     Text, such as a command line has, is read first: ``read_texts(predictor_class(name), texts)``.
-
-    Raises:
-        InputError: another name; what are no settings, or values that these do not allow.
 
     Examples:
         >>> predictor_of("graph-gp", {"hops": [1, 2]}).hops

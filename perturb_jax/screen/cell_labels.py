@@ -25,14 +25,10 @@ _SHOWN = 6
 
 
 class Labels(NamedTuple):
-    """What the cells' table says of each cell.
+    """What the cells' table says: canonical names, sorted, cell types (one where they are not distinguished).
 
-    Attributes:
-        perturbations: canonical names, sorted.
-        cell_types: the cell types; one where they are not distinguished.
-        condition: of each cell, 0 for control, p + 1 for perturbation p, -1 for a cell that is not used.
-        cell_type: of each cell, its number among `cell_types`.
-        settings: the keys used, which of them were not given, and what was left out: plain values.
+    Each cell's condition is 0 for control, p + 1 for perturbation p, -1 if it is not used; its cell type is a number.
+    `settings` are the keys used, which of them were not given, and what was left out: plain values.
     """
 
     perturbations: tuple[str, ...]

@@ -56,14 +56,9 @@ class Chunk(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """A matrix [cells, genes], in a file or in memory: its layout, and how to read it in chunks.
+    """A matrix [cells, genes], in a file or in memory, as its layout stores it; dense: without indices and indptr.
 
-    Attributes:
-        values: dense: all of them [cells, genes]; sparse: those that are stored.
-        indices: sparse: the position of each along the other axis; None: dense.
-        indptr: sparse: where each row begins.
-        shape: cells, genes.
-        by_cell: whether its rows are cells; if not, they are genes (CSC).
+    Its rows are cells (`by_cell`), or else genes (CSC); `indices` are positions along the other axis.
     """
 
     values: Any
@@ -123,14 +118,7 @@ class Matrix(NamedTuple):
 
 
 class CellTable(NamedTuple):
-    """What holds cells: an `.h5ad` file that is open, or an AnnData in memory.
-
-    Attributes:
-        obs: a row per cell.
-        var: a row per gene.
-        matrices: X and "layers/..." by name: HDF5 nodes, or arrays.
-        uns: what else it holds, by name.
-    """
+    """What holds cells: their table, the genes', X and "layers/..." by name (HDF5 nodes, or arrays), and what else."""
 
     obs: pd.DataFrame
     var: pd.DataFrame
@@ -138,12 +126,7 @@ class CellTable(NamedTuple):
     uns: Collection[str]
 
     def matrix(self, layer: str | None) -> Matrix:
-        """The matrix X, or a layer.
-
-        Raises:
-            InputError: no such matrix; one that is neither dense, CSR nor CSC, of another shape than the tables, or
-                without numbers.
-        """
+        """The matrix X, or a layer."""
         name = "X" if layer is None else f"layers/{layer}"
         node = self.matrices.get(name)
         if node is None:
@@ -203,11 +186,7 @@ def open_h5ad(path: Path) -> Iterator[h5py.File]:
 
 @contextmanager
 def open_cells(source: "Path | anndata.AnnData") -> Iterator[CellTable]:
-    """The cells of an `.h5ad` file, or of an AnnData in memory; messages begin with the path, or with "AnnData".
-
-    Raises:
-        InputError: a file that is missing, damaged or no `.h5ad`; a view of an AnnData that is backed by a file.
-    """
+    """The cells of an `.h5ad` file, or of an AnnData in memory; messages begin with the path, or with "AnnData"."""
     if isinstance(source, anndata.AnnData):
         with about("AnnData"):
             if source.isbacked and source.is_view:

@@ -125,22 +125,14 @@ def cache_directory(cache: str | Path | None = None) -> Path:
 
 
 def dataset_named(name: str) -> Dataset:
-    """The data set of that name.
-
-    Raises:
-        InputError: no data set of that name.
-    """
+    """The data set of that name; InputError if there is none."""
     if name not in DATASETS:
         raise InputError(f"data set: expected one of {', '.join(DATASETS)}, got {name!r}")
     return DATASETS[name]
 
 
 def holding(name: str, cache: str | Path | None = None) -> Holding:
-    """What the cache holds of a data set.
-
-    Raises:
-        InputError: an unknown name, a directory that cannot be read, a checksum file that is none.
-    """
+    """What the cache holds of a data set."""
     folder = cache_directory(cache) / dataset_named(name).name
     with _usable(folder):
         sizes = [path.stat().st_size if path.is_file() else None for path in (folder / CELLS, _part(folder))]

@@ -21,13 +21,9 @@ from perturb_jax.support.progress import progress_bar
 
 
 class Gathered(NamedTuple):
-    """What the pass over the cells collects.
+    """What the pass over the cells collects: of each group what `kernels.accumulate` gathers, and its cells.
 
-    Attributes:
-        sums: what `kernels.accumulate` gathers of each group [groups, genes, 5].
-        counts: cells of each group.
-        groups: condition * cell types + cell type, of each group; sorted.
-        control: expression of the control cells, float32 [cells, genes].
+    `groups` are condition * cell types + cell type, sorted; `control` is expression, float32 [cells, genes].
     """
 
     sums: np.ndarray

@@ -31,14 +31,7 @@ _GENES, _EFFECTS, _CELLS = range(3)  # streams of random numbers, one for each p
 
 
 class Truth(NamedTuple):
-    """What a simulated screen measures.
-
-    Attributes:
-        perturbations: sorted names, combinations with genes in sorted order.
-        genes: the measured genes in control cells.
-        changes: log fold changes of a gene's mean count.
-        dropped: perturbations that the graph does not know, with the reason.
-    """
+    """What a simulated screen measures: log fold changes of mean counts; and what it does not, with the reason."""
 
     perturbations: tuple[str, ...]
     genes: Genes
@@ -179,11 +172,7 @@ def simulate_truth(
     model: SimulationModel | None = None,
     unknown: Unknown = "error",
 ) -> Truth:
-    """The genes and effects that `simulate_screen` measures with the same arguments, which it describes.
-
-    Raises:
-        InputError: unknown or repeated names, numbers out of range.
-    """
+    """The genes and effects that `simulate_screen` measures with the same arguments, which it describes."""
     if not 0 <= homophily <= 1:
         raise InputError(f"homophily: expected a number from 0 to 1, got {homophily!r}")
     model = model or SimulationModel()

@@ -189,9 +189,6 @@ def draw_genes(
     """Give every gene the fitted numbers of a real one, drawn at random and jittered.
 
     What is background is drawn last, so that the other genes are the same whatever the fraction of background.
-
-    Raises:
-        InputError: no real gene, or no background gene where there are to be some, has the rate that is wanted.
     """
     fitted = model.fitted
     own = np.array([name in perturbed for name in names])

@@ -40,7 +40,7 @@ class Split:
                 raise InputError(f"{role}: expected at least one perturbation, got none")
         first: dict[frozenset[str], str] = {}
         for role in _ROLES:
-            _refuse_leak(role, getattr(self, role), first)
+            refuse_leak(role, getattr(self, role), first)
 
     def write(self, path: Path | str) -> None:
         """Store the split as JSON."""
@@ -165,11 +165,12 @@ def split_selected(
 
 def _sorted(perturbations: Iterable[str]) -> list[str]:
     names = tuple(perturbations)
-    _refuse_leak("perturbations", names, {})
+    refuse_leak("perturbations", names, {})
     return sorted(names, key=lambda name: sorted(identity(name)))
 
 
-def _refuse_leak(role: str, names: Iterable[str], first: dict[frozenset[str], str]) -> None:
+def refuse_leak(role: str, names: Iterable[str], first: dict[frozenset[str], str]) -> None:
+    """Refuse a perturbation that is given twice, or in an earlier set; `first` collects the set of each."""
     found: dict[str, list[str]] = {}
     for name in names:
         genes = identity(name)

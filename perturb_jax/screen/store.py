@@ -93,8 +93,25 @@ def load_screen(path: str | Path) -> Screen:
         if KEY not in file.get("uns", ()):
             raise InputError("not a saved screen; read cells with read_screen, which save_screen then writes")
         rest = _rest(file)
+        read = anndata.io.read_elem
         try:
-            screen = _screen(file, rest)
+            obs, var, layers = read(file["obs"]), read(file["var"]), file["layers"]
+            genes = tuple(map(str, var.index))
+            screen = Screen(
+                perturbations=tuple(map(str, obs.index)),
+                readouts=genes,
+                perturbed=Moments(
+                    obs["cell_counts"].to_numpy(), read(file["X"]), *(read(layers[name]) for name in MOMENTS[1:])
+                ),
+                control=Moments(
+                    np.int64(rest["control_count"]), *(var[f"control_{name}"].to_numpy() for name in MOMENTS)
+                ),
+                nonzero=read(layers["nonzero"]),
+                de_genes=read(file["obsm"]["de_genes"]),
+                coexpression=_graph(read(file["varp"]["coexpression"]), genes, rest["coexpression"]),
+                source=None if rest["source"] is None else Path(rest["source"]),
+                settings=dict(rest["settings"]),
+            )
         except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise _damaged(" ".join(str(error).split())[:100]) from None
         _check(screen)
@@ -112,25 +129,6 @@ def _rest(file: h5py.File) -> dict[str, Any]:
     if rest["version"] != VERSION:
         raise InputError(f"expected version {VERSION} of saved screens, got {rest['version']}; read the cells again")
     return rest
-
-
-def _screen(file: h5py.File, rest: dict[str, Any]) -> Screen:
-    read = anndata.io.read_elem
-    obs, var, layers = read(file["obs"]), read(file["var"]), file["layers"]
-    genes = tuple(map(str, var.index))
-    return Screen(
-        perturbations=tuple(map(str, obs.index)),
-        readouts=genes,
-        perturbed=Moments(
-            obs["cell_counts"].to_numpy(), read(file["X"]), *(read(layers[name]) for name in MOMENTS[1:])
-        ),
-        control=Moments(np.int64(rest["control_count"]), *(var[f"control_{name}"].to_numpy() for name in MOMENTS)),
-        nonzero=read(layers["nonzero"]),
-        de_genes=read(file["obsm"]["de_genes"]),
-        coexpression=_graph(read(file["varp"]["coexpression"]), genes, rest["coexpression"]),
-        source=None if rest["source"] is None else Path(rest["source"]),
-        settings=dict(rest["settings"]),
-    )
 
 
 def _check(screen: Screen) -> None:

@@ -95,9 +95,9 @@ def test_the_order_of_training_does_not_matter(predictor: Predictor) -> None:
 def test_bad_training_sets_are_refused(predictor: Predictor) -> None:
     for train, validation, message in (
         ([], [], "train: expected at least one"),
-        (["G0", "X"], [], "train: 'X' is not in the screen"),
-        (["G0", "G1+G0", "G0+G1"], [], r"'G0\+G1' is already in train"),
-        (["G0", "G0+G1"], ["G1+G0"], r"validation: 'G1\+G0' is already in train"),
+        (["G0", "X"], [], "1 of 2 names are no perturbations of this screen: X"),
+        (["G0", "G1+G0", "G0+G1"], [], r"'G0\+G1' given twice in train"),
+        (["G0", "G0+G1"], ["G1+G0"], r"'G1\+G0' in train and in validation"),
         (["ctrl"], [], "names no gene"),
     ):
         with pytest.raises(pj.InputError, match=message):

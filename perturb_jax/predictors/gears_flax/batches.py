@@ -38,12 +38,10 @@ class Conditions(NamedTuple):
 
 
 class Member(NamedTuple):
-    """What one model of an ensemble learns from: which of the conditions, and how much each counts.
+    """What one model of an ensemble learns from: rows of the conditions, control's last, before it perhaps padding.
 
-    Attributes:
-        rows: of the conditions, control's last; the first are its perturbations, the others padding.
-        cells: fractions of the training cells; 0 for padding; sum 1.
-        loss_weights: of the conditions' losses, as batches of cells have them in expectation; sum 1.
+    `cells` are fractions of the training cells, 0 for padding; `loss_weights` those of the conditions' losses, as
+    batches of cells have them in expectation. Both have sum 1.
     """
 
     rows: Int[Array, " used"]
@@ -104,48 +102,41 @@ def perturbed_rows(convolution: GraphKernel, graph: KnowledgeGraph, perturbation
     return Perturbed(jnp.concatenate([jnp.zeros((0, convolution.num_units)), *reads]), jnp.asarray(genes, real))
 
 
-def conditions_of(
-    screen: Screen, graph: KnowledgeGraph, convolution: GraphKernel, perturbations: Sequence[str]
-) -> Conditions:
-    """Perturbations of a screen, and control in the last row: (17 genes + 4 nodes) bytes each in float32."""
-    perturbed = perturbed_rows(convolution, graph, perturbations)
+def conditions_of(screen: Screen, convolution: GraphKernel, used: Int[np.ndarray, " used"]) -> Conditions:
+    """Some rows of a screen, and control in the last row: (17 genes + 4 nodes) bytes each in float32."""
+    perturbed = perturbed_rows(convolution, convolution.graph, [screen.perturbations[row] for row in used])
     with_control = Perturbed(*(jnp.pad(part, [(0, 1), *[(0, 0)] * (part.ndim - 1)]) for part in perturbed))
-    moments = pair_moments(screen, screen.index(tuple(perturbations)))
-    control = unpaired(len(screen.readouts))
+    moments, control = pair_moments(screen, used), unpaired(len(screen.readouts))
     return Conditions(
         with_control, PairMoments(*(jnp.concatenate(both) for both in zip(moments, control, strict=True)))
     )
 
 
-def member_of(screen: Screen, perturbations: Sequence[str], train: Sequence[str], batch_size: int, size: int) -> Member:
-    """What learns from `train`, padded to `size` perturbations, and control."""
-    position = {name: row for row, name in enumerate(perturbations)}
+def member_of(
+    screen: Screen, used: Int[np.ndarray, " used"], train: Int[np.ndarray, " train"], batch_size: int, size: int
+) -> Member:
+    """What learns from `train`, rows of the screen, padded to `size`, and control; `used` are the conditions' rows."""
     padding = (0, size - len(train))
-    rows = np.pad([position[name] for name in train], padding)
-    cells = np.pad(screen.cell_counts[screen.index(tuple(train))], padding)
-    counts = np.append(cells, screen.control.cells)
+    counts = np.append(np.pad(screen.cell_counts[train], padding), screen.control.cells)
     return Member(
-        jnp.asarray(np.append(rows, len(perturbations))),
+        jnp.asarray(np.append(np.pad(np.searchsorted(used, train), padding), len(used))),
         jnp.asarray(counts / counts.sum(), jnp.result_type(float)),
         jnp.asarray(expected_loss_weights(counts, batch_size), jnp.result_type(float)),
     )
 
 
-def held_of(screen: Screen, perturbations: Sequence[str], validation: Sequence[str], size: int) -> Held:
+def held_of(
+    screen: Screen, used: Int[np.ndarray, " used"], validation: Int[np.ndarray, " validation"], size: int
+) -> Held:
     """What validates, padded to `size` rows, which is 1, up to a chunk, or whole chunks."""
-    position = {name: row for row, name in enumerate(perturbations)}
-    outcomes = screen.index(tuple(validation))
-    de_genes = screen.de_genes[outcomes]
-    changes = np.take_along_axis(screen.effects[outcomes], de_genes, 1)
-    padding = (0, size - len(validation))
-    rows = np.pad(np.array([position[name] for name in validation], np.int64), padding)
-    weights = np.pad(np.full(len(validation), 1 / max(len(validation), 1)), padding)
-    real = jnp.result_type(float)
+    de_genes = screen.de_genes[validation]
+    changes = np.take_along_axis(screen.effects[validation], de_genes, 1)
+    padding, real = (0, size - len(validation)), jnp.result_type(float)
     return Held(
-        jnp.asarray(rows),
+        jnp.asarray(np.pad(np.searchsorted(used, validation), padding)),
         jnp.asarray(np.pad(de_genes, (padding, (0, 0)))),
         jnp.asarray(np.pad(changes, (padding, (0, 0))), real),
-        jnp.asarray(weights, real),
+        jnp.asarray(np.pad(np.full(len(validation), 1 / max(len(validation), 1)), padding), real),
     )
 
 

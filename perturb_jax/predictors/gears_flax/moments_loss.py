@@ -24,14 +24,9 @@ from perturb_jax.screen.screen import Screen
 
 
 class PairMoments(NamedTuple):
-    """Moments of y - x over all pairs of a perturbed and a control cell, of each perturbation and gene.
+    """Moments of y - x over all pairs of a perturbed and a control cell, of each perturbation and gene: d, V, T, F.
 
-    Attributes:
-        mean: d.
-        variance: V.
-        third: T.
-        fourth: F.
-        counted: genes that the loss is taken over: any cell of the perturbation expresses them.
+    `counted` are the genes that the loss is taken over: any cell of the perturbation expresses them.
     """
 
     mean: Float[Array, "rows genes"]

@@ -120,22 +120,18 @@ class GearsFlax(Options):
         return self.fit_many(screen, graph, [Task(train, validation, key)])[0]
 
     def fit_many(self, screen: Screen, graph: KnowledgeGraph, tasks: Sequence[Task]) -> list["FittedGearsFlax"]:
-        """Train several: other training sets, other seeds. Each as `fit` would, `at_once` of them at a time.
-
-        Raises:
-            InputError, FloatingPointError: see `fit`.
-        """
+        """Train several: other training sets, other seeds. Each as `fit` would, `at_once` of them at a time."""
         if not tasks:
             return []
-        sets = []
-        for task in tasks:
-            rows = map(np.sort, training_rows(screen, task.train, task.validation))  # whatever order they came in
-            sets.append([[screen.perturbations[row] for row in part] for part in rows])
-        used = list(dict.fromkeys(name for parts in sets for part in parts for name in part))
+        sets = [
+            tuple(map(np.sort, training_rows(screen, task.train, task.validation)))  # whatever order they came in
+            for task in tasks
+        ]
+        used = np.unique(np.concatenate([rows for parts in sets for rows in parts]))
         _check_moments(screen, used)
         convolution = convolution_of(graph)
         graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
-        conditions = conditions_of(screen, graph, convolution, used)
+        conditions = conditions_of(screen, convolution, used)
         model = Gears(
             len(screen.readouts), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
             self.uncertainty, self.first_row_only,
@@ -154,17 +150,14 @@ class GearsFlax(Options):
             together = slice(first, first + self.at_once)
             members, held = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models[together])
             problem = Problem(model, plan, graphs, conditions, members, held, keys[together])
-            trained += train_models(problem, self._pace(first // self.at_once))
+            file = self.checkpoint
+            if file is not None and first > 0:
+                file = file.with_name(f"{file.stem}-{first // self.at_once}{file.suffix}")
+            trained += train_models(problem, Pace(self.evaluate_every, self.patience, file, self.progress))
         return [
             FittedGearsFlax(self, graph, model, graphs, trained[first : first + self.ensemble])
             for first in range(0, len(models), self.ensemble)
         ]
-
-    def _pace(self, group: int) -> Pace:
-        file = self.checkpoint
-        if file is not None and group > 0:
-            file = file.with_name(f"{file.stem}-{group}{file.suffix}")
-        return Pace(self.evaluate_every, self.patience, file, self.progress)
 
 
 class FittedGearsFlax(Fitted):
@@ -226,12 +219,10 @@ class FittedGearsFlax(Fitted):
         return np.concatenate(parts, axis=1)
 
 
-def _check_moments(screen: Screen, used: list[str]) -> None:
-    rows = screen.index(tuple(used))
+def _check_moments(screen: Screen, rows: np.ndarray) -> None:
     finite_changes(screen, rows)
     for what in ("variance", "third", "fourth"):
         finite = np.isfinite(getattr(screen.perturbed, what)[rows]).all(1)
         if not finite.all():
-            raise InputError(
-                f"train: the {what} of {used[int(np.argmin(finite))]} is not finite; leave such perturbations out"
-            )
+            name = screen.perturbations[rows[np.argmin(finite)]]
+            raise InputError(f"train: the {what} of {name} is not finite; leave such perturbations out")

@@ -75,13 +75,6 @@ class Fit(NamedTuple):
     stopped: Bool[Array, ""]
 
 
-class Measured(NamedTuple):
-    """Of a stretch of steps: the mean loss, and the error after them, NaN where nothing validates."""
-
-    loss: Float[Array, ""]
-    validation_mse_de: Float[Array, ""]
-
-
 class Pace(NamedTuple):
     """How a training is watched: steps between evaluations, and steps without a better one until it stops; its file."""
 
@@ -240,10 +233,13 @@ def advance(
     *,
     steps: int,
     patience: int,
-) -> tuple[Fit, Measured]:
-    """`steps` of every member, then its validation; `fits` are not to be used again."""
+) -> tuple[Fit, tuple[Array, Array]]:
+    """`steps` of every member, and their mean loss; then its validation error, NaN where nothing validates.
 
-    def one(member: Member, held: Held, fit: Fit) -> tuple[Fit, Measured]:
+    `fits` are not to be used again.
+    """
+
+    def one(member: Member, held: Held, fit: Fit) -> tuple[Fit, tuple[Array, Array]]:
         state, loss = train_steps(model, plan, graphs, conditions, member, fit.state, steps)
         error = validation_error(model, state.weights, graphs, conditions.perturbed, held)
         better = ~fit.stopped & ~(error >= fit.best_error)  # also where the error is NaN: nothing validates
@@ -251,7 +247,7 @@ def advance(
         best_error = jnp.where(better, error, fit.best_error)
         best_step = jnp.where(better, state.step, fit.best_step)
         stopped = fit.stopped | (state.step - best_step >= patience)
-        return Fit(state, best, best_error, best_step, stopped), Measured(loss, error)
+        return Fit(state, best, best_error, best_step, stopped), (loss, error)
 
     return for_each_model(one, members, held, fits)
 
@@ -272,15 +268,10 @@ class _Progress(NamedTuple):
 
 
 def train_models(problem: Problem, pace: Pace) -> list[Trained]:
-    """Train until every model is stopped or all steps are done.
-
-    Raises:
-        InputError: a checkpoint that cannot be read or written, or of another training.
-        FloatingPointError: training diverged.
-    """
+    """Train until every model is stopped or all steps are done."""
     plan, models = problem.plan, len(problem.keys)
     evaluations = -(-plan.steps // pace.evaluate_every)
-    fits = begin(problem.model, plan, problem.graphs, problem.conditions, problem.keys)
+    fits = begin(*problem[:4], problem.keys)
     state = _Progress(fits, np.full((evaluations, 2, models), np.nan, np.float32), np.zeros(evaluations, np.float32))
     of = "" if pace.checkpoint is None else problem.fingerprint(pace)
     found: Any = None if pace.checkpoint is None else read_checkpoint(pace.checkpoint, of, state)
@@ -293,10 +284,7 @@ def train_models(problem: Problem, pace: Pace) -> list[Trained]:
         bar.begin("GEARS Flax", plan.steps, done * pace.evaluate_every)
         while done < evaluations and not bool(state.fits.stopped.all()):
             steps = min(pace.evaluate_every, plan.steps - done * pace.evaluate_every)
-            fits, measured = advance(
-                problem.model, plan, problem.graphs, problem.conditions, problem.members, problem.held, state.fits,
-                steps=steps, patience=pace.patience,
-            )  # fmt: skip
+            fits, measured = advance(*problem[:6], state.fits, steps=steps, patience=pace.patience)
             state = state._replace(fits=fits)
             state.measured[done] = np.stack([np.asarray(part) for part in measured])
             state.seconds[done] = time.perf_counter() - start

@@ -179,8 +179,8 @@ class GearsReference(Options):
                 metrics.append(errors)
                 seconds.append(time.perf_counter() - start)
 
-            listener = gears_private.Listener(step, evaluated, bar.message)
-            gears_private.train(model, listener, self.epochs, self.learning_rate, self.weight_decay)
+            settings = self.epochs, self.learning_rate, self.weight_decay
+            gears_private.train(model, *settings, step, evaluated, bar.message)
         if not validated:
             model.best_model = model.model
         table = np.array([[row["mse"], row["mse_de"]] for row in metrics]).reshape(self.epochs, 2, 2)

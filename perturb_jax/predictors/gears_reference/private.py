@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,26 +20,11 @@ from perturb_jax.support.errors import InputError
 Metrics = Mapping[str, float]
 
 
-class Listener(NamedTuple):
-    """What is called while cell-gears trains.
-
-    `step` after every batch with its loss, a scalar tensor without gradient; `evaluated` every epoch with the metrics
-    of the training cells, then of the validation cells; `message` with what cell-gears would print.
-    """
-
-    step: Callable[[Any], None]
-    evaluated: Callable[[Metrics], None]
-    message: Callable[[str], None]
-
-
 def import_gears() -> types.ModuleType:
     """The module `gears.gears`, with what its import changes for everybody put back.
 
     The import silences every warning of the process, seeds torch's generators with 0, lowers scanpy's verbosity and
     undoes `torch.set_num_threads`.
-
-    Raises:
-        InputError: cell-gears, torch or torch_geometric is not installed, or another version of cell-gears is.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of third-party imports; the filters are back after this block
@@ -81,12 +66,9 @@ def torch_seed(seed: int) -> Iterator[None]:
     """Seeds torch's CPU generator, which draws the weights on every device, and puts its state back afterwards."""
     import torch
 
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
         yield
-    finally:
-        torch.set_rng_state(state)
 
 
 def default_device() -> str:
@@ -111,8 +93,19 @@ def data_loaders(sets: Mapping[str, Any], batch_size: int, seed: int) -> dict[st
     return loaders
 
 
-def train(model: Any, listener: Listener, epochs: int, learning_rate: float, weight_decay: float) -> None:
+def train(
+    model: Any,
+    epochs: int,
+    learning_rate: float,
+    weight_decay: float,
+    step: Callable[[Any], None],
+    evaluated: Callable[[Metrics], None],
+    message: Callable[[str], None],
+) -> None:
     """Runs `GEARS.train` itself; `model.best_model` becomes the best epoch's model by validation error on DE genes.
+
+    `step` is called after every batch with its loss, a scalar tensor without gradient, `evaluated` every epoch with the
+    metrics of the training cells, then of the validation cells, `message` with what cell-gears would print.
 
     Rebound for this run alone:
 
@@ -134,7 +127,7 @@ def train(model: Any, listener: Listener, epochs: int, learning_rate: float, wei
     def reporting(loss: types.FunctionType) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
             value = loss(*args, **options)
-            listener.step(value.detach())
+            step(value.detach())
             return value
 
         return call
@@ -145,7 +138,7 @@ def train(model: Any, listener: Listener, epochs: int, learning_rate: float, wei
     def compute_metrics(results: dict[str, Any] | None) -> tuple[Metrics, Any]:
         if results is None:
             nothing = dict.fromkeys(("mse", "mse_de", "pearson", "pearson_de"), float("nan"))
-            listener.evaluated(nothing)
+            evaluated(nothing)
             return nothing, {}
         if not np.isfinite(results["pred"]).all():
             raise FloatingPointError(
@@ -156,12 +149,12 @@ def train(model: Any, listener: Listener, epochs: int, learning_rate: float, wei
             warnings.filterwarnings("ignore", "An input array is constant")  # a correlation cell-gears sets to 0
             warnings.filterwarnings("ignore", "An input array is nearly constant")
             metrics, by_perturbation = module.compute_metrics(results)
-        listener.evaluated(metrics)
+        evaluated(metrics)
         return metrics, by_perturbation
 
     run = private_copy(
         module.GEARS.train,
-        print_sys=listener.message,
+        print_sys=message,
         loss_fct=reporting(plain),
         uncertainty_loss_fct=reporting(uncertain),
         evaluate=evaluate,
