@@ -20,7 +20,7 @@ from perturb_jax.screen.screen import Screen
 
 BATCH = 32
 HIDDEN = 64
-PLAN = Plan(800, 5e-3, 5e-4, BATCH, 1.0)
+PLAN = Plan(800, 5e-3, 5e-4, BATCH, 1.0, 20, 800)
 
 
 def screen_of(perturbations: int, genes: int, cells: int = 150, seed: int = 0) -> tuple[Screen, KnowledgeGraph]:

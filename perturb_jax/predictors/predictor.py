@@ -128,10 +128,6 @@ def seed_of(key: Key) -> int:
 
     Raises:
         InputError: a number outside that range, an array that is no single key.
-
-    Examples:
-        >>> seed_of(7)
-        7
     """
     if isinstance(key, int) and not isinstance(key, bool):
         if not 0 <= key < 2**32:

@@ -64,12 +64,10 @@ def label_cells(
     perturbations = tuple(sorted({name for name in names if name}))
     if not perturbations:
         raise InputError("only control cells; expected at least one perturbation with 2 cells")
-    number: dict[str | None, int] = {name: row for row, name in enumerate(perturbations, start=1)}
-    number.update({None: -1, "": 0})
     codes, types = np.full(len(obs), -1, np.int64), np.zeros(len(obs), np.int64)
-    codes[chosen] = [number[name] for name in names]
-    order = {kind: i for i, kind in enumerate(cell_types)}
-    types[chosen] = [order.get(kind, 0) for kind in kinds]
+    numbered = pd.Index(["", *perturbations], dtype=object)
+    codes[chosen] = numbered.get_indexer(pd.Index(names, dtype=object))  # None, for a cell that is not used, is -1
+    types[chosen] = np.maximum(pd.Index(cell_types).get_indexer(pd.Index(kinds)), 0)
     arguments = {"condition": condition, "control": control, "cell_type": cell_type if type_column else ""}
     settings = {
         "guessed": [key for key, given in arguments.items() if given is None],

@@ -75,7 +75,7 @@ def _dense_block(cells: sparse.csr_array, mean: np.ndarray, inverse: np.ndarray,
 def _sparse_block(cells: sparse.csr_array, mean: np.ndarray, inverse: np.ndarray, block: slice) -> np.ndarray:
     """The same from products of non-zero values.
 
-    Subtracting the means' product costs (mean / deviation)^2 units in the last place of float64: without effect on
+    Subtracting the means' product costs (mean / deviation)^2 units in the last digit of float64: without effect on
     expression, where that ratio stays far below 10^4.
     """
     columns = cells[:, block].tocsc()

@@ -1,6 +1,6 @@
 """Published perturbation screens: what they are, where a copy is, and how it gets there.
 
-Downloads continue where they were cut off; archives are looked into before they are unpacked.
+Downloads continue where they were cut off; archives are checked before they are unpacked.
 """
 
 import os
@@ -385,12 +385,7 @@ def _described(beginning: bytes) -> str:
 
 
 def shown(url: str) -> str:
-    """An address without the passwords and tokens that may be in it.
-
-    Examples:
-        >>> shown("https://me:secret@mirror.org/norman.zip?token=1")
-        'https://mirror.org/norman.zip'
-    """
+    """An address without the passwords and tokens that may be in it."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 

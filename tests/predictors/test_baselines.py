@@ -35,7 +35,7 @@ def test_means() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.data(), st.integers(1, 5), st.integers(1, 2), st.sampled_from(["in", "out", "both"]))
-def test_neighbours_are_the_most_alike(data: st.DataObject, neighbors: int, hops: int, direction: str) -> None:
+def test_neighbours_are_the_most_similar(data: st.DataObject, neighbors: int, hops: int, direction: str) -> None:
     graph = data.draw(weighted_graphs())
     names = list(graph.genes)
     train = names[: max(1, len(names) // 2)]
@@ -46,14 +46,14 @@ def test_neighbours_are_the_most_alike(data: st.DataObject, neighbors: int, hops
     assert np.allclose(fitted.embeddings(names), rows)
     change = dict(zip(screen.perturbations, screen.effects, strict=True))
     for name, row, effect in zip(names, rows, fitted.effects(names), strict=True):
-        alike = {other: float(row @ rows[names.index(other)]) for other in train}
-        ranked = sorted(train, key=lambda other: -alike[other])
-        if len(ranked) > neighbors and alike[ranked[neighbors - 1]] - alike[ranked[neighbors]] < 1e-9:
+        similarity = {other: float(row @ rows[names.index(other)]) for other in train}
+        ranked = sorted(train, key=lambda other: -similarity[other])
+        if len(ranked) > neighbors and similarity[ranked[neighbors - 1]] - similarity[ranked[neighbors]] < 1e-9:
             continue  # a tie but for rounding
-        near = [other for other in ranked[:neighbors] if alike[other] > 0]
-        total = sum(alike[other] for other in near)
+        near = [other for other in ranked[:neighbors] if similarity[other] > 0]
+        total = sum(similarity[other] for other in near)
         if near:
-            expected = sum(alike[other] / total * change[other] for other in near)
+            expected = sum(similarity[other] / total * change[other] for other in near)
         else:
             expected = np.mean(list(change.values()), axis=0)
         assert np.allclose(effect, expected), name
@@ -75,7 +75,7 @@ def test_bad_numbers_of_neighbours_are_refused(neighbors: int) -> None:
 @pytest.mark.parametrize("predictor", [pj.NearestNeighbours, pj.GraphRidge, pj.GraphGP])
 def test_any_kernel_takes_the_place_of_the_graph(predictor: type[Any]) -> None:
     graph = graph_of(9, [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (7, 0), (8, 2), (1, 7)])
-    names, asked = ["G0", "G1", "G2", "G3", "G0+G4", "G5"], ["G7", "G1+G8", "G0", "G4+G0", "G6"]
+    names, wanted = ["G0", "G1", "G2", "G3", "G0+G4", "G5"], ["G7", "G1+G8", "G0", "G4+G0", "G6"]
     screen = small_screen(names, GENES)
     expected = predictor(hops=2).fit(screen, graph, names, [])
     same = pj.DenseKernel(graph.genes, pj.GraphKernel(graph, 2, normalize=False).matrix())
@@ -84,14 +84,14 @@ def test_any_kernel_takes_the_place_of_the_graph(predictor: type[Any]) -> None:
         predictor().fit(screen, same, names, []),
         predictor().fit(screen, pj.GraphKernel(graph, 2), names, []),
     ):
-        np.testing.assert_allclose(fitted.effects(asked), expected.effects(asked), rtol=1e-5)
+        np.testing.assert_allclose(fitted.effects(wanted), expected.effects(wanted), rtol=1e-5)
         assert "hops" not in fitted.report
     with pytest.raises(pj.InputError, match="the matrix kernel has no feature map"):
-        predictor(kernel=same).fit(screen, graph, names, []).embeddings(asked)
+        predictor(kernel=same).fit(screen, graph, names, []).embeddings(wanted)
     several = 0.5 * pj.GraphKernel(graph) + 0.5 * pj.GraphKernel(graph, 2)
     fitted = predictor(kernel=several).fit(screen, graph, names, [])
-    features = fitted.embeddings(asked)
-    np.testing.assert_allclose(features @ features.T, several.matrix(asked), rtol=1e-10)
+    features = fitted.embeddings(wanted)
+    np.testing.assert_allclose(features @ features.T, several.matrix(wanted), rtol=1e-10)
 
 
 NAMES = ["G0", "G1", "G2", "G3", "G0+G4"]

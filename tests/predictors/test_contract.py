@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 import perturb_jax as pj
@@ -169,15 +171,48 @@ def test_what_is_stored_answers_the_same(predictor: Predictor, tmp_path: Path) -
         np.testing.assert_array_equal(again.parameters()[name], value)
 
 
+def kernels() -> dict[str, pj.Kernel]:
+    """One of each kind, over more genes than the table knows."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(6, 3)), index=NODES[:6], columns=["x", "y", "z"])
+    some = rng.normal(size=(8, 8))
+    features, matrix = pj.FeatureKernel(table), pj.DenseKernel(NODES, some @ some.T + np.eye(8))
+    return {"features": features.over(NODES), "matrix": matrix, "sum": 0.5 * pj.GraphKernel(GRAPH, 2) + 0.5 * features}
+
+
+@pytest.mark.parametrize("name", kernels())
+@pytest.mark.parametrize("predictor", [NearestNeighbours, GraphRidge, GraphGP])
+def test_a_kernel_of_each_kind_is_stored_too(predictor: Any, name: str, tmp_path: Path) -> None:
+    fitted = predictor(kernel=kernels()[name]).fit(screen_of(), GRAPH, TRAIN, [], 0)
+    fitted.save(tmp_path / "fitted.npz")
+    again = load_fitted(tmp_path / "fitted.npz")
+    np.testing.assert_array_equal(again.effects(ASKED), fitted.effects(ASKED))
+    if name != "matrix":  # which has no feature map
+        np.testing.assert_array_equal(again.embeddings(ASKED), fitted.embeddings(ASKED))
+
+
+def test_a_kernel_of_ones_own_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    class Own(pj.DenseKernel):
+        """Outside the package, so that no file may name it."""
+
+    kernel = Own(NODES, np.eye(8) + 0.1)
+    fitted = GraphGP(kernel=kernel).fit(screen_of(), GRAPH, TRAIN, [], 0)
+    with pytest.raises(pj.InputError, match=r"Own is not a part of this package.*DenseKernel\(kernel.genes, "):
+        fitted.save(tmp_path / "fitted.npz")
+    fitted = GraphGP(kernel=pj.DenseKernel(kernel.genes, kernel.matrix())).fit(screen_of(), GRAPH, TRAIN, [], 0)
+    fitted.save(tmp_path / "fitted.npz")
+    assert load_fitted(tmp_path / "fitted.npz").effects(["G0"]).shape == (1, len(MEASURED))
+
+
 def test_a_file_makes_nothing_but_parts_of_predictors(tmp_path: Path) -> None:
     for name, tree in {
         "elsewhere": {"partial": "os:system", "args": ["true"], "given": {"table": []}},
         "a function as a class": {"class": "perturb_jax.predictors.predictor:seed_of", "fields": {}},
-        "private": {"method": "__class__", "of": "x"},
+        "another class": {"kernel": "perturb_jax.kernel.kernel:NO_MEMBER", "holds": {}},
         "unknown": {"pickle": "x"},
     }.items():
         path = tmp_path / "x.npz"
-        text = json.dumps({"format": 1, "tree": tree}).encode()
+        text = json.dumps({"format": 2, "tree": tree}).encode()
         np.savez(path, tree=np.frombuffer(text, np.uint8))
         with pytest.raises(pj.InputError, match="expected a fitted predictor"):
             load_fitted(path)

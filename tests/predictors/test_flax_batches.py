@@ -66,23 +66,23 @@ def test_the_exact_weights_are_those_of_every_batch_that_there_is() -> None:
 
 
 @pytest.mark.gears
-def test_loss_weights_and_shares_in_the_loader_of_the_reference() -> None:
+def test_loss_weights_and_fractions_in_the_loader_of_the_reference() -> None:
     """Shuffled every epoch, the incomplete last batch dropped."""
     pytest.importorskip("torch")
     gears_private.import_gears()  # without the warnings of its imports
     counts = [10, 20, 40, 40, 80, 170]
     cells = np.repeat(np.arange(len(counts)), counts).tolist()
     loader = gears_private.data_loaders({"train_loader": cells}, BATCH, 0)["train_loader"]
-    loss_weights, shares, batches = np.zeros(len(counts)), np.zeros(len(counts)), 0
+    loss_weights, fractions, batches = np.zeros(len(counts)), np.zeros(len(counts)), 0
     for _ in range(250):
         for batch in loader:
             present, cells_of = np.unique(batch.numpy(), return_counts=True)
             loss_weights[present] += 1 / len(present)
-            shares[present] += cells_of / BATCH
+            fractions[present] += cells_of / BATCH
             batches += 1
     assert batches == 250 * (sum(counts) // BATCH)
     np.testing.assert_allclose(weights_by_counting(counts, BATCH), loss_weights / batches, rtol=0.02)
-    np.testing.assert_allclose(np.array(counts) / sum(counts), shares / batches, rtol=0.02)
+    np.testing.assert_allclose(np.array(counts) / sum(counts), fractions / batches, rtol=0.02)
 
 
 def conditions_of(count: int) -> Conditions:
@@ -137,7 +137,7 @@ def test_a_batch_has_distinct_perturbations_and_then_control() -> None:
 
 
 def test_with_equal_counts_rows_weigh_what_their_cells_do() -> None:
-    """In every batch: control its share, each perturbation the same part of the rest; all equally often there."""
+    """In every batch: control its fraction, each perturbation the same part of the rest; all equally often there."""
     batch = many_batches(member_of([30] * PERTURBATIONS + [110]), jax.random.key(1))
     np.testing.assert_allclose(batch.rows.weights[:, :-1], 0.75 / SIZE, rtol=1e-5)
     np.testing.assert_allclose(batch.rows.weights[:, -1], 0.25, rtol=1e-5)
@@ -160,19 +160,19 @@ def test_the_loss_is_on_average_that_of_all_conditions() -> None:
 
 
 def test_with_unequal_counts_rows_weigh_nearly_what_their_cells_do() -> None:
-    """Small shares are a little too large, as a ratio's mean is: within a fifth where cells differ sixfold and few are
-    drawn. Expected over all draws that there are, and found in those that are drawn.
+    """Small fractions are a little too large, as a ratio's mean is: within a fifth where cells differ sixfold
+    and few are drawn. Expected over all draws that there are, and found in those that are drawn.
     """
-    shares = np.array(UNEQUAL) / sum(UNEQUAL)
+    fractions = np.array(UNEQUAL) / sum(UNEQUAL)
     expected = np.zeros(PERTURBATIONS + 1)
     draws = [list(drawn) for drawn in combinations(range(PERTURBATIONS), SIZE)]
     for drawn in draws:
-        expected[drawn] += (1 - shares[-1]) * shares[drawn] / shares[drawn].sum() / len(draws)
-    expected[-1] = shares[-1]
+        expected[drawn] += (1 - fractions[-1]) * fractions[drawn] / fractions[drawn].sum() / len(draws)
+    expected[-1] = fractions[-1]
     batch = many_batches(member_of(UNEQUAL), jax.random.key(3))
     np.testing.assert_allclose(average(batch, batch.rows.weights), expected, rtol=0.1)
-    assert expected[0] > shares[0] and expected[-2] < shares[-2]
-    np.testing.assert_allclose(expected, shares, rtol=0.2)
+    assert expected[0] > fractions[0] and expected[-2] < fractions[-2]
+    np.testing.assert_allclose(expected, fractions, rtol=0.2)
 
 
 def test_where_there_are_fewer_perturbations_the_rest_counts_nothing() -> None:
@@ -196,8 +196,8 @@ def test_padding_changes_nothing() -> None:
     for padding in (0, 5):
         place = len(chosen) - 1
         rows = np.insert(chosen, place, [3] * padding)
-        shares, losses = (np.insert(part, place, [0.0] * padding) for part in (cells / cells.sum(), weights))
-        member = Member(jnp.asarray(rows), jnp.asarray(shares, jnp.float32), jnp.asarray(losses, jnp.float32))
+        fractions, losses = (np.insert(part, place, [0.0] * padding) for part in (cells / cells.sum(), weights))
+        member = Member(jnp.asarray(rows), jnp.asarray(fractions, jnp.float32), jnp.asarray(losses, jnp.float32))
         keys = jax.random.split(jax.random.key(5), 200)
         batches.append(jax.vmap(lambda key, one=member: draw_batch(conditions, one, key, SIZE, BATCH))(keys))
     jax.tree.map(np.testing.assert_array_equal, *batches)

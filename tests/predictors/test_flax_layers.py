@@ -31,7 +31,7 @@ from tests.graphs import NUM_NODES, random_graphs
 
 ROWS, COLUMNS, FEATURES = 5, 3, 4
 OFFSET = 0.5
-"""What a normalisation is told instead of having it added to its input."""
+"""What a normalisation is given instead of having it added to its input."""
 
 
 @settings(max_examples=25, deadline=None)
@@ -126,8 +126,8 @@ def test_normalisation_of_weighted_rows_is_that_of_repeated_rows(counts: list[in
             norm.zero_grad()
             expected = norm(repeated)
             # Each copy of a row counts its part of the row's slope.
-            share = torch.from_numpy(slope / np.maximum(counts, 1)[:, None, None]).repeat_interleave(repeats, 0)
-            (expected * share.reshape(-1, FEATURES)).sum().backward()
+            fraction = torch.from_numpy(slope / np.maximum(counts, 1)[:, None, None]).repeat_interleave(repeats, 0)
+            (expected * fraction.reshape(-1, FEATURES)).sum().backward()
             variables, weight = {"params": params, "batch_stats": stats}, jnp.asarray(np.array(counts) > 0, float)
             output, stats, (gradient, of_x) = normalized(
                 variables, jnp.asarray(x), rows, jnp.asarray(slope) * weight[:, None, None]

@@ -54,7 +54,7 @@ BATCHES = {
 }
 MIXED = "repeats, combinations and control"
 NOTHING = 1e-9
-"""What share of the model's largest gradient is rounding in float64."""
+"""What fraction of the model's largest gradient is rounding in float64."""
 UNREAD = {f"{module}.{what}" for module in ("pert_w", "bn_pert_base_trans") for what in ("weight", "bias")}
 
 

@@ -15,7 +15,7 @@ def test_steps_are_those_of_clipped_gradients_and_pytorchs_adam(weight_decay: fl
     """With L2 as a part of the gradient, added after it was clipped; the rate follows the schedule."""
     torch = pytest.importorskip("torch")
     steps, rate = 6, 5e-3
-    plan = Plan(steps, rate, weight_decay, 32, 1.0)
+    plan = Plan(steps, rate, weight_decay, 32, 1.0, 1, steps)
     rng = np.random.default_rng(0)
     begin, slopes = rng.normal(size=(4, 3)), rng.normal(scale=[[0.01, 1, 100]], size=(steps, 4, 3))
     parameter = torch.nn.Parameter(torch.from_numpy(begin.copy()))

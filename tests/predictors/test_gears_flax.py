@@ -1,4 +1,4 @@
-"""The Flax GEARS as a predictor: it learns, is reproducible, stops, resumes, and trains several at once alike."""
+"""The Flax GEARS as a predictor: it learns, is reproducible, stops, resumes, and trains several at once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -97,10 +97,10 @@ def test_several_at_once_are_those_of_one_after_the_other(screen: pj.Screen) -> 
 
 def test_an_ensemble_averages_and_spreads(screen: pj.Screen) -> None:
     fitted = replace(SMALL, ensemble=3).fit(screen, GRAPH, TRAIN, VALIDATION, 0)
-    asked = ["G5", "G6", "G5"]
-    assert fitted.effects(asked).shape == fitted.uncertainties(asked).shape == (3, len(MEASURED))
-    assert (fitted.uncertainties(asked) > 0).all() and len(fitted.histories) == 3
-    assert fitted.embeddings(asked).shape == fitted.features(asked).shape == (3, 3 * 8)
+    wanted = ["G5", "G6", "G5"]
+    assert fitted.effects(wanted).shape == fitted.uncertainties(wanted).shape == (3, len(MEASURED))
+    assert (fitted.uncertainties(wanted) > 0).all() and len(fitted.histories) == 3
+    assert fitted.embeddings(wanted).shape == fitted.features(wanted).shape == (3, 3 * 8)
     assert {name.split(".")[0] for name in fitted.parameters()} == {"0", "1", "2"}
 
 
@@ -163,7 +163,7 @@ def test_nothing_but_finite_moments(screen: pj.Screen) -> None:
         SMALL.fit(with_moments(screen, third=third), GRAPH, TRAIN, VALIDATION, 0)
 
 
-def test_divergence_is_told(screen: pj.Screen) -> None:
+def test_divergence_is_said(screen: pj.Screen) -> None:
     huge = with_moments(screen, mean=screen.mean * 1e12)
     with pytest.raises(FloatingPointError, match="lower it"):
         SMALL.fit(huge, GRAPH, TRAIN, VALIDATION, 0)

@@ -335,7 +335,7 @@ def test_training_cells_are_paired_with_seeded_control_cells(screen: Screen) -> 
     np.testing.assert_allclose(item.x[:, 0], cells.expression[[sets[0].partners[place]]].toarray()[0])
 
 
-def test_progress_is_shown_when_asked(screen: Screen, graph: pj.KnowledgeGraph, capfd: Any) -> None:
+def test_progress_is_shown_when_wanted(screen: Screen, graph: pj.KnowledgeGraph, capfd: Any) -> None:
     replace(QUICK, epochs=1, progress=True).fit(screen, graph, ["A"], ["C"], 0)
     shown = capfd.readouterr()
     assert shown.out == "" and "cell-gears" in shown.err and "Train Overall MSE" in shown.err

@@ -44,18 +44,18 @@ def test_scikit_learn_agrees(seed: int, hops: int, normalize: bool, signal: floa
     names = list(screen.perturbations)
     fitted = fit(screen, hops=hops, normalize=normalize, signal=signal, own=own, per_gene=False)
     noise = (screen.perturbed.variance / (screen.cell_counts[:, None] - 1)).mean(1)
-    asked = ["G7", "G1+G8", "G6"]  # not trained on, so that `own` is noise to scikit-learn
+    wanted = ["G7", "G1+G8", "G6"]  # not trained on, so that `own` is noise to scikit-learn
     center = screen.effects.mean(0)
     model = GaussianProcessRegressor(
         ConstantKernel(signal, "fixed") * DotProduct(0.0, "fixed"), alpha=noise + own, optimizer=None
     )
-    train, new = (features(GRAPH, hops, some, normalize) for some in (names, asked))
+    train, new = (features(GRAPH, hops, some, normalize) for some in (names, wanted))
     mean, deviation = model.fit(train, screen.effects - center).predict(new, return_std=True)
-    assert np.allclose(fitted.effects(asked), center + mean, rtol=1e-7, atol=1e-9)
+    assert np.allclose(fitted.effects(wanted), center + mean, rtol=1e-7, atol=1e-9)
     covariance = signal * train @ train.T + np.diag(noise + own)
     left = 1 - np.linalg.solve(covariance, signal * train @ new.T).sum(0)
     of_mean = (left / len(names)) ** 2 * covariance.sum()
-    assert np.allclose(fitted.uncertainties(asked) ** 2, deviation**2 + own + of_mean[:, None], rtol=1e-6)
+    assert np.allclose(fitted.uncertainties(wanted) ** 2, deviation**2 + own + of_mean[:, None], rtol=1e-6)
 
 
 @settings(deadline=None, max_examples=30)
@@ -147,11 +147,11 @@ def test_intervals_cover_what_they_say(per_gene: bool, signal: float, own: float
         fitted = GraphGP(per_gene=per_gene).fit(screen, graph, train, [])
         error = fitted.effects(screen.perturbations) - truth
         standard.append(np.abs(error / fitted.uncertainties(screen.perturbations)))
-    for share in (0.5, 0.9, 0.95):
-        inside = np.array(standard) < scipy.stats.norm.ppf((1 + share) / 2)
+    for fraction in (0.5, 0.9, 0.95):
+        inside = np.array(standard) < scipy.stats.norm.ppf((1 + fraction) / 2)
         trained = np.arange(90) % 3 > 0
-        assert inside[:, ~trained].mean() == pytest.approx(share, abs=0.02)
-        assert inside[:, trained].mean() == pytest.approx(share, abs=0.02)
+        assert inside[:, ~trained].mean() == pytest.approx(fraction, abs=0.02)
+        assert inside[:, trained].mean() == pytest.approx(fraction, abs=0.02)
 
 
 def test_scales_and_hops_are_found_again() -> None:

@@ -61,7 +61,7 @@ def test_it_is_the_mean_over_all_pairs_and_so_is_its_gradient(seed: int, size: f
         np.testing.assert_array_equal(moments.counted[row], (cells[name] != 0).any(0))
 
 
-def test_rows_are_those_that_are_asked_for() -> None:
+def test_rows_are_those_that_are_wanted() -> None:
     screen = screen_of_cells(*cells_of(0))
     every, some = all_pairs(screen, [0, 1, 2]), all_pairs(screen, [2, 0])
     for part, chosen in zip(every, some, strict=True):

@@ -26,7 +26,7 @@ def zipped(content: bytes = CONTENT, *names: str) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` at every address, in the way that `mode` says; remembers what it was asked."""
+    """Serves `content` at every address, in the way that `mode` says; remembers what was requested."""
 
     daemon_threads = True
 
@@ -34,7 +34,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = zipped()
         self.mode: str | int = "whole"
-        self.asked: list[tuple[str, str | None]] = []
+        self.requested: list[tuple[str, str | None]] = []
         self.encodings: set[str | None] = set()
         self.done = threading.Event()
 
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         mode, content, wanted = self.server.mode, self.server.content, self.headers.get("Range")
-        self.server.asked.append((self.path, wanted))
+        self.server.requested.append((self.path, wanted))
         self.server.encodings.add(self.headers.get("Accept-Encoding"))
         start = 0
         if isinstance(mode, int):

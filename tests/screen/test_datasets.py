@@ -42,18 +42,18 @@ def refused(cache: Path, mirror: str | None, name: str = "norman") -> str:
 
 
 def test_the_first_copy_is_trusted_and_later_ones_are_verified(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    first = fetch("norman", tmp_path, server.url, lambda done, total: told.append((done, total)))
+    seen: list[tuple[int, int | None]] = []
+    first = fetch("norman", tmp_path, server.url, lambda done, total: seen.append((done, total)))
     checksum = hashlib.sha256(CONTENT).hexdigest()
     assert first == (tmp_path / "norman" / CELLS, checksum, server.url + "norman.zip", True)
     assert first.path.read_bytes() == CONTENT
     assert (tmp_path / "norman" / CHECKSUM).read_text() == f"{checksum}  {CELLS}\n"
     assert held(tmp_path) == WHOLE
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (len(server.content), len(server.content))
-    assert len(told) > 5
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (len(server.content), len(server.content))
+    assert len(seen) > 5
     assert fetch("norman", tmp_path, server.url) == (first.path, checksum, "cache", False)
-    assert server.asked == [("/norman.zip", None)]
+    assert server.requested == [("/norman.zip", None)]
     assert server.encodings == {"identity"}
     assert holding("norman", tmp_path) == (len(CONTENT), None, checksum)
 
@@ -64,8 +64,8 @@ def test_the_address_is_harvards_a_directory_or_the_archives_own(
     monkeypatch.setattr(datasets, "_DATAVERSE", server.url.rstrip("/"))
     for number, mirror in enumerate((None, server.url + "sets/", server.url + "any?token=1")):
         fetch("norman", tmp_path / str(number), mirror)
-    asked = ["/api/access/datafile/6154020", "/sets/norman.zip", "/any?token=1"]
-    assert [path for path, _ in server.asked] == asked
+    expected = ["/api/access/datafile/6154020", "/sets/norman.zip", "/any?token=1"]
+    assert [path for path, _ in server.requested] == expected
 
 
 @pytest.mark.parametrize("then", ["whole", "no ranges"])
@@ -81,7 +81,7 @@ def test_a_cut_off_download_is_continued(server: Server, tmp_path: Path, then: s
     assert holding("norman", tmp_path) == (None, kept, None)
     server.mode = then
     assert fetch("norman", tmp_path, server.url).path.read_bytes() == CONTENT
-    assert server.asked[1:] == [("/norman.zip", f"bytes={kept}-")]
+    assert server.requested[1:] == [("/norman.zip", f"bytes={kept}-")]
     assert held(tmp_path) == WHOLE
 
 
@@ -94,7 +94,7 @@ def test_what_is_put_together_is_the_archive(server: Server, tmp_path: Path, mod
     assert held(tmp_path) == {"part"}
 
 
-def test_a_server_that_sends_less_than_it_is_asked_for(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_sends_less_than_is_requested(server: Server, tmp_path: Path) -> None:
     server.mode = "cut"
     refused(tmp_path, server.url)
     before = (tmp_path / "norman" / PART).stat().st_size
@@ -148,9 +148,9 @@ def test_the_wrong_part_of_a_file_is_refused(server: Server, tmp_path: Path) -> 
 
 def test_a_server_that_does_not_say_the_length(server: Server, tmp_path: Path) -> None:
     server.mode = "unknown length"
-    told: list[int | None] = []
-    assert fetch("norman", tmp_path, server.url, lambda _, total: told.append(total)).path.read_bytes() == CONTENT
-    assert set(told) == {None}
+    seen: list[int | None] = []
+    assert fetch("norman", tmp_path, server.url, lambda _, total: seen.append(total)).path.read_bytes() == CONTENT
+    assert set(seen) == {None}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_bad_archives_are_deleted_if_downloaded_and_left_if_placed_by_hand(
     assert expected in message
     assert "replace it, or delete it" in message
     assert held(tmp_path) == {"norman.zip"}
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
 
 
 def test_an_archive_or_a_file_placed_by_hand_is_used(server: Server, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_an_archive_or_a_file_placed_by_hand_is_used(server: Server, tmp_path: P
     (tmp_path / "adamson" / CELLS).write_bytes(PAGE)
     assert "expected an .h5ad file (HDF5)" in refused(tmp_path, None, "adamson")
     assert holding("adamson", tmp_path).sha256 is None
-    assert server.asked == []
+    assert server.requested == []
 
 
 def test_a_file_that_changed_is_refused_and_left_alone(server: Server, tmp_path: Path) -> None:

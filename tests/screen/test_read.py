@@ -144,9 +144,9 @@ def test_cell_types_are_merged_and_tested_apart(tmp_path: Path) -> None:
         difference, error = np.zeros(12), np.zeros(12)
         for kind in ("K562", "RPE1"):
             perturbed, control = (values[(names == one) & (types == kind)] for one in (name, ""))
-            share = len(perturbed) / (names == name).sum()
-            difference += share * (perturbed.mean(0) - control.mean(0))
-            error += share**2 * sum(cells.var(0, ddof=1) / len(cells) for cells in (perturbed, control))
+            fraction = len(perturbed) / (names == name).sum()
+            difference += fraction * (perturbed.mean(0) - control.mean(0))
+            error += fraction**2 * sum(cells.var(0, ddof=1) / len(cells) for cells in (perturbed, control))
         t = np.abs(difference) / np.sqrt(error)
         assert screen.de_genes[row].tolist() == np.argsort(-t)[:3].tolist()
 

@@ -36,7 +36,7 @@ def kernel_slope(graph: pj.KnowledgeGraph, homophily: float, seed: int) -> float
 
 
 @pytest.mark.parametrize("homophily", [0.0, 0.3, 0.7, 1.0])
-def test_effects_are_as_smooth_over_the_graph_as_asked(graph: pj.KnowledgeGraph, homophily: float) -> None:
+def test_effects_are_as_smooth_over_the_graph_as_homophily_says(graph: pj.KnowledgeGraph, homophily: float) -> None:
     slopes = [kernel_slope(graph, homophily, seed) for seed in range(3)]
     assert np.mean(slopes) == pytest.approx(homophily, abs=0.06 + 0.08 * homophily)  # cut changes lower it a little
 
@@ -214,7 +214,7 @@ def test_the_source_is_absolute(graph: pj.KnowledgeGraph, tmp_path: Path, monkey
     assert simulate_screen(graph, 2, 10, 5).source is None
 
 
-def test_unknown_perturbations_are_left_out_where_that_is_asked(graph: pj.KnowledgeGraph) -> None:
+def test_unknown_perturbations_are_left_out_where_that_is_wanted(graph: pj.KnowledgeGraph) -> None:
     names = [f"measured{i}" for i in range(10)]
     known = sorted(graph.genes[:2])
     with pytest.raises(pj.InputError, match=r"2 genes not in .*NOSUCH"):

@@ -157,10 +157,6 @@ def expected_loss_weights(
         w_j = p_j * integral of prod_{i != j} (1 - p_i + p_i t) dt,
 
     scaled to sum 1, by Gauss-Legendre quadrature. Conditions without cells weigh 0. Complexity: O(conditions x nodes).
-
-    Examples:
-        >>> expected_loss_weights(np.array([10, 10, 10, 10]), 8).round(3).tolist()
-        [0.25, 0.25, 0.25, 0.25]
     """
     present = np.asarray(scipy.stats.hypergeom.sf(0, counts.sum(), counts, min(batch_size, counts.sum())))
     points, weights = np.polynomial.legendre.leggauss(nodes)

@@ -26,7 +26,6 @@ from perturb_jax.predictors.gears_flax.checkpoint import to_torch
 from perturb_jax.predictors.gears_flax.model import Gears
 from perturb_jax.predictors.gears_flax.training import (
     Graphs,
-    Pace,
     Plan,
     Problem,
     Trained,
@@ -64,7 +63,7 @@ class GearsFlax(Options):
       control cells (`Screen.coexpression`);
     - a batch is of distinct perturbations and control, weighted as cells are in the reference's batches;
     - the rate falls as a cosine over the steps, instead of halving every epoch; the weights with the least validation
-      error are kept, looked for every `evaluate_every` steps instead of every epoch.
+      error are kept, searched every `evaluate_every` steps instead of every epoch.
 
     Complexity: per step O(batch_size x genes x hidden_size^2), forward and backward.
     Memory: about 4 bytes x (batch_size + 1) x genes x 14 hidden_size for a step, times the models trained at once, and
@@ -136,7 +135,7 @@ class GearsFlax(Options):
             len(screen.readouts), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
             self.uncertainty, self.first_row_only,
         )  # fmt: skip
-        plan = Plan(self.steps, self.learning_rate, self.weight_decay, self.batch_size, self.uncertainty_weight)
+        plan = Plan(**{name: getattr(self, name) for name in Plan._fields})
         size = padded_size(max(len(validation) for _, validation in sets))
         keys = keys_of([seed_of(task.key) for task in tasks], self.ensemble)
         longest = max(len(train) for train, _ in sets)
@@ -153,7 +152,7 @@ class GearsFlax(Options):
             file = self.checkpoint
             if file is not None and first > 0:
                 file = file.with_name(f"{file.stem}-{first // self.at_once}{file.suffix}")
-            trained += train_models(problem, Pace(self.evaluate_every, self.patience, file, self.progress))
+            trained += train_models(problem, file, self.progress)
         return [
             FittedGearsFlax(self, graph, model, graphs, trained[first : first + self.ensemble])
             for first in range(0, len(models), self.ensemble)

@@ -36,7 +36,8 @@ Weights = dict[str, Any]
 class Plan(NamedTuple):
     """How to train: the rate falls as a cosine over the steps, to 0; the weight decay is a part of the gradient.
 
-    A batch has `batch_size` perturbations, and stands for as many cells of the reference's batch.
+    A batch has `batch_size` perturbations, and stands for as many cells of the reference's batch. A model is evaluated
+    every so many steps, and stopped after `patience` steps without a better evaluation.
     """
 
     steps: int
@@ -44,6 +45,8 @@ class Plan(NamedTuple):
     weight_decay: float
     batch_size: int
     uncertainty_weight: float
+    evaluate_every: int
+    patience: int
 
 
 class Graphs(NamedTuple):
@@ -73,15 +76,6 @@ class Fit(NamedTuple):
     best_error: Float[Array, ""]
     best_step: Int[Array, ""]
     stopped: Bool[Array, ""]
-
-
-class Pace(NamedTuple):
-    """How a training is watched: steps between evaluations, and steps without a better one until it stops; its file."""
-
-    evaluate_every: int
-    patience: int
-    checkpoint: Path | None
-    progress: bool
 
 
 class FlaxHistory(NamedTuple):
@@ -121,9 +115,9 @@ class Problem(NamedTuple):
     held: Held
     keys: Array
 
-    def fingerprint(self, pace: Pace) -> str:
+    def fingerprint(self) -> str:
         """Of everything that the result depends on."""
-        return fingerprint(repr((self.model, self.plan, pace.evaluate_every, pace.patience)), tuple(self[2:]))
+        return fingerprint(repr(self[:2]), self[2:])
 
 
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
@@ -221,7 +215,7 @@ def begin(model: Gears, plan: Plan, graphs: Graphs, conditions: Conditions, keys
     return for_each_model(one, keys)
 
 
-@partial(jax.jit, static_argnames=("model", "plan", "steps", "patience"), donate_argnames="fits")
+@partial(jax.jit, static_argnames=("model", "plan", "steps"), donate_argnames="fits")
 def advance(
     model: Gears,
     plan: Plan,
@@ -230,9 +224,7 @@ def advance(
     members: Member,
     held: Held,
     fits: Fit,
-    *,
     steps: int,
-    patience: int,
 ) -> tuple[Fit, tuple[Array, Array]]:
     """`steps` of every member, and their mean loss; then its validation error, NaN where nothing validates.
 
@@ -246,7 +238,7 @@ def advance(
         best = jax.tree.map(lambda old, new: jnp.where(better, new, old), fit.best, state.weights)
         best_error = jnp.where(better, error, fit.best_error)
         best_step = jnp.where(better, state.step, fit.best_step)
-        stopped = fit.stopped | (state.step - best_step >= patience)
+        stopped = fit.stopped | (state.step - best_step >= plan.patience)
         return Fit(state, best, best_error, best_step, stopped), (loss, error)
 
     return for_each_model(one, members, held, fits)
@@ -267,24 +259,24 @@ class _Progress(NamedTuple):
     seconds: np.ndarray
 
 
-def train_models(problem: Problem, pace: Pace) -> list[Trained]:
+def train_models(problem: Problem, checkpoint: Path | None, progress: bool) -> list[Trained]:
     """Train until every model is stopped or all steps are done."""
     plan, models = problem.plan, len(problem.keys)
-    evaluations = -(-plan.steps // pace.evaluate_every)
+    evaluations = -(-plan.steps // plan.evaluate_every)
     fits = begin(*problem[:4], problem.keys)
     state = _Progress(fits, np.full((evaluations, 2, models), np.nan, np.float32), np.zeros(evaluations, np.float32))
-    of = "" if pace.checkpoint is None else problem.fingerprint(pace)
-    found: Any = None if pace.checkpoint is None else read_checkpoint(pace.checkpoint, of, state)
+    of = "" if checkpoint is None else problem.fingerprint()
+    found: Any = None if checkpoint is None else read_checkpoint(checkpoint, of, state)
     if found is not None:
         state = _Progress(found.fits, np.array(found.measured), np.array(found.seconds))
-    done = -(-int(state.fits.state.step[0]) // pace.evaluate_every)
+    done = -(-int(state.fits.state.step[0]) // plan.evaluate_every)
     written = time.perf_counter()
     start = written - (state.seconds[done - 1] if done else 0)
-    with progress_bar(pace.progress) as bar:
-        bar.begin("GEARS Flax", plan.steps, done * pace.evaluate_every)
+    with progress_bar(progress) as bar:
+        bar.begin("GEARS Flax", plan.steps, done * plan.evaluate_every)
         while done < evaluations and not bool(state.fits.stopped.all()):
-            steps = min(pace.evaluate_every, plan.steps - done * pace.evaluate_every)
-            fits, measured = advance(*problem[:6], state.fits, steps=steps, patience=pace.patience)
+            steps = min(plan.evaluate_every, plan.steps - done * plan.evaluate_every)
+            fits, measured = advance(*problem[:6], state.fits, steps)
             state = state._replace(fits=fits)
             state.measured[done] = np.stack([np.asarray(part) for part in measured])
             state.seconds[done] = time.perf_counter() - start
@@ -295,12 +287,12 @@ def train_models(problem: Problem, pace: Pace) -> list[Trained]:
                 )
             done += 1
             bar.advance(steps)
-            if pace.checkpoint is not None and time.perf_counter() - written > CHECKPOINT_SECONDS:
-                write_checkpoint(pace.checkpoint, of, state)
+            if checkpoint is not None and time.perf_counter() - written > CHECKPOINT_SECONDS:
+                write_checkpoint(checkpoint, of, state)
                 written = time.perf_counter()
-    if pace.checkpoint is not None:
-        write_checkpoint(pace.checkpoint, of, state)
-    step = np.minimum(np.arange(1, done + 1) * pace.evaluate_every, plan.steps)
+    if checkpoint is not None:
+        write_checkpoint(checkpoint, of, state)
+    step = np.minimum(np.arange(1, done + 1) * plan.evaluate_every, plan.steps)
     measured, seconds, best = state.measured[:done], state.seconds[:done], np.asarray(state.fits.best_step)
     return [
         Trained(

@@ -1,6 +1,7 @@
 """What the reference reads: cells as graphs, and the stand-in for its data object."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,15 +44,11 @@ def check_cells(cells: Cells, screen: Screen, perturbations: Sequence[str]) -> N
 
 
 def gears_name(perturbation: str) -> str:
-    """A condition as cell-gears writes it.
-
-    Examples:
-        >>> gears_name("KLF1"), gears_name("KLF1+MAP2K6"), gears_name("ctrl")
-        ('KLF1+ctrl', 'KLF1+MAP2K6', 'ctrl')
-    """
+    """A condition as cell-gears writes it: 'KLF1+ctrl', 'KLF1+MAP2K6', 'ctrl'."""
     return perturbation if perturbation == CONTROL or "+" in perturbation else f"{perturbation}+{CONTROL}"
 
 
+@dataclass(frozen=True, eq=False)
 class CellGraphs:
     """A data set of cells as torch_geometric's `Data`, made when needed: memory stays that of the sparse cells.
 
@@ -60,16 +57,11 @@ class CellGraphs:
     and `de_genes` numbers of each perturbation's genes, and columns of its differentially expressed ones.
     """
 
-    def __init__(
-        self,
-        cells: Cells,
-        rows: Int[np.ndarray, " set"],
-        partners: Int[np.ndarray, " set"],
-        nodes: dict[str, list[int]],
-        de_genes: dict[str, list[int]],
-    ):
-        self.cells, self.rows, self.partners = cells, rows, partners
-        self.nodes, self.de_genes = nodes, de_genes
+    cells: Cells
+    rows: Int[np.ndarray, " set"]
+    partners: Int[np.ndarray, " set"]
+    nodes: dict[str, list[int]]
+    de_genes: dict[str, list[int]]
 
     def __len__(self) -> int:
         return len(self.rows)
