@@ -70,10 +70,6 @@ class DenseKernel(TableSource):
     def _apply(self) -> Partial:
         return Partial(_product, jnp.asarray(self.values, float))
 
-    def made_of(self) -> dict[str, Any]:
-        """The arguments that make it again, over the matrix' genes."""
-        return {"genes": self.known.genes, "matrix": self.values, "normalize": self.normalize}
-
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""
         return {"kernel": "matrix", "genes": len(self.known), "normalize": self.normalize}

@@ -121,11 +121,6 @@ class GraphKernel(Source):
         rows = on_device(Rows(units, 1 / peaks, np.ones(len(units))), self)
         return FeatureMap(Partial(_reads, edges, hops, rows), Partial(_read_by, edges, hops, rows))
 
-    def made_of(self) -> dict[str, Any]:
-        """The arguments that make it again, over the graph's genes."""
-        names = ("graph", "hops", "direction", "weighted", "normalize")
-        return {name: getattr(self, name) for name in names}
-
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""
         return {

@@ -99,10 +99,6 @@ class Kernel(ABC):
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values; "kernel" is the kind."""
 
-    def made_of(self) -> dict[str, Any]:
-        """The arguments that make it again, over the genes that it knows; TypeError where it cannot be stored."""
-        raise TypeError(f"a kernel of the kind {self.label}")
-
     def features(self, members: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, Block]]:  # noqa: ARG002
         """Rows of a feature map F with K = F F^T before it is scaled, slice by slice of the perturbations.
 

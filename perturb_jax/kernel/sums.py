@@ -136,10 +136,6 @@ class SumKernel(Kernel):
         other._hold(self.sources, self.weights, names)
         return other
 
-    def made_of(self) -> dict[str, Any]:
-        """The arguments that make it again."""
-        return {"kernels": self.sources, "weights": self.weights}
-
     def description(self) -> dict[str, Any]:
         """The sources' descriptions, with their weights."""
         sources = [

@@ -48,24 +48,18 @@ def open_screen(
     from perturb_jax.screen.read import read_screen  # what reads cells takes long to load
     from perturb_jax.screen.store import is_saved_screen, load_screen
 
-    reading = reading or Reading()
+    given = changed_options(reading or Reading())
     path = Path(source) if isinstance(source, str | Path) else None
-    name = "AnnData" if path is None else str(path)
     if path is not None and is_saved_screen(path):
-        given = changed_options(reading)
         if given:
-            raise InputError(f"{name}: a saved screen is used as it is; omit {', '.join(given)}, which say how to read")
+            raise InputError(f"{path}: a saved screen is used as it is; omit {', '.join(given)}, which say how to read")
         return load_screen(path)
-    names = ("condition", "gene_names", "control", "layer", "normalize")
-    shared: dict[str, Any] = {name: getattr(reading, name) for name in names}
-    where = reading.where or None
-    if reading.pseudobulk:
-        if reading.cell_type is not None or reading.too_few != "error":
+    if given.pop("pseudobulk", False):
+        if {"cell_type", "too_few"} & set(given):
             raise InputError("cell_type, too_few: a pseudobulk has no cells; choose its rows with where=...")
-        return read_pseudobulk(source, where, cell_counts=reading.cell_counts, **shared)
-    if reading.cell_counts is not None:
+        return read_pseudobulk(source, **given)
+    if "cell_counts" in given:
         raise InputError("cell_counts: cells are counted as they are read; omit it, or add pseudobulk=True")
     if path is not None and {".csv", ".tsv"} & set(path.suffixes):
-        raise InputError(f"{name}: expected cells (.h5ad) or a saved screen; if these are means, add pseudobulk=True")
-    shared |= {"cell_type": reading.cell_type, "too_few": reading.too_few, "progress": progress}
-    return read_screen(source, where, **shared)
+        raise InputError(f"{path}: expected cells (.h5ad) or a saved screen; if these are means, add pseudobulk=True")
+    return read_screen(source, progress=progress, **given)

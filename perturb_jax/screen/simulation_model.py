@@ -16,6 +16,7 @@ from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.kernel.graph import GraphKernel
 from perturb_jax.kernel.kernel import as_dense
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Options, option
 
 FITTED = Path(__file__).parent / "data" / "simulation.json"
 """The fitted numbers; `scripts/fit_simulation.py` makes the file."""
@@ -30,7 +31,6 @@ SCALE = 1e4
 """Counts are scaled to this total per cell before log1p."""
 
 Cells = Literal["norman19", "datlinger17"]
-CELLS: tuple[Cells, ...] = ("norman19", "datlinger17")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class FittedCells:
 
 
 @dataclass(frozen=True)
-class SimulationModel:
+class SimulationModel(Options):
     """The generative model of a screen. None stands for the number fitted to `cells`.
 
     Cell c with library size L_c = library_median * exp(library_spread * N(0, 1)), perturbation p and gene g::
@@ -96,56 +96,40 @@ class SimulationModel:
     Limits: one cell type, no batches, no guides that fail in some cells, no cell that responds in part; effects are
     symmetric in sign; a gene's dispersion does not change; background genes never respond. `remaining`, `programmes`,
     `states` and `shared` are assumptions, not fits.
+    Of the data sets only highly variable genes were at hand. norman19: 500, of which 95 could be fitted, rarer than
+    most screens keep; its numbers of DE genes and the size of its changes are reproduced. datlinger17: 1,645, far
+    burstier, and no background; it has more DE genes when simulated than in truth, and the fit of its strengths lies at
+    the grid's end: for its genes' noise, not for its effects.
 
-    Attributes:
-        cells: the data set whose genes, library sizes and strengths are imitated. In both only highly variable genes
-            were at hand. norman19: 500, of which 95 could be fitted, rarer than most screens keep; its numbers of DE
-            genes and the size of its changes are reproduced. datlinger17: 1,645, far burstier, and no background; it
-            has more DE genes when simulated than in truth, and the fit of its strengths lies at the grid's end: for its
-            genes' noise, not for its effects.
-        responsive: fraction of the measured genes that are no background, 0 to 1; perturbed genes never are background,
-            even if they are a larger fraction. None: the data set's own, 95 of 500 (norman19), 1 (datlinger17).
-        programmes: latent programmes.
-        strength: factor on all log fold changes besides the target's.
-        null: fraction of perturbations without an effect on other genes, 0 to 1.
-        strength_spread: standard deviation of log s_p of the others.
-        remaining: expression of a perturbed gene relative to control: 0.2 is a knock-down by 80 %.
-        interaction: strength of what is not additive in combinations; 0: additive.
-        states: cell states that make genes of a cell correlate.
-        shared: squared correlation of a gene's rank in a cell with its state, 0 to below 1.
-        library_median: counts per cell.
-        library_spread: standard deviation of log counts per cell.
-        least_rate: counts per 10,000 below which no gene is measured.
-        least_target_rate: the same for perturbed genes: screens choose expressed ones, and a knock-down shows in those.
+    Raises:
+        InputError: parameters out of range.
     """
 
-    cells: Cells = "norman19"
-    responsive: float | None = None
-    programmes: int = 32
-    strength: float = 1.0
-    null: float | None = None
-    strength_spread: float | None = None
-    remaining: float = 0.2
-    interaction: float = 0.0
-    states: int = 10
-    shared: float = 0.5
-    library_median: float | None = None
-    library_spread: float | None = None
-    least_rate: float = 0.0
-    least_target_rate: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.cells not in CELLS:
-            raise InputError(f"cells: expected one of {', '.join(CELLS)}, got {self.cells!r}")
-        for name, lowest, highest in (
-            ("responsive", 0, 1), ("programmes", 1, np.inf), ("strength", 0, 100), ("null", 0, 1),
-            ("strength_spread", 0, 5), ("remaining", 1e-3, 50), ("interaction", 0, 100), ("states", 1, np.inf),
-            ("shared", 0, 0.99), ("library_median", 10, 1e6), ("library_spread", 0, 2), ("least_rate", 0, 100),
-            ("least_target_rate", 0, 100),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and not lowest <= value <= highest:
-                raise InputError(f"{name}: expected a number from {lowest} to {highest}, got {value!r}")
+    cells: Cells = option("norman19", "The data set whose genes, library sizes and strengths are imitated.")
+    responsive: float | None = option(
+        None, "Fraction of the measured genes that are no background, as perturbed genes never are; None: 95 of 500 "
+        "(norman19), 1 (datlinger17).", at_least=0, at_most=1,
+    )  # fmt: skip
+    programmes: int = option(32, "Latent programmes.", at_least=1)
+    strength: float = option(1.0, "Factor on all log fold changes besides the target's.", at_least=0, at_most=100)
+    null: float | None = option(
+        None, "Fraction of perturbations without an effect on other genes.", at_least=0, at_most=1
+    )
+    strength_spread: float | None = option(None, "Standard deviation of log s_p of the others.", at_least=0, at_most=5)
+    remaining: float = option(
+        0.2, "Expression of a perturbed gene relative to control: 0.2 is a knock-down by 80 %.",
+        at_least=1e-3, at_most=50,
+    )  # fmt: skip
+    interaction: float = option(0.0, "Strength of what is not additive in combinations.", at_least=0, at_most=100)
+    states: int = option(10, "Cell states that make genes of a cell correlate.", at_least=1)
+    shared: float = option(0.5, "Squared correlation of a gene's rank with its state.", at_least=0, at_most=0.99)
+    library_median: float | None = option(None, "Counts per cell.", at_least=10, at_most=1e6)
+    library_spread: float | None = option(None, "Standard deviation of log counts per cell.", at_least=0, at_most=2)
+    least_rate: float = option(0.0, "Counts per 10,000 below which no gene is measured.", at_least=0, at_most=100)
+    least_target_rate: float = option(
+        0.1, "The same for perturbed genes: screens choose expressed ones, and a knock-down shows in those.",
+        at_least=0, at_most=100,
+    )  # fmt: skip
 
     @property
     def fitted(self) -> FittedCells:

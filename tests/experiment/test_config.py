@@ -36,7 +36,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "model's value": (
         {"data": {"a": {"simulation": SIMULATION | {"model": {"null": 2}}}}},
-        "data.a.simulation.model: null: expected a number from 0 to 1, got 2",
+        "data.a.simulation.model: null: expected a finite number of at least 0 and of at most 1, or none, got 2",
     ),
     "reading a simulation": (
         {"data": {"a": {"simulation": SIMULATION, "layer": "x"}}},

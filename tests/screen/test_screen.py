@@ -142,16 +142,27 @@ def test_equal_scores_go_by_column() -> None:
     assert top_genes(np.array([1.0, -3.0, 3.0, 0.0, 1.0]), 4).tolist() == [1, 2, 0, 4]
 
 
+@pytest.fixture(params=["norman19", "mcfaline23", "made here"])
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A file of cells, and which of its data sets is meant."""
+    if request.param != "made here":
+        return request.getfixturevalue("real_data") / "perturbench_devel_norman19_mcfaline23.h5ad", request.param
+    values, names = random_cells(cells=240, genes=60)
+    plain = [name.replace("+ctrl", "").replace("ctrl+", "").replace("ctrl", "control") for name in names]
+    types, made = np.resize(["K562", "RPE1", "K562"], len(names)), ["made here"] * len(names)
+    path = write_cells(tmp_path / "cells.h5ad", values, plain, cell_type=types, dataset=made)
+    return path, "made here"
+
+
 @pytest.mark.filterwarnings("ignore:DataFrame is highly fragmented")  # scanpy's result table
-@pytest.mark.parametrize("dataset", ["norman19", "mcfaline23"])
-def test_the_top_twenty_are_those_of_scanpy_on_real_cells(real_data: Path, dataset: str) -> None:
+def test_the_top_twenty_are_those_of_scanpy(dataset: tuple[Path, str]) -> None:
     scanpy = pytest.importorskip("scanpy")
-    path = real_data / "perturbench_devel_norman19_mcfaline23.h5ad"
+    path, name = dataset
     cells = anndata.read_h5ad(path)
-    cells = cells[cells.obs["dataset"] == dataset]
+    cells = cells[cells.obs["dataset"] == name]
     for cell_type in sorted(set(cells.obs["cell_type"])):
         chosen = cells[cells.obs["cell_type"] == cell_type].copy()
-        where = {"dataset": dataset, "cell_type": cell_type}
+        where = {"dataset": name, "cell_type": cell_type}
         screen = read_screen(path, where=where, too_few="drop")
         names_of = chosen.obs["condition"].astype(str).map(condition_name)
         chosen = chosen[names_of.isin([*screen.perturbations, ""])].copy()
