@@ -67,11 +67,7 @@ class Fitted(Protocol):
         return {}
 
     def save(self, path: str | Path) -> None:
-        """Store it as one file, without pickle; `load_fitted` reads it.
-
-        Raises:
-            InputError: a predictor that cannot be stored.
-        """
+        """Store it as one file, without pickle; `load_fitted` reads it. InputError if it cannot be stored."""
         from perturb_jax.predictors.saved import save_fitted
 
         save_fitted(self, path)

@@ -193,7 +193,7 @@ def _count_of(size: int | float, total: int) -> int:
 def _checked_seed(seed: object) -> int:
     if not is_whole(seed) or seed < 0:  # type: ignore[operator]
         raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
-    return int(seed)  # type: ignore[call-overload,no-any-return]
+    return int(seed)  # type: ignore[call-overload]
 
 
 def _draw(names: list[str], count: int, seed: int) -> tuple[str, ...]:
