@@ -34,7 +34,7 @@ def small_screen(
         perturbations=names,
         readouts=tuple(genes),
         perturbed=Moments(counts, mean, *central),
-        control=Moments(np.int64(len(control)), control.mean(0), *control_central),
+        control=Moments(np.array(len(control)), control.mean(0), *control_central),
         nonzero=np.array([(group != 0).any(0) for group in groups]),
         de_genes=np.argsort(-np.abs(mean - control.mean(0)), axis=1, kind="stable")[:, :de_genes],
         coexpression=graph_of(len(genes), []),

@@ -83,10 +83,11 @@ class Matrix(NamedTuple):
             if not self.by_cell or chosen[first:stop].any():
                 yield self._dense(first, stop) if self.indices is None else self._sparse(first, stop)
 
-    def joined(self, parts: list[sparse.csr_array]) -> sparse.csr_array:
+    def joined(self, parts: list[Any]) -> sparse.csr_array:
         """What `Chunk.cells` gave of every chunk, together."""
         if self.by_cell:
-            return sparse.csr_array(sparse.vstack([sparse.csr_array((0, self.shape[1]), dtype=np.float32), *parts]))
+            parts = [sparse.csr_array((0, self.shape[1]), dtype=np.float32), *parts]
+            return sparse.csr_array(sparse.vstack(parts))
         return sparse.csr_array(sparse.hstack(parts, "csr"))
 
     def _pieces(self) -> Iterator[tuple[int, int]]:
@@ -250,10 +251,10 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
             "expected one that read_screen made from an .h5ad file: read that, or use what needs moments only"
         )
     how = screen.settings  # what it does not say is guessed again
-    keys = [how.get(key) for key in ("where", "condition", "control", "cell_type")]
+    keys: list[Any] = [how.get(key) for key in ("where", "condition", "control", "cell_type")]
     with open_cells(screen.source) as table:
         # Perturbations that were too small for the screen are not wanted here, so there is no need to refuse them.
-        labels = label_cells(table.obs, *keys, too_few="drop")
+        labels = label_cells(table.obs, *keys, "drop")
         genes, _ = label_genes(table.var, how.get("gene_names"))
         if genes != screen.readouts:
             raise InputError("its genes are not the screen's; has the file changed since?")

@@ -104,7 +104,7 @@ def load_screen(path: str | Path) -> Screen:
                     obs["cell_counts"].to_numpy(), read(file["X"]), *(read(layers[name]) for name in MOMENTS[1:])
                 ),
                 control=Moments(
-                    np.int64(rest["control_count"]), *(var[f"control_{name}"].to_numpy() for name in MOMENTS)
+                    np.array(rest["control_count"]), *(var[f"control_{name}"].to_numpy() for name in MOMENTS)
                 ),
                 nonzero=read(layers["nonzero"]),
                 de_genes=read(file["obsm"]["de_genes"]),

@@ -177,7 +177,7 @@ def test_the_ceiling_is_the_other_half_as_a_prediction() -> None:
     truth = np.random.default_rng(3).normal(size=(len(NAMES), len(GENES)))
     first, second = (small_screen(NAMES, GENES, seed, truth) for seed in (0, 0))
     assert np.allclose(duplicate_ceiling(first, second, TEST, TRAIN)["mse"], 0)
-    other = replace(second, mean=second.mean + 0.1)
+    other = with_moments(second, mean=second.mean + 0.1)
     expected = evaluate(first, TEST, other.effects[2:], TRAIN)
     assert duplicate_ceiling(first, other, TEST, TRAIN).equals(expected)
     with pytest.raises(pj.InputError, match="the same measured genes"):

@@ -226,7 +226,7 @@ def test_unknown_perturbations_are_left_out_where_that_is_wanted(graph: pj.Knowl
         simulate_screen(graph, [*known, "NOSUCH", f"NONE+{known[0]}"], names, 5)
     screen = simulate_screen(graph, [*known, "NOSUCH", f"NONE+{known[0]}"], names, 5, unknown="drop")
     assert list(screen.perturbations) == known
-    assert list(screen.settings["dropped"]) == ["NOSUCH", f"NONE+{known[0]}"]  # type: ignore[call-overload]
+    assert list(screen.settings["dropped"]) == ["NOSUCH", f"NONE+{known[0]}"]
     assert "left out 2 perturbations" in repr(screen)
 
 
