@@ -251,10 +251,10 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
             "expected one that read_screen made from an .h5ad file: read that, or use what needs moments only"
         )
     how = screen.settings  # what it does not say is guessed again
-    keys: list[Any] = [how.get(key) for key in ("where", "condition", "control", "cell_type")]
+    where, condition, control, kind = (how.get(key) for key in ("where", "condition", "control", "cell_type"))
     with open_cells(screen.source) as table:
         # Perturbations that were too small for the screen are not wanted here, so there is no need to refuse them.
-        labels = label_cells(table.obs, *keys, "drop")
+        labels = label_cells(table.obs, where, condition, control, kind, "drop")
         genes, _ = label_genes(table.var, how.get("gene_names"))
         if genes != screen.readouts:
             raise InputError("its genes are not the screen's; has the file changed since?")

@@ -51,7 +51,7 @@ def test_a_data_set_is_listed_fetched_verified_and_listed_again(server: Server, 
     assert entry["bytes on disk"] == len(CONTENT)
     assert entry["sha256"] in first.err
     assert "norman  (0.7 MB on disk)" in after.out
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
 
 
 def test_a_cut_off_download_is_continued(server: Server, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_cut_off_download_is_continued(server: Server, tmp_path: Path) -> None
     (rest,) = run(tmp_path, fetch)
     assert rest.code == 0
     assert (tmp_path / "norman" / CELLS).read_bytes() == CONTENT
-    assert server.asked[1][1] is not None
+    assert server.requested[1][1] is not None
 
 
 @pytest.fixture

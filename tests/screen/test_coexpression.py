@@ -62,7 +62,7 @@ def control(request: pytest.FixtureRequest) -> anndata.AnnData:
         return cells[(cells.obs["dataset"] == "norman19") & (cells.obs["condition"] == "control")].copy()
     rng = np.random.default_rng(0)
     states = np.repeat(rng.normal(size=(300, 8)), 8, axis=1)
-    values = np.maximum(states + 0.6 * rng.normal(size=states.shape), 0).astype(np.float32)
+    values = np.maximum(states + 0.6 * rng.normal(size=states.shape), 0)
     obs = pd.DataFrame(index=[f"cell{i}" for i in range(300)])
     return anndata.AnnData(sparse.csr_matrix(values), obs, pd.DataFrame(index=[f"G{i}" for i in range(64)]))
 

@@ -149,7 +149,7 @@ def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
         return request.getfixturevalue("real_data") / "perturbench_devel_norman19_mcfaline23.h5ad", request.param
     values, names = random_cells(cells=240, genes=60)
     plain = [name.replace("+ctrl", "").replace("ctrl+", "").replace("ctrl", "control") for name in names]
-    types, made = np.resize(["K562", "RPE1", "K562"], len(names)), ["made here"] * len(names)
+    types, made = np.resize(["K562", "RPE1", "K562"], len(names)).tolist(), ["made here"] * len(names)
     path = write_cells(tmp_path / "cells.h5ad", values, plain, cell_type=types, dataset=made)
     return path, "made here"
 
@@ -157,12 +157,12 @@ def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
 @pytest.mark.filterwarnings("ignore:DataFrame is highly fragmented")  # scanpy's result table
 def test_the_top_twenty_are_those_of_scanpy(dataset: tuple[Path, str]) -> None:
     scanpy = pytest.importorskip("scanpy")
-    path, name = dataset
+    path, which = dataset
     cells = anndata.read_h5ad(path)
-    cells = cells[cells.obs["dataset"] == name]
+    cells = cells[cells.obs["dataset"] == which]
     for cell_type in sorted(set(cells.obs["cell_type"])):
         chosen = cells[cells.obs["cell_type"] == cell_type].copy()
-        where = {"dataset": name, "cell_type": cell_type}
+        where = {"dataset": which, "cell_type": cell_type}
         screen = read_screen(path, where=where, too_few="drop")
         names_of = chosen.obs["condition"].astype(str).map(condition_name)
         chosen = chosen[names_of.isin([*screen.perturbations, ""])].copy()
