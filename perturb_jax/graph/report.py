@@ -78,7 +78,14 @@ def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees
         left.set(title=f"In-degree: {_summary(in_degrees)}", xlabel="genes that a gene reads", yscale="log")
         left.set_ylabel("genes")
         degrees = np.sort(out_degrees[out_degrees > 0])
-        right.step(degrees, np.arange(len(degrees), 0, -1), where="post", color=DEGREE, linewidth=2.2)
+        right.step(
+            degrees,
+            np.arange(len(degrees), 0, -1),
+            where="post",
+            color=DEGREE,
+            linewidth=2.2,
+            marker="o" * (len(degrees) == 1),
+        )
         right.set(title=f"Out-degree: {_summary(out_degrees)}", xlabel="genes that read a gene")
         if len(degrees):  # a log axis needs a number above 0
             right.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * degrees[-1]), ylim=(0.8, 1.25 * len(degrees)))

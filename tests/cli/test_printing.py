@@ -10,7 +10,7 @@ from rich.console import Console
 import perturb_jax as pj
 from perturb_jax.cli import printing
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.plan.files import plan_curves, plan_record
+from perturb_jax.plan.files import plan_record
 from perturb_jax.plan.plan import Request, make_plan
 from perturb_jax.support.provenance import checksums
 from tests.graphs import graph_of
@@ -22,7 +22,7 @@ NAMES = [f"G{i}" for i in range(10)]
 def printed(graph: pj.KnowledgeGraph, request: Request) -> str:
     plan = make_plan(graph, request)
     console = Console(file=io.StringIO(), width=200)
-    record = plan_record(graph, request, plan, {}, plan_curves(graph, request, plan))
+    record = plan_record(plan)
     printing.print_plan(console, plan.table, record, [Path("picks.csv")])
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -47,7 +47,7 @@ def test_what_was_tested_before_is_named_as_part_of_what_is_reached() -> None:
 def test_at_least_is_never_rounded_up(covered: int, bound: int, share: str) -> None:
     request = Request(NAMES, 2, "graphreach")
     plan = make_plan(GRAPH, request)
-    record = plan_record(GRAPH, request, plan, {}, plan_curves(GRAPH, request, plan))
+    record = plan_record(plan)
     record["result"] |= {"covered": covered, "bound": bound}
     console = Console(file=io.StringIO(), width=200)
     printing.print_plan(console, plan.table, record, [Path("picks.csv")])

@@ -5,7 +5,6 @@ import lzma
 
 import perturb_jax as pj
 from perturb_jax.graph.annotation import EMBEDDED_NAMES, term_names
-from perturb_jax.plan.page.page import _named
 
 SHA256 = "be42691c5e0ac37e9186e999e193d1ea8e3826b90fa4142d802fd15d6d10b0dd"
 """Of the text; `scripts/embed_go_names.py` prints it."""
@@ -25,8 +24,3 @@ def test_names_are_those_of_the_ontology_and_obsolete_terms_have_none() -> None:
 
 def test_every_term_of_the_embedded_annotation_has_a_name() -> None:
     assert set(pj.human_annotation().terms) <= set(term_names())
-
-
-def test_a_term_without_a_name_is_shown_by_its_id() -> None:
-    assert _named("GO:0000005") == "GO:0000005"
-    assert _named("<b>") == "&lt;b&gt;"

@@ -16,45 +16,37 @@ from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.annotation import Annotation, term_names
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.graph.reach import ReachSets, reach_sets
-from perturb_jax.plan.page.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
-from perturb_jax.plan.plan import Plan, Request
+from perturb_jax.plan.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
+from perturb_jax.plan.plan import Plan
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 
 
 class SharedTerms:
-    """For a gene's terms, how many of the genes it reaches carry each: the reason for the graph's edges.
-
-    Args:
-        graph: the knowledge graph; its genes that the annotation does not know carry no term.
-        annotation: which genes carry which terms.
-    """
+    """For a gene's terms, how many of the genes it reaches carry each: the reason for the graph's edges."""
 
     def __init__(self, graph: KnowledgeGraph, annotation: Annotation):
-        row = annotation.names.position
-        known = [row.get(gene, -1) for gene in graph.genes]
+        known = annotation.names.position
+        rows = np.array([known.get(gene, -1) for gene in graph.genes], np.int64)
+        num_terms = len(annotation.terms) or 1
         whole = sp.csr_array(
             (np.ones(annotation.num_pairs, np.int32), annotation.indices, annotation.indptr),
-            shape=(len(annotation.genes), len(annotation.terms) or 1),
+            shape=(len(annotation.genes), num_terms),
         )
-        rows = np.array(known, np.int64)
         self._carries = whole[np.maximum(rows, 0)]
         self._known = rows >= 0
         self._terms: Sequence[str] = annotation.terms
-        counts = np.bincount(annotation.indices, minlength=max(len(annotation.terms), 1))
+        counts = np.bincount(annotation.indices, minlength=num_terms)
         self._rarity = np.log(len(annotation.genes) / np.maximum(counts, 1))
 
-    def of(self, candidates: Perturbations, sets: ReachSets, pick: int) -> list[tuple[str, int]]:
-        """A pick's terms and how many genes of its reach carry each, the most telling first.
+    def of(self, genes: np.ndarray, reached: np.ndarray) -> list[tuple[str, int]]:
+        """The terms of a pick's genes and how many genes of its reach carry each, the most telling first.
 
-        The order is by that number times log(genes / genes with the term): rare terms that the reach shares.
+        The order is by that number times log(genes / genes with the term): rare terms that many of them carry.
         """
-        own = [int(node) for node in candidates.members[pick] if node != NO_MEMBER and self._known[node]]
-        if not own:
-            return []
-        reached = sets.indices[sets.indptr[pick] : sets.indptr[pick + 1]]
+        own = self._carries[genes[(genes != NO_MEMBER) & self._known[genes]]]
         counts = np.asarray(self._carries[reached[self._known[reached]]].sum(0)).ravel()
-        terms = np.unique(np.concatenate([self._carries[[node]].indices for node in own]))
+        terms = np.unique(own.indices)
         order = np.lexsort((terms, -(counts[terms] * self._rarity[terms])))
         return [(self._terms[i], int(counts[i])) for i in terms[order]]
 
@@ -63,12 +55,11 @@ MAX_ROWS = 2000
 """Rows of a table on the page, which says so where there are more; the files hold all."""
 
 _TERMS = 4
-_COLUMNS = {
-    "rank": "rank", "gene": "gene", "cycle": "cycle", "gain": "gain", "covered": "covered", "layer": "layer",
-    "sigma": "sigma", "cost": "cost", "explained": "explained", "teaches": "teaches",
-}  # fmt: skip
+_COLUMNS = (
+    "rank", "gene", "cycle", "gain", "covered", "layer", "sigma", "cost", "explained", "informs",
+)  # fmt: skip
 _TEXT = ("gene", "tested gene")
-_LISTS = ("teaches",)
+_LISTS = ("informs",)
 
 
 def report_file(path: str, force: bool) -> OutputDirectory:
@@ -83,83 +74,60 @@ def report_file(path: str, force: bool) -> OutputDirectory:
     return OutputDirectory(file.parent, (file.name,), force)
 
 
-def report_page(
-    graph: KnowledgeGraph,
-    annotation: Annotation,
-    request: Request,  # noqa: ARG001
-    plan: Plan,
-    record: Mapping[str, Any],
-    picture: bytes,
-) -> bytes:
+def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], picture: bytes) -> bytes:
     """The page, which names no address: style, script and pictures are inside.
 
     Args:
-        graph: the knowledge graph.
         annotation: which genes carry which GO terms; may know none of the graph's.
-        request: what was asked for.
-        plan: what came of it.
+        plan: what is shown.
         record: `plan_record` of the same.
         picture: the coverage picture, a PNG.
 
     Complexity: dominated by the communities of the covered graph; at most about 3 MB, at 20,000 covered genes
     and 2,000 rows.
     """
-    picks, asked = plan.picks, plan.evidence.question
-    picked, tested = (reach_sets(graph, some.members, asked.hops, asked.direction) for some in (picks, plan.tested))
-    tested_counts = tested.counts()
-    covered = map_covered(graph, (picked.counts() + tested_counts) > 0)
+    picks, tested, question = plan.picks, plan.tested, plan.evidence.question
+    graph = question.graph
+    by_picks, by_tested = (
+        reach_sets(graph, some.members, question.hops, question.direction) for some in (picks, tested)
+    )
+    covered = map_covered(graph, (by_picks.counts() + by_tested.counts()) > 0)
     label = np.full(graph.num_nodes, -1)
     label[covered.nodes] = covered.labels
-    shared = SharedTerms(graph, annotation)
-    result = record["result"]
+    title = f"{len(picks)} perturbations to test"
+    subtitle = (
+        f"{question.name}, {question.hops} hop{'s' * (question.hops > 1)}, direction {question.direction}; "
+        f"{graph.provenance.source}, {graph.num_nodes:,} genes"
+    )
+    facts = plan.evidence.facts(plan, record["result"])
     values = {
-        "title": f"{len(picks)} perturbations to test",
-        "subtitle": f"{asked.name}, {asked.hops} hop{'s' * (asked.hops > 1)}, direction {asked.direction}; "
-        f"{graph.provenance.source}, {graph.num_nodes:,} genes",
-        "facts": _facts(plan, result),
+        "title": escape(title),
+        "subtitle": escape(subtitle),
+        "facts": "".join(f"<div><b>{number}</b>{escape(words)}</div>" for number, words in facts),
         "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in plan.warnings),
-        "picks": _picks_table(plan, picks, picked, label, shared),
+        "picks": _picks_table(plan, by_picks, label, SharedTerms(graph, annotation)),
         "curve": plan.evidence.heading,
-        "teaches": plan.evidence.note,
+        "note": plan.evidence.note,
         "picture": base64.b64encode(picture).decode(),
-        "tested": _tested(plan.tested, tested, tested_counts, picked.counts(), label),
-        "map": draw(covered, graph, _members(picks), _members(plan.tested)),
+        "tested": _tested(tested, by_tested, by_picks.counts(), label),
+        "map": draw(covered, graph, _members(picks), _members(tested)),
         "map_caption": f"{len(covered.nodes):,} genes in {covered.labels.max() + 1} groups",
-        "communities": _communities(covered, graph, picks, plan.tested, label),
+        "communities": _communities(covered, graph, picks, tested, label),
         "settings": _settings(record),
     }
-    escaped = {
-        name: escape(text) if name in ("title", "subtitle", "map_caption") else text for name, text in values.items()
-    }
-    template = Template(files("perturb_jax.plan.page").joinpath("page.html").read_text("utf-8"))
-    return template.substitute(escaped).encode()
+    return Template(files("perturb_jax.plan").joinpath("page.html").read_text("utf-8")).substitute(values).encode()
 
 
-def _facts(plan: Plan, result: Mapping[str, Any]) -> str:
-    picks, must_haves = len(plan.picks), len(plan.must)
-    facts = [
-        (f"{result['covered']:,}", f"genes covered, {100 * result['covered_fraction']:.1f} % of the graph"),
-        (f"{result['covered before']:,}", "of them before the first pick"),
-        (f"{result['random']['mean']:,.0f}", f"with {picks} random picks, on average"),
-    ]
-    facts = plan.evidence.facts(dict(result)) + facts
-    if result["bound"] is not None:
-        bounded = "no selection of this size covers more" + " with the must-haves" * (must_haves > 0)
-        facts.append((f"{result['bound']:,}", bounded))
-    return "".join(f"<div><b>{number}</b>{escape(words)}</div>" for number, words in facts)
-
-
-def _picks_table(plan: Plan, picks: Perturbations, sets: ReachSets, label: np.ndarray, shared: SharedTerms) -> str:
+def _picks_table(plan: Plan, sets: ReachSets, label: np.ndarray, shared: SharedTerms) -> str:
     columns = [name for name in _COLUMNS if name in plan.table]
     rows = []
-    shown = plan.table.head(MAX_ROWS)
-    for pick, values in enumerate(shown[columns].itertuples(index=False)):
-        terms = shared.of(picks, sets, pick)
-        size = int(sets.indptr[pick + 1] - sets.indptr[pick])
-        words = ", ".join(f"{_named(term)} ({count} of {size})" for term, count in terms[:_TERMS])
+    for pick, values in enumerate(plan.table[columns].head(MAX_ROWS).itertuples(index=False)):
+        genes, reached = plan.picks.members[pick], sets.indices[sets.indptr[pick] : sets.indptr[pick + 1]]
+        terms = shared.of(genes, reached)
+        words = ", ".join(f"{_named(term)} ({count} of {len(reached)})" for term, count in terms[:_TERMS])
         more = f", {len(terms) - _TERMS} more" if len(terms) > _TERMS else ""
         cells = [_cell(name, value) for name, value in zip(columns, values, strict=True)]
-        cells.append(_group(label[picks.members[pick][0]]))
+        cells.append(_group(label[genes[0]]))
         cells.append(f'<td class="terms" data-value="{len(terms)}">{words}{more}</td>')
         rows.append("".join(cells))
     return _table("picks", [*columns, "group", "GO terms"], rows, len(plan.table), "picks.csv")
@@ -171,9 +139,10 @@ def _named(term: str) -> str:
     return escape(term) if name is None else f'<span title="{escape(term)}">{escape(name)}</span>'
 
 
-def _tested(tested: Perturbations, sets: ReachSets, counts: np.ndarray, by_picks: np.ndarray, label: np.ndarray) -> str:
+def _tested(tested: Perturbations, sets: ReachSets, by_picks: np.ndarray, label: np.ndarray) -> str:
     if not len(tested):
         return "<p>No gene was given as already tested.</p>"
+    counts = sets.counts()
     rows = []
     for i, name in enumerate(tested.labels):
         reached = sets.indices[sets.indptr[i] : sets.indptr[i + 1]]
@@ -205,9 +174,8 @@ def _communities(
 
 
 def _settings(record: Mapping[str, Any]) -> str:
-    keys = ("settings", "graph", "inputs", "versions", "candidates")
     blocks = []
-    for key in keys:
+    for key in ("settings", "graph", "inputs", "versions", "candidates"):
         lines = "".join(
             f"<dt>{escape(str(name))}</dt><dd>{escape(_plain(value))}</dd>"
             for name, value in record[key].items()
@@ -223,10 +191,10 @@ def _plain(value: object) -> str:
     return text if len(text) <= 400 else f"{text[:400]} ... (all of it in picks.json)"
 
 
-def _table(name: str, headers: Iterable[str], rows: list[str], total: int, where: str) -> str:
+def _table(name: str, headers: Iterable[str], rows: list[str], total: int, file: str) -> str:
     head = "".join(f'<th scope="col"><button type="button">{escape(header)}</button></th>' for header in headers)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    note = f"<p>The first {len(rows):,} of {total:,}; all are in {where}.</p>" if len(rows) < total else ""
+    note = f"<p>The first {len(rows):,} of {total:,}; all are in {file}.</p>" if len(rows) < total else ""
     return f'<table id="{name}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
 
 
