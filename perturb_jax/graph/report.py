@@ -78,7 +78,9 @@ def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees
         left.set(title=f"In-degree: {_summary(in_degrees)}", xlabel="genes that a gene reads", yscale="log")
         left.set_ylabel("genes")
         degrees = np.sort(out_degrees[out_degrees > 0])
-        right.step(
+        marker = "o" * (len(degrees) == 1)  # one point has no line
+        counts = np.arange(len(degrees), 0, -1)
+        right.step(degrees, counts, where="post", color=DEGREE, linewidth=2.2, marker=marker)
             degrees,
             np.arange(len(degrees), 0, -1),
             where="post",
