@@ -17,9 +17,13 @@ from .graph.annotation import (
 from .graph.choice import GraphChoice as GraphChoice
 from .graph.edge_list import edge_table as edge_table, graph_from_edges as graph_from_edges
 from .graph.go import load_go_graph as load_go_graph
-from .graph.knowledge_graph import KnowledgeGraph as KnowledgeGraph
+from .graph.knowledge_graph import (
+    GraphBatch as GraphBatch,
+    KnowledgeGraph as KnowledgeGraph,
+    edge_dropout as edge_dropout,
+    graph_batch as graph_batch,
+)
 from .graph.reach import reach as reach
-from .graph.variants import GraphBatch as GraphBatch, edge_dropout as edge_dropout, graph_batch as graph_batch
 from .kernel.dense import DenseKernel as DenseKernel
 from .kernel.features import FeatureKernel as FeatureKernel
 from .kernel.graph import GraphKernel as GraphKernel

@@ -46,9 +46,7 @@ class Operator(NamedTuple):
     def edges(self, size: int | None = None) -> "Edges":
         """The entries in their order, on the default device and in its precision.
 
-        Args:
-            size: fill up with edges of weight 0 to as many, so that graphs of almost the same size share what is
-                compiled; None: as they are.
+        Filled up to `size` with edges of weight 0, so that graphs of almost the same size share what is compiled.
         """
         fill = (0, 0 if size is None else size - len(self.weights))
         receivers = np.pad(self.receivers, fill, constant_values=max(self.num_nodes - 1, 0))
@@ -134,10 +132,5 @@ def gcn_norm(operator: Operator) -> Operator:
 
 def is_symmetric(operator: Operator) -> bool:
     """Whether A equals its transpose."""
-    forward = np.lexsort((operator.senders, operator.receivers))
-    backward = np.lexsort((operator.receivers, operator.senders))
-    return (
-        np.array_equal(operator.senders[forward], operator.receivers[backward])
-        and np.array_equal(operator.receivers[forward], operator.senders[backward])
-        and np.array_equal(operator.weights[forward], operator.weights[backward])
-    )
+    matrix = operator.rows()
+    return (matrix != matrix.T).nnz == 0

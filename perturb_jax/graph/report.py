@@ -10,8 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
-from perturb_jax.graph.degrees import in_degrees, out_degrees
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record, in_degrees, out_degrees
 from perturb_jax.support.figures import DEGREE, SELECTION, canvas
 from perturb_jax.support.provenance import checksums, versions
 
@@ -81,13 +80,6 @@ def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees
         marker = "o" * (len(degrees) == 1)  # one point has no line
         counts = np.arange(len(degrees), 0, -1)
         right.step(degrees, counts, where="post", color=DEGREE, linewidth=2.2, marker=marker)
-            degrees,
-            np.arange(len(degrees), 0, -1),
-            where="post",
-            color=DEGREE,
-            linewidth=2.2,
-            marker="o" * (len(degrees) == 1),
-        )
         right.set(title=f"Out-degree: {_summary(out_degrees)}", xlabel="genes that read a gene")
         if len(degrees):  # a log axis needs a number above 0
             right.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * degrees[-1]), ylim=(0.8, 1.25 * len(degrees)))

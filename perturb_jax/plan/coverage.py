@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.genes.perturbations import Perturbations
-from perturb_jax.graph.degrees import candidate_degrees
+from perturb_jax.graph.knowledge_graph import candidate_degrees
 from perturb_jax.graph.reach import reach_sets
 from perturb_jax.plan.plan import Comparison, Found, Plan, Question
 from perturb_jax.selection.coverage import covered_after

@@ -10,7 +10,6 @@ from string import Template
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.annotation import Annotation, term_names
@@ -28,15 +27,10 @@ class SharedTerms:
     def __init__(self, graph: KnowledgeGraph, annotation: Annotation):
         known = annotation.names.position
         rows = np.array([known.get(gene, -1) for gene in graph.genes], np.int64)
-        num_terms = len(annotation.terms) or 1
-        whole = sp.csr_array(
-            (np.ones(annotation.num_pairs, np.int32), annotation.indices, annotation.indptr),
-            shape=(len(annotation.genes), num_terms),
-        )
-        self._carries = whole[np.maximum(rows, 0)]
+        self._carries = annotation.matrix[np.maximum(rows, 0)]
         self._known = rows >= 0
         self._terms: Sequence[str] = annotation.terms
-        counts = np.bincount(annotation.indices, minlength=num_terms)
+        counts = np.bincount(annotation.indices, minlength=self._carries.shape[1])
         self._rarity = np.log(len(annotation.genes) / np.maximum(counts, 1))
 
     def of(self, genes: np.ndarray, reached: np.ndarray) -> list[tuple[str, int]]:

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, as_batch
 from perturb_jax.graph.operator import gcn_norm, message_passing
-from perturb_jax.graph.variants import GraphBatch, as_batch
 from perturb_jax.selection.device.bits import (
     Walk,
     count,

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
-from perturb_jax.graph.knowledge_graph import Direction
-from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch
 from perturb_jax.selection.device import score as module
 from perturb_jax.selection.device.bits import num_words, padded, walk_of
 from perturb_jax.support.backend import Backend, on_host
