@@ -24,11 +24,10 @@ from .graph.knowledge_graph import (
     graph_batch as graph_batch,
 )
 from .graph.reach import reach as reach
-from .kernel.dense import DenseKernel as DenseKernel
-from .kernel.features import FeatureKernel as FeatureKernel
 from .kernel.graph import GraphKernel as GraphKernel
 from .kernel.kernel import Kernel as Kernel
 from .kernel.sums import SumKernel as SumKernel
+from .kernel.tables import DenseKernel as DenseKernel, FeatureKernel as FeatureKernel
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
 from .predictors.baselines import (
     ControlMean as ControlMean,

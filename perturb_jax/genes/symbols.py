@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 
 Unknown = Literal["error", "drop"]
@@ -118,12 +119,12 @@ class GeneNames:
 
     def _refuse(self, missing: list[str], ambiguous: Mapping[str, tuple[str, ...]]) -> None:
         if ambiguous:
-            listed = _listed([f"{name} (now {' or '.join(choices)})" for name, choices in ambiguous.items()])
-            raise InputError(f"ambiguous old gene symbols: {listed}; write the current symbol that is meant")
+            meant = listed([f"{name} (now {' or '.join(choices)})" for name, choices in ambiguous.items()])
+            raise InputError(f"ambiguous old gene symbols: {meant}; write the current symbol that is meant")
         if missing:
             shown = [self._with_suggestion(name) for name in missing[:_SHOWN]] + missing[_SHOWN:]
             raise InputError(
-                f"{_count(missing, 'gene')} not in {self.where}: {_listed(shown)}; correct the spelling, or leave "
+                f"{_count(missing, 'gene')} not in {self.where}: {listed(shown)}; correct the spelling, or leave "
                 "unknown genes out with unknown='drop'"
             )
 
@@ -145,7 +146,7 @@ def _clean(names: Iterable[str]) -> tuple[str, ...]:
             raise InputError(f"gene names: {name!r} has spaces around it; remove them")
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
-        raise InputError(f"{_count(repeated, 'gene')} given more than once: {_listed(repeated)}; give each once")
+        raise InputError(f"{_count(repeated, 'gene')} given more than once: {listed(repeated)}; give each once")
     return names
 
 
@@ -161,8 +162,3 @@ def _refuse_same_gene(found: Mapping[str, str]) -> None:
 
 def _count(items: Sequence[str], noun: str) -> str:
     return f"{len(items)} {noun}{'s' if len(items) > 1 else ''}"
-
-
-def _listed(items: Sequence[str]) -> str:
-    more = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

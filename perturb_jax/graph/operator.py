@@ -133,4 +133,4 @@ def gcn_norm(operator: Operator) -> Operator:
 def is_symmetric(operator: Operator) -> bool:
     """Whether A equals its transpose."""
     matrix = operator.rows()
-    return (matrix != matrix.T).nnz == 0
+    return (matrix - matrix.T).count_nonzero() == 0

@@ -62,9 +62,9 @@ def check_blocks(kernel: pj.GraphKernel, graph: pj.KnowledgeGraph, rng: np.rando
     unscaled = np.concatenate([as_dense(block) for _, block in kernel.features(rows.members)])
     assert_close(rows.scale[:, None] * unscaled, features)
     assert_close(kernel.gram(rows), gram)
-    taught = between @ np.diag(weights) @ between.T
-    assert_close(kernel.taught(rows, targets, weights), taught)
-    assert_close(kernel.taught_alone(rows, targets, weights), np.diag(taught))
+    gram = between @ np.diag(weights) @ between.T
+    assert_close(kernel.target_gram(rows, targets, weights), gram)
+    assert_close(kernel.target_gram_diagonal(rows, targets, weights), np.diag(gram))
     some = rng.permutation(len(ours))[:5]
     assert_close(kernel.gram(rows.take(some)), gram[np.ix_(some, some)])
 
