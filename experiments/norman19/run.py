@@ -23,7 +23,7 @@ from perturb_jax.predictors.gears_reference.predictor import GearsReference
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import PREDICTORS, predictor_of
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import checksums, versions
+from perturb_jax.support.files import checksums, versions
 
 OWN_COEXPRESSION, FIRST_ROW = "gears-reference, own co-expression", "gears-flax, first row only"
 LONGER = "gears-flax, 800 steps"

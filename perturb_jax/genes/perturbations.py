@@ -18,10 +18,6 @@ CONTROL_NAMES = frozenset({"ctrl", "control", "non-targeting", "nontargeting", "
 def perturbed_genes(condition: str, controls: Collection[str] = CONTROL_NAMES) -> tuple[str, ...]:
     """The genes of a condition: none for a control, and controls within a combination do not count.
 
-    Args:
-        condition: genes and controls, joined by "+".
-        controls: what is called a control, in lower case.
-
     Examples:
         >>> perturbed_genes("KLF1+ctrl"), perturbed_genes("ctrl"), perturbed_genes("KLF1+MAP2K6")
         (('KLF1',), (), ('KLF1', 'MAP2K6'))
@@ -32,13 +28,6 @@ def perturbed_genes(condition: str, controls: Collection[str] = CONTROL_NAMES) -
 
 def condition_name(condition: str, controls: Collection[str] = CONTROL_NAMES) -> str:
     """One name for all the ways to write a condition: its genes in sorted order, each once; "" for a control.
-
-    Args:
-        condition: genes and controls, joined by "+".
-        controls: what is called a control, in lower case.
-
-    Raises:
-        InputError: a blank part, as in "KLF1+".
 
     Examples:
         >>> [condition_name(name) for name in ("ctrl+KLF1", "KLF1", "MAP2K6+KLF1", "ctrl+ctrl")]
@@ -52,9 +41,6 @@ def condition_name(condition: str, controls: Collection[str] = CONTROL_NAMES) ->
 
 def identity(perturbation: str) -> frozenset[str]:
     """What makes a perturbation that one: the set of its genes, so "A+B" and "B+A" are the same.
-
-    Raises:
-        InputError: no gene in the name, as for control.
 
     Examples:
         >>> identity("B+A") == identity("A+B+ctrl")
@@ -230,11 +216,7 @@ def unknown_to(known: GeneNames, perturbations: Iterable[str]) -> dict[str, str]
 
 
 def nodes_of(known: GeneNames, perturbations: Sequence[str]) -> Perturbations:
-    """Perturbations as numbers of their genes, old symbols resolved; the same one may come more than once.
-
-    Raises:
-        InputError: genes that are not in the graph, with the perturbations that they belong to.
-    """
+    """Perturbations as numbers of their genes, old symbols resolved; the same one may come more than once."""
     unknown = [f"{name!r} ({reason})" for name, reason in unknown_to(known, perturbations).items()]
     if unknown:
         shown = listed(unknown, "; ")

@@ -67,11 +67,7 @@ class GeneNames:
         return len(self.genes)
 
     def index(self, names: Iterable[str]) -> Int[np.ndarray, " names"]:
-        """The numbers of some names; old symbols are resolved.
-
-        Raises:
-            InputError: unknown, ambiguous, blank or repeated names.
-        """
+        """The numbers of some names; old symbols are resolved."""
         return np.array([self.position[gene] for gene in self.resolve(names).genes], np.int32)
 
     def resolve(self, names: Iterable[str], unknown: Unknown = "error", distinct: bool = True) -> Resolution:
@@ -81,9 +77,6 @@ class GeneNames:
             names: gene names; each gene at most once.
             unknown: "error" raises on unknown and ambiguous names, "drop" leaves both out and reports them.
             distinct: refuse two names of one gene.
-
-        Raises:
-            InputError: blank names, two names of one gene, and, unless dropped, unknown or ambiguous names.
         """
         if unknown not in ("error", "drop"):
             raise InputError(f"unknown: expected 'error' or 'drop', got {unknown!r}")

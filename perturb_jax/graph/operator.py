@@ -97,10 +97,7 @@ class Edges(NamedTuple):
 def message_passing(graph: KnowledgeGraph, weighted: bool = True, symmetric: bool = False) -> Operator:
     """The graph's adjacency with the self-loops that gcn_norm adds: weight 1 where a node has none.
 
-    Args:
-        graph: the knowledge graph.
-        weighted: use the edge weights; else every edge weighs 1.
-        symmetric: both directions of every edge, with the larger weight where both exist.
+    Every edge weighs 1 if not `weighted`; if `symmetric`, both directions of an edge have the larger weight.
     """
     nodes = graph.num_nodes
     senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record, in_degrees, out_degrees
 from perturb_jax.support.figures import DEGREE, SELECTION, canvas
-from perturb_jax.support.provenance import checksums, versions
+from perturb_jax.support.files import checksums, versions
 
 
 def describe_graph(

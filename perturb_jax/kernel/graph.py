@@ -150,11 +150,7 @@ def as_kernel(
     weighted: bool = True,
     normalize: bool = True,
 ) -> Kernel:
-    """A kernel as it is; a graph alone means its `GraphKernel` with these settings.
-
-    Raises:
-        InputError: settings of a graph's kernel with a kernel that is there already; anything else than these two.
-    """
+    """A kernel as it is; a graph alone means its `GraphKernel` with these settings."""
     given = {"hops": hops, "direction": direction, "weighted": weighted, "normalize": normalize}
     if isinstance(source, KnowledgeGraph):
         return GraphKernel(source, **given)  # type: ignore[arg-type]

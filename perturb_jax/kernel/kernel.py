@@ -210,10 +210,6 @@ class Source(Kernel):
 
     What a gene is numbered by inside is its unit: its position among the genes that the source knows, or, for a gene
     that it does not know, a number after them that no other gene has. A subclass says what units have in common.
-
-    Args:
-        known: the genes that the source knows.
-        normalize: scale to unit diagonal, so that every perturbation has the same prior variance.
     """
 
     def __init__(self, known: GeneNames, normalize: bool = True):
@@ -232,11 +228,7 @@ class Source(Kernel):
         return self._known
 
     def rows(self, members: Int[np.ndarray, "rows arity"]) -> Rows:
-        """Perturbations as rows of this kernel, with their prior variances.
-
-        Raises:
-            InputError: combinations whose genes' features cancel.
-        """
+        """Perturbations as rows of this kernel, with their prior variances."""
         units = self.units_of(members)
         lengths, ones = self._squares(units), np.ones(len(members))
         if self.normalize and not (lengths > 0).all():

@@ -29,9 +29,6 @@ RANDOM_DRAWS = 20
 class Coverage:
     """What a plan has whatever its strategy; other kinds of evidence derive from it and add theirs.
 
-    Args:
-        question: what the plan is made for.
-
     Attributes:
         files: names of tables that are written besides the picks, with the attribute of the plan that each is.
         heading: above the picture, on the page.

@@ -19,9 +19,6 @@ def communities(links: sp.csr_array) -> Int[np.ndarray, " nodes"]:
     Louvain (Blondel et al. 2008, https://doi.org/10.1088/1742-5468/2008/10/P10008), with nodes visited in their
     order, so that equal graphs give equal communities. A local optimum, not the best partition.
 
-    Args:
-        links: symmetric non-negative weights [nodes, nodes].
-
     Complexity: O(links) per pass over the nodes.
     """
     total = float(links.sum())
@@ -86,10 +83,6 @@ def place(
     Discs never overlap and have areas proportional to their nodes, so that density is the same everywhere and 10,000
     nodes stay as readable as 100. Larger discs are laid first, each as near as it fits to those it is linked with.
     Within a disc, nodes lie in a sunflower's spiral, the best linked in the middle.
-
-    Args:
-        links: symmetric weights [nodes, nodes].
-        labels: the community of every node, from 0, the largest first.
     """
     sizes = np.bincount(labels)
     radii = np.sqrt(sizes) + 1.0
@@ -178,14 +171,7 @@ def map_covered(graph: KnowledgeGraph, covered: Bool[np.ndarray, " nodes"]) -> C
 def draw(
     drawn: CoveredMap, graph: KnowledgeGraph, picks: Int[np.ndarray, " picks"], tested: Int[np.ndarray, " t"]
 ) -> str:
-    """The map as an SVG: about 15 bytes for a covered gene, 150 for a marked one.
-
-    Args:
-        drawn: the layout.
-        graph: for the genes' names.
-        picks: node numbers of the picks, drawn as black dots.
-        tested: node numbers of the tested genes, drawn as white squares.
-    """
+    """The map as an SVG: about 15 bytes for a covered gene, 150 for a marked one."""
     low = (drawn.centres - drawn.radii[:, None]).min(0)
     span = (drawn.centres + drawn.radii[:, None]).max(0) - low
     scale = _SIZE / span.max()

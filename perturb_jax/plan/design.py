@@ -65,9 +65,6 @@ class Learned(Coverage):
         problem: what is to be learned.
         targets: what each target is worth, by name.
         costs: of each must-have and of each other candidate; None: every experiment counts 1.
-
-    Raises:
-        InputError: options that cannot be used; must-haves that cost more than the budget.
     """
 
     files: ClassVar[dict[str, str]] = {"targets.csv": "targets"}

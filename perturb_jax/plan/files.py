@@ -11,8 +11,8 @@ from perturb_jax.graph.knowledge_graph import graph_record
 from perturb_jax.plan.plan import EVIDENCE, Plan
 from perturb_jax.strategies.registry import STRATEGIES
 from perturb_jax.strategies.strategy import Strategy
+from perturb_jax.support.files import checksums, versions
 from perturb_jax.support.options import changed_options
-from perturb_jax.support.provenance import checksums, versions
 
 FILES = ("picks.csv", "picks.json", "picks.png")
 """What is written for every strategy."""
@@ -21,12 +21,7 @@ _DESCRIPTIONS = {"in": "genes it reads", "out": "genes that read it", "both": "e
 
 
 def plan_record(plan: Plan, inputs: Mapping[str, Path | None] = {}) -> dict[str, Any]:
-    """Everything that made a plan, and what came of it: plain values for JSON.
-
-    Args:
-        plan: the plan.
-        inputs: the files that were read, by the option that named them.
-    """
+    """Everything that made a plan, and what came of it: plain values for JSON."""
     question = plan.evidence.question
     infos = [picks.info for picks in plan.selections]
     return {

@@ -57,11 +57,7 @@ _LISTS = ("informs",)
 
 
 def report_file(path: str, force: bool) -> OutputDirectory:
-    """Where the page will be written, checked before the work begins.
-
-    Raises:
-        InputError: not an .html file, or one that cannot be written or exists already.
-    """
+    """Where the page will be written, checked before the work begins."""
     file = Path(path)
     if file.suffix.lower() not in (".html", ".htm") or path.endswith("/"):
         raise InputError(f"report: expected the path of an .html file, such as report.html, got {path!r}")
@@ -70,12 +66,6 @@ def report_file(path: str, force: bool) -> OutputDirectory:
 
 def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], picture: bytes) -> bytes:
     """The page, which names no address: style, script and pictures are inside.
-
-    Args:
-        annotation: which genes carry which GO terms; may know none of the graph's.
-        plan: what is shown.
-        record: `plan_record` of the same.
-        picture: the coverage picture, a PNG.
 
     Complexity: dominated by the communities of the covered graph; at most about 3 MB, at 20,000 covered genes
     and 2,000 rows.

@@ -12,7 +12,6 @@ from perturb_jax.cli import printing
 from perturb_jax.graph.knowledge_graph import make_graph
 from perturb_jax.plan.files import plan_record
 from perturb_jax.plan.plan import Request, make_plan
-from perturb_jax.support.provenance import checksums
 from tests.graphs import graph_of
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8)])
@@ -60,11 +59,3 @@ def test_names_are_printed_as_they_are_and_never_read_as_markup() -> None:
     graph = make_graph(np.array([0]), np.array([1]), np.array([1.0]), names)
     text = printed(graph, Request(names, 2, "graphreach"))
     assert all(name in text for name in names)
-
-
-def test_a_pipe_has_no_checksum(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"abc")
-    record = checksums({"a": tmp_path / "file", "b": Path("/dev/null"), "c": None})
-    assert record["a"]["sha256"] is not None
-    assert record["b"]["sha256"] is None
-    assert "c" not in record

@@ -25,9 +25,9 @@ from perturb_jax.selection.device.bits import (
 )
 from perturb_jax.selection.host.coverage import coverage_on_host
 from perturb_jax.selection.spectral import norm_within
-from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_hops
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import Backend, on_host
 
 _SELECTIONS_AT_ONCE = 4
 
