@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.annotation import Annotation, term_names
@@ -52,8 +53,6 @@ _TERMS = 4
 _COLUMNS = (
     "rank", "gene", "cycle", "gain", "covered", "layer", "sigma", "cost", "explained", "informs",
 )  # fmt: skip
-_TEXT = ("gene", "tested gene")
-_LISTS = ("informs",)
 
 
 def report_file(path: str, force: bool) -> OutputDirectory:
@@ -103,18 +102,18 @@ def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], p
 
 
 def _picks_table(plan: Plan, sets: ReachSets, label: np.ndarray, shared: SharedTerms) -> str:
-    columns = [name for name in _COLUMNS if name in plan.table]
-    rows = []
-    for pick, values in enumerate(plan.table[columns].head(MAX_ROWS).itertuples(index=False)):
-        genes, reached = plan.picks.members[pick], sets.indices[sets.indptr[pick] : sets.indptr[pick + 1]]
-        terms = shared.of(genes, reached)
-        words = ", ".join(f"{_named(term)} ({count} of {len(reached)})" for term, count in terms[:_TERMS])
-        more = f", {len(terms) - _TERMS} more" if len(terms) > _TERMS else ""
-        cells = [_cell(name, value) for name, value in zip(columns, values, strict=True)]
-        cells.append(_group(label[genes[0]]))
-        cells.append(f'<td class="terms" data-value="{len(terms)}">{words}{more}</td>')
-        rows.append("".join(cells))
-    return _table("picks", [*columns, "group", "GO terms"], rows, len(plan.table), "picks.csv")
+    members = plan.picks.members[:MAX_ROWS]
+    parts = np.split(sets.indices, sets.indptr[1:-1])
+    table = plan.table[[name for name in _COLUMNS if name in plan.table]].head(MAX_ROWS)
+    table = table.assign(group=label[members[:, 0]])
+    table["GO terms"] = [_terms(shared.of(*one), len(one[1])) for one in zip(members, parts, strict=False)]
+    return _table("picks", table, len(plan.table), "picks.csv")
+
+
+def _terms(terms: list[tuple[str, int]], reached: int) -> tuple[str, int]:
+    words = [f"{_named(term)} ({count} of {reached})" for term, count in terms[:_TERMS]]
+    more = f", {len(terms) - _TERMS} more" if len(terms) > _TERMS else ""
+    return ", ".join(words) + more, len(terms)
 
 
 def _named(term: str) -> str:
@@ -127,34 +126,41 @@ def _tested(tested: Perturbations, sets: ReachSets, by_picks: np.ndarray, label:
     if not len(tested):
         return "<p>No gene was given as already tested.</p>"
     counts = sets.counts()
-    rows = []
-    for i, name in enumerate(tested.labels):
-        reached = sets.indices[sets.indptr[i] : sets.indptr[i + 1]]
-        alone = np.count_nonzero(counts[reached] == 1)
-        again = np.count_nonzero(by_picks[reached])
-        values = {"tested gene": name, "covers": len(reached), "it alone": alone, "also by picks": again}
-        rows.append("".join(_cell(*item) for item in values.items()) + _group(label[tested.members[i][0]]))
+
+    def of_each(flags: np.ndarray) -> np.ndarray:
+        """How many nodes of each set have a flag."""
+        return np.add.reduceat(flags[sets.indices].astype(int), sets.indptr[:-1])
+
+    table = pd.DataFrame(
+        {
+            "tested gene": tested.labels,
+            "covers": np.diff(sets.indptr),
+            "it alone": of_each(counts == 1),
+            "also by picks": of_each(by_picks > 0),
+            "group": label[tested.members[:, 0]],
+        }
+    )
     both = np.count_nonzero((counts > 0) & (by_picks > 0))
     text = (
         f"<p>{len(tested):,} tested perturbations cover {np.count_nonzero(counts):,} genes, of which the picks reach "
         f"{both:,} again. <i>It alone</i>: genes that no other tested one covers.</p>"
     )
-    headers = ["tested gene", "covers", "it alone", "also by picks", "group"]
-    return text + _table("tested", headers, rows[:MAX_ROWS], len(rows), "the list that was given")
+    return text + _table("tested", table.head(MAX_ROWS), len(table), "the list that was given")
 
 
 def _communities(
     covered: CoveredMap, graph: KnowledgeGraph, picks: Perturbations, tested: Perturbations, label: np.ndarray
 ) -> str:
-    picked, done = (np.bincount(label[_members(some)], minlength=len(covered.radii)) for some in (picks, tested))
-    rows = []
-    for group in range(min(len(COLORS), len(covered.radii))):
-        size = np.count_nonzero(covered.labels == group)
-        names = [graph.genes[node] for node in _members(picks).tolist() if label[node] == group][:5]
-        values = {"genes": size, "picks": int(picked[group]), "tested": int(done[group])}
-        cells = _group(group) + "".join(_cell(*item) for item in values.items())
-        rows.append(f'{cells}<td class="terms">{escape(", ".join(names))}</td>')
-    return _table("groups", ["group", "genes", "picks", "tested", "first picks"], rows, len(rows), "")
+    shown = np.arange(min(len(COLORS), len(covered.radii)))
+    names = np.array(graph.genes, object)
+    picked = _members(picks)
+    sizes, in_picks, in_tested = (
+        np.bincount(groups, minlength=len(covered.radii))[shown]
+        for groups in (covered.labels, label[picked], label[_members(tested)])
+    )
+    table = pd.DataFrame({"group": shown, "genes": sizes, "picks": in_picks, "tested": in_tested})
+    table["first picks"] = [", ".join(names[picked[label[picked] == group][:5]]) for group in shown]
+    return _table("groups", table, len(table), "")
 
 
 def _settings(record: Mapping[str, Any]) -> str:
@@ -175,25 +181,27 @@ def _plain(value: object) -> str:
     return text if len(text) <= 400 else f"{text[:400]} ... (all of it in picks.json)"
 
 
-def _table(name: str, headers: Iterable[str], rows: list[str], total: int, file: str) -> str:
-    head = "".join(f'<th scope="col"><button type="button">{escape(header)}</button></th>' for header in headers)
+def _table(name: str, table: pd.DataFrame, total: int, file: str) -> str:
+    head = "".join(f'<th scope="col"><button type="button">{escape(header)}</button></th>' for header in table)
+    rows = ("".join(map(_cell, table.columns, values)) for values in table.itertuples(index=False))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    note = f"<p>The first {len(rows):,} of {total:,}; all are in {file}.</p>" if len(rows) < total else ""
+    note = f"<p>The first {len(table):,} of {total:,}; all are in {file}.</p>" if len(table) < total else ""
     return f'<table id="{name}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
 
 
-def _cell(name: str, value: Any) -> str:
-    if name in _TEXT:
-        return f'<td class="gene">{escape(str(value))}</td>'
-    if name in _LISTS:
-        return f'<td class="terms">{escape(str(value))}</td>'
+def _cell(column: str, value: Any) -> str:
+    if column in ("gene", "tested gene"):
+        return f'<td class="gene">{escape(value)}</td>'
+    if column in ("informs", "first picks"):
+        return f'<td class="terms">{escape(value)}</td>'
+    if column == "GO terms":
+        words, number = value
+        return f'<td class="terms" data-value="{number}">{words}</td>'
+    if column == "group":
+        number = str(value + 1) if value < len(COLORS) else "other"
+        return f'<td class="group" data-value="{value}"><i style="background:{color_of(value)}"></i>{number}</td>'
     text = f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.3f}"
-    return f'<td class="number" data-name="{name}" data-value="{value}">{text}</td>'
-
-
-def _group(label: int) -> str:
-    number = str(label + 1) if label < len(COLORS) else "other"
-    return f'<td class="group" data-value="{label}"><i style="background:{color_of(int(label))}"></i>{number}</td>'
+    return f'<td class="number" data-name="{column}" data-value="{value}">{text}</td>'
 
 
 def _members(candidates: Perturbations) -> np.ndarray:

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import scipy.sparse as sp
 
-from perturb_jax.plan.covered_map import communities, place
+from perturb_jax.plan.covered_map import communities, lay_out
 
 
 def test_communities_are_as_modular_as_those_of_networkx() -> None:
@@ -22,7 +22,7 @@ def test_discs_do_not_overlap_and_hold_their_nodes() -> None:
     labels = np.sort(rng.geometric(0.2, 3000)) - 1
     labels = np.unique(labels, return_inverse=True)[1]
     one_way = sp.random_array((3000, 3000), density=0.002, rng=rng)
-    positions, centres, radii = place(sp.csr_array(one_way + one_way.T), labels)
+    positions, centres, radii, _ = lay_out(sp.csr_array(one_way + one_way.T), labels)
     assert np.all(np.linalg.norm(positions - centres[labels], axis=1) < radii[labels])
     apart = np.linalg.norm(centres[:, None] - centres[None], axis=2) - radii[:, None] - radii[None]
     assert apart[np.triu_indices(len(radii), 1)].min() > -1e-6
