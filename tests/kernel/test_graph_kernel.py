@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import NO_MEMBER
 from perturb_jax.graph.knowledge_graph import DIRECTIONS, Direction
-from perturb_jax.kernel import graph as module
+from perturb_jax.kernel import graph as module, kernel as contract
 from perturb_jax.kernel.kernel import as_dense
 from tests.design_oracles import Genes, dense_gcn_norm, graph_with, scattered_graph
 
@@ -80,7 +80,7 @@ def test_blocks_sparse_and_dense_are_those_of_the_dense_kernel(
     seed: int, size: tuple[int, int], chosen: Options, inside: tuple[int, float]
 ) -> None:
     graph = scattered_graph(seed, *size)
-    with patch.object(module, "CHUNK", inside[0]), patch.object(module, "_DENSE", inside[1]):
+    with patch.object(contract, "CHUNK", inside[0]), patch.object(module, "_DENSE", inside[1]):
         check_blocks(pj.GraphKernel(graph, **chosen), graph, np.random.default_rng(seed), chosen)
 
 
@@ -90,7 +90,7 @@ def test_blocks_of_400_nodes(direction: Direction, num_edges: int) -> None:
     graph = scattered_graph(num_edges, 400, num_edges)
     for hops in (1, 2, 3):
         chosen: Options = {"hops": hops, "direction": direction, "weighted": True, "normalize": hops != 2}
-        with patch.object(module, "CHUNK", 10):
+        with patch.object(contract, "CHUNK", 10):
             check_blocks(pj.GraphKernel(graph, **chosen), graph, np.random.default_rng(hops), chosen)
 
 
