@@ -56,7 +56,7 @@ def check_blocks(kernel: pj.GraphKernel, graph: pj.KnowledgeGraph, rng: np.rando
     gram, between = features @ features.T, features @ of_targets.T
     assert_close(rows.variance, np.diag(gram))
     blocks = list(kernel.between(rows, targets))
-    assert [part.start for part, _ in blocks] == list(range(0, len(ours), vars(module)["CHUNK"]))
+    assert [part.start for part, _ in blocks] == list(range(0, len(ours), vars(contract)["CHUNK"]))
     assert_close(np.concatenate([as_dense(block) for _, block in blocks]), between)
     assert_close(as_dense(kernel.covariance(rows, targets)), between)
     unscaled = np.concatenate([as_dense(block) for _, block in kernel.features(rows.members)])
