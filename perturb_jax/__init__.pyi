@@ -34,16 +34,23 @@ from .predictors.baselines import (
     NearestNeighbours as NearestNeighbours,
     TrainingMean as TrainingMean,
 )
+from .predictors.gears_flax.moments_loss import fourth_power as fourth_power, pair_moments as pair_moments
 from .predictors.gears_flax.predictor import GearsFlax as GearsFlax
 from .predictors.gears_reference.predictor import GearsReference as GearsReference
 from .predictors.graph_gp import GraphGP as GraphGP
 from .predictors.predictor import Fitted as Fitted, Predictor as Predictor
-from .predictors.registry import PREDICTORS as PREDICTORS, register_predictor as register_predictor
+from .predictors.registry import (
+    PREDICTORS as PREDICTORS,
+    make_predictor as make_predictor,
+    register_predictor as register_predictor,
+)
 from .predictors.ridge import BilinearRidge as BilinearRidge, GraphRidge as GraphRidge
 from .predictors.saved import load_fitted as load_fitted
+from .screen.cells import read_cells as read_cells
 from .screen.noise import relative_noise as relative_noise
 from .screen.pseudobulk import read_pseudobulk as read_pseudobulk
 from .screen.read import read_screen as read_screen
+from .screen.reading import Reading as Reading, open_screen as open_screen
 from .screen.screen import Screen as Screen
 from .screen.simulate import simulate_screen as simulate_screen
 from .screen.simulation_model import SimulationModel as SimulationModel

@@ -144,13 +144,11 @@ def _clean(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _refuse_same_gene(found: Mapping[str, str]) -> None:
-    if len(set(found.values())) == len(found):
-        return
     first: dict[str, str] = {}
     for name, gene in found.items():
-        if gene in first:
-            raise InputError(f"{first[gene]!r} and {name!r} are names of one gene, {gene}; give it once")
-        first[gene] = name
+        other = first.setdefault(gene, name)
+        if other != name:
+            raise InputError(f"{other!r} and {name!r} are names of one gene, {gene}; give it once")
 
 
 def _count(items: Sequence[str], noun: str) -> str:

@@ -21,7 +21,7 @@ from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.registry import STRATEGIES, make_strategy, name_of, one_shot_names
 from perturb_jax.strategies.strategy import Ask, Strategy, check_strategy, costs_of, parts_of
-from perturb_jax.support.checks import check_hops, is_whole
+from perturb_jax.support.checks import check_count, check_hops
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import options_of
 from perturb_jax.support.registry import Registry
@@ -326,8 +326,7 @@ def _cycles(picks: int, cycles: int | None) -> np.ndarray:
 
 
 def _check_budget(budget: int | float, must: int, pool: int) -> None:
-    if not is_whole(budget) or budget < 1:
-        raise InputError(f"budget: expected a whole number of at least 1, got {budget}")
+    check_count("budget", budget)
     if budget < must:
         raise InputError(f"budget: {budget} is less than the {must} must-include genes; raise the budget")
     if must + pool == 0:
@@ -336,7 +335,7 @@ def _check_budget(budget: int | float, must: int, pool: int) -> None:
         )
     if budget > must + pool:
         raise InputError(
-            f"budget: {budget} picks asked for, but only {must + pool} candidates can be picked (already tested and "
+            f"budget: {budget} picks are wanted, but only {must + pool} candidates can be picked (already tested and "
             "excluded ones do not count); lower the budget or add candidates"
         )
 
