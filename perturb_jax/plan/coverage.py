@@ -153,60 +153,42 @@ class Robust(Coverage):
         return {"robust": {"copies": strategy.robust, "dropout": dropout, "seed": strategy.dropout_seed or 0}}
 
     def found(self, picks: Perturbations, selections: tuple[Selection, ...]) -> Found:
-        """The picks on each copy; must-haves have no bound and no frequency."""
-        coverage = super().found(picks, selections)
-        robust = robustness(self.question, selections)
-        columns = {"mean_covered": robust.mean_covered, "mean_bound": robust.bound, "frequency": robust.frequency}
+        """The picks on each copy, beside what GraphReach picks on each of them alone, and on the graph itself.
+
+        One row per pick: mean_covered (genes reached, mean over the copies), mean_bound (no selection of as many picks
+        that begins with the must-haves reaches more), frequency (fraction of the copies on which GraphReach alone picks
+        it); must-haves have no bound and no frequency.
+
+        Complexity: that of `graphreach` on every copy.
+        """
+        question, strategy, tested = self.question, self.question.strategy, self.question.tested
+        must = selections[0].perturbations if len(question.must) else question.must
+        copies = strategy.noisy(question.graph)
+        values, bounds = joined(selections, "values"), joined(selections, "bounds")
+        bounds[: len(must)] = np.nan
+        frequency = np.full(len(values), np.nan)
+        chosen, left = must, len(values) - len(must)
+        if left:
+            how = (strategy.hops, strategy.direction, tested.joined(must), question.request.seed)
+            counts = pick_counts(copies, question.pool, left, *how, ties=strategy.ties)
+            fraction = dict(zip(counts.candidates, counts.counts / len(copies), strict=True))
+            frequency[len(must) :] = [fraction[gene] for gene in selections[-1].genes]
+            plain = graphreach(question.graph, question.pool, left, *how, ties=strategy.ties)
+            chosen = must.joined(plain.perturbations)
+        of_plain, before = (
+            reach_sets(copies, some.members, strategy.hops, strategy.direction) for some in (chosen, tested)
+        )
+        covered = covered_after(of_plain, before.counts())[-1]
+        result = {"mean covered": float(values[-1]), "picks of the graph itself": float(covered) / len(copies)}
+        if np.isfinite(bounds[-1]):
+            result["bound"] = float(bounds[-1])
+        columns = {"mean_covered": values, "mean_bound": bounds, "frequency": frequency}
         shown = {name: pd.array(part.round(4), dtype="Float64") for name, part in columns.items()}
-        return Found(coverage.columns.assign(**shown), details=robust)
+        return Found(super().found(picks, selections).columns.assign(**shown), details={"robust": result})
 
     def record(self, plan: Plan) -> dict[str, Any]:
         """The mean coverage in the end."""
-        robust: Robustness = plan.found.details
-        mean, bound = float(robust.mean_covered[-1]), float(robust.bound[-1])
-        bounded = {"bound": bound} if np.isfinite(bound) else {}
-        noisy = {"mean covered": mean, "picks of the graph itself": robust.plain, **bounded}
-        return {"robust": noisy} | super().record(plan)
-
-
-@dataclass(frozen=True, eq=False)
-class Robustness:
-    """How a plan does on the noisy copies.
-
-    Attributes:
-        mean_covered: genes reached after each pick, mean over the copies.
-        bound: no selection of as many picks that begins with the must-haves reaches more; NaN for must-haves.
-        frequency: fraction of the copies on which GraphReach alone picks the gene; NaN for must-haves.
-        plain: the final mean of the picks that GraphReach makes on the graph itself.
-    """
-
-    mean_covered: Float[np.ndarray, " picks"]
-    bound: Float[np.ndarray, " picks"]
-    frequency: Float[np.ndarray, " picks"]
-    plain: float
-
-
-def robustness(question: Question, selections: tuple[Selection, ...]) -> Robustness:
-    """Compare selections on the noisy copies with what GraphReach picks on each of them, and on the graph.
-
-    Complexity: that of `graphreach` on every copy.
-    """
-    strategy, tested, seed = question.strategy, question.tested, question.request.seed
-    must = selections[0].perturbations if len(question.must) else question.must
-    copies = strategy.noisy(question.graph)
-    values, bounds = joined(selections, "values"), joined(selections, "bounds")
-    bounds[: len(must)] = np.nan
-    frequency = np.full(len(values), np.nan)
-    chosen, left = must, len(values) - len(must)
-    if left:
-        conditions = (question.pool, left, strategy.hops, strategy.direction, tested.joined(must), seed)
-        counts = pick_counts(copies, *conditions, ties=strategy.ties)
-        fraction = dict(zip(counts.candidates, counts.counts / len(copies), strict=True))
-        frequency[len(must) :] = [fraction[gene] for gene in selections[-1].genes]
-        chosen = must.joined(graphreach(question.graph, *conditions, ties=strategy.ties).perturbations)
-    sets, before = (reach_sets(copies, some.members, strategy.hops, strategy.direction) for some in (chosen, tested))
-    plain = covered_after(sets, before.counts())[-1]
-    return Robustness(values, bounds, frequency, float(plain) / len(copies))
+        return plan.found.details | super().record(plan)
 
 
 def joined(selections: tuple[Selection, ...], name: str) -> np.ndarray:

@@ -116,7 +116,7 @@ class Found(NamedTuple):
     Attributes:
         columns: for the table of picks.
         targets: a row per target, where the strategy has such.
-        details: what else the record needs.
+        details: for the record, where it is found here.
     """
 
     columns: pd.DataFrame
@@ -139,7 +139,8 @@ class Plan:
         table: one row per pick: rank, gene, cycle; on a graph gain (genes newly reached, in its layer), covered,
             covered_fraction, layer, bound; and the columns of the strategy's evidence: with MaxSpec sigma, the spectral
             norm after the pick; with GraphDesign, and with any kernel, cost, explained and informs (see
-            `Learned.found`); with noisy copies of the graph mean_covered, mean_bound and frequency (see `Robustness`).
+            `Learned.found`); with noisy copies of the graph mean_covered, mean_bound and frequency (see
+            `Robust.found`).
         picks: the perturbations of the table.
         must: the must-haves, in the order picked.
         selections: what the strategy returned, for the must-haves and for the rest.
