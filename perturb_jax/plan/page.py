@@ -182,7 +182,7 @@ def _plain(value: object) -> str:
 
 
 def _table(name: str, table: pd.DataFrame, total: int, file: str) -> str:
-    head = "".join(f'<th scope="col"><button type="button">{escape(header)}</button></th>' for header in table)
+    head = "".join(f'<th scope="col"><button type="button">{escape(str(header))}</button></th>' for header in table)
     rows = ("".join(map(_cell, table.columns, values)) for values in table.itertuples(index=False))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     note = f"<p>The first {len(table):,} of {total:,}; all are in {file}.</p>" if len(table) < total else ""

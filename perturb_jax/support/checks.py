@@ -57,12 +57,6 @@ def check_hops(hops: object) -> None:
     check_count("hops", hops)
 
 
-def check_positive(name: str, value: object) -> None:
-    """Refuse anything but a finite number above 0."""
-    if not (is_number(value) and value > 0):  # type: ignore[operator]
-        raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
-
-
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse anything but one of the choices."""
     if value not in choices:

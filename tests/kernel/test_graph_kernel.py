@@ -69,7 +69,7 @@ def check_blocks(kernel: pj.GraphKernel, graph: pj.KnowledgeGraph, rng: np.rando
     assert_close(kernel.gram(rows.take(some)), gram[np.ix_(some, some)])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([(1, 0), (5, 4), (40, 20), (40, 300), (150, 500)]),
