@@ -62,9 +62,9 @@ def check_blocks(kernel: pj.GraphKernel, graph: pj.KnowledgeGraph, rng: np.rando
     unscaled = np.concatenate([as_dense(block) for _, block in kernel.features(rows.members)])
     assert_close(rows.scale[:, None] * unscaled, features)
     assert_close(kernel.gram(rows), gram)
-    gram = between @ np.diag(weights) @ between.T
-    assert_close(kernel.target_gram(rows, targets, weights), gram)
-    assert_close(kernel.target_gram_diagonal(rows, targets, weights), np.diag(gram))
+    target_gram = between @ np.diag(weights) @ between.T
+    assert_close(kernel.target_gram(rows, targets, weights), target_gram)
+    assert_close(kernel.target_gram_diagonal(rows, targets, weights), np.diag(target_gram))
     some = rng.permutation(len(ours))[:5]
     assert_close(kernel.gram(rows.take(some)), gram[np.ix_(some, some)])
 
