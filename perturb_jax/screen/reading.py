@@ -41,6 +41,11 @@ def open_screen(
 ) -> "Screen":
     """A screen that was saved, or one read from cells; from means only where that is said.
 
+    Args:
+        source: an `.h5ad` file of cells, a saved screen, or a pseudobulk (.csv, .tsv or .h5ad); or an AnnData.
+        reading: how it is to be read; None: as it is.
+        progress: show a bar on standard error; None: if that is a terminal.
+
     Raises:
         InputError: settings that do not fit what the source is; as `load_screen`, `read_screen`, `read_pseudobulk`.
     """
