@@ -142,9 +142,7 @@ PEARSON = Metric("pearson", "Pearson", False, _pearson, _ALL)
 PEARSON_CHANGE = Metric("pearson_change", "Pearson of changes", False, _pearson_change, _ALL)
 PEARSON_CENTROID = Metric("pearson_centroid", "Pearson beyond the training mean", False, _pearson_centroid, _ALL)
 CENTROID_ACCURACY = Metric("centroid_accuracy", "centroid accuracy", False, _centroid_accuracy)
-WEIGHTED_MSE = Metric(
-    "weighted_mse", "weighted MSE", True, _weighted_mse, _ALL, _SQUARES, ("variance", "control_variance")
-)
+WEIGHTED_MSE = Metric("weighted_mse", "weighted MSE", True, _weighted_mse, _ALL, _SQUARES, ("perturbed", "control"))
 
 _HERE = "perturb_jax.evaluation.metrics"
 METRICS: Registry[Metric] = Registry(
