@@ -13,8 +13,7 @@ from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.plan.coverage import Coverage
 from perturb_jax.plan.evidence import Found
 from perturb_jax.selection.coverage import Ties, covered_after
-from perturb_jax.selection.graphreach import graphreach
-from perturb_jax.selection.pick_counts import pick_counts
+from perturb_jax.selection.graphreach import graphreach, pick_counts
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.graphreach import DROPOUT
 

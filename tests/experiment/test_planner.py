@@ -9,9 +9,9 @@ from perturb_jax.experiment.file import PURPOSES, Experiment, experiment_of, see
 from perturb_jax.experiment.planner import Chain, chains_of, preparation_of, walk
 from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.work import Choice, Preparation, Training, Work
+from perturb_jax.strategies.baselines import Random
 from perturb_jax.strategies.graphreach import GraphReach
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, tables, with_strategy
 

@@ -17,8 +17,8 @@ from perturb_jax.experiment.sources import find_sources
 from perturb_jax.experiment.store import Store
 from perturb_jax.experiment.work import Training, Work
 from perturb_jax.screen.screen import Screen
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.baselines import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import Largest, finish, tables, with_strategy
 

@@ -7,8 +7,7 @@ from perturb_jax.genes.perturbations import parse_perturbations
 from perturb_jax.plan.coverage import RANDOM_DRAWS, baseline_curves
 from perturb_jax.plan.files import plan_curves, plan_files, plan_record
 from perturb_jax.plan.plan import Request, make_plan
-from perturb_jax.strategies.random import Random
-from perturb_jax.strategies.top_degree import TopDegree
+from perturb_jax.strategies.baselines import Random, TopDegree
 from tests.graphs import graph_of
 from tests.strategies.asks import pick
 

@@ -6,8 +6,7 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
 from perturb_jax.plan.spectral import spectral_baselines
-from perturb_jax.strategies.random import Random
-from perturb_jax.strategies.top_degree import TopDegree
+from perturb_jax.strategies.baselines import Random, TopDegree
 from tests.graphs import graph_of
 from tests.oracles import dense_operator, induced_norm
 from tests.strategies.asks import pick

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.selection import posterior
+from perturb_jax.selection import criteria
 from perturb_jax.selection.graphdesign import CRITERIA, Criterion
 from tests.design_oracles import (
     DenseDesign,
@@ -110,7 +110,7 @@ def test_blocks_and_message_passing_make_the_picks_of_the_definition_on_400_node
     chosen: Options = {"hops": hops, "direction": direction, "noise": 0.5}
     runs = []
     for largest in (4096, 0):
-        with patch.object(posterior, "_LARGEST_BLOCK", largest):
+        with patch.object(criteria, "_LARGEST_BLOCK", largest):
             runs.append(pj.graphdesign(graph, names(candidates), 5, criterion, targets=graph.genes, **chosen))
     design = dense_design(graph, candidates, targets, **chosen)
     assert_greedy(design, candidates, criterion, runs[0])
@@ -384,9 +384,9 @@ def test_an_accelerator_computes_in_single_precision(criterion: Criterion) -> No
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_a_second_design_of_the_same_shapes_compiles_nothing(criterion: Criterion) -> None:
-    from perturb_jax.selection.greedy import _lazy, _naive, knapsack, upper_bounds
+    from perturb_jax.selection.greedy import _search, knapsack, upper_bounds
 
-    functions = (_naive, _lazy, upper_bounds, knapsack)
+    functions = (_search, upper_bounds, knapsack)
     edges = [(a, b) for a in range(6) for b in range(6) if a != b]
     for attempt in range(2):
         weights = np.random.default_rng(attempt).uniform(0.1, 1, len(edges)).tolist()
@@ -468,7 +468,7 @@ def test_a_matrix_is_designed_for_as_the_graph_that_it_is_of(criterion: Criterio
         pj.DenseKernel(graph.genes, raw.matrix()),
         0.25 * pj.GraphKernel(graph, 2, "both") + 0.75 * pj.DenseKernel(graph.genes, raw.matrix()),
     ]
-    with patch.object(posterior, "_LARGEST_BLOCK", largest):
+    with patch.object(criteria, "_LARGEST_BLOCK", largest):
         for kernel in kernels:
             picks = pj.graphdesign(kernel, None, 6, criterion, **told)
             assert picks.genes == expected.genes
