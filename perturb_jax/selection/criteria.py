@@ -70,8 +70,8 @@ class Posterior(NamedTuple):
         taken: what is picked.
         filled: rows of `factor` that are.
         value: the objective.
-        mixed: N, transposed; None where no targets count.
-        informs: the diagonal of B, what each candidate tells of the targets; None where no targets count.
+        mixed: N, transposed; no rows where no targets count.
+        informs: the diagonal of B, what each candidate tells of the targets; 0 where none count.
     """
 
     factor: Float[Array, "capacity candidates"]
@@ -79,8 +79,8 @@ class Posterior(NamedTuple):
     taken: Bool[Array, " candidates"]
     filled: Int[Array, ""]
     value: Float[Array, ""]
-    mixed: Float[Array, "capacity candidates"] | None = None
-    informs: Float[Array, " candidates"] | None = None
+    mixed: Float[Array, "mixed candidates"]
+    informs: Float[Array, " candidates"]
 
     def measured(self, pick: Array, column: Array, gain: Array) -> "Posterior":
         """C - l l^T; what rounding leaves below 0 is 0."""
@@ -115,11 +115,17 @@ class _Gaussian(DesignObjective):
         """The sum of the gains."""
         return state.value
 
-    def _prior(self) -> Posterior:
-        variance = self.variance
-        factor = jnp.zeros((self.capacity, len(variance)), variance.dtype)
-        nothing = jnp.zeros((), variance.dtype)
-        return Posterior(factor, variance, jnp.zeros(len(variance), bool), jnp.int32(0), nothing)
+    def _prior(self, mixed: int, informs: Float[Array, " candidates"]) -> Posterior:
+        like, candidates = self.variance.dtype, len(self.variance)
+        return Posterior(
+            factor=jnp.zeros((self.capacity, candidates), like),
+            variance=self.variance,
+            taken=jnp.zeros(candidates, bool),
+            filled=jnp.int32(0),
+            value=jnp.zeros((), like),
+            mixed=jnp.zeros((mixed, candidates), like),
+            informs=informs,
+        )
 
 
 @jax.tree_util.register_dataclass
@@ -144,11 +150,12 @@ class Information(_Gaussian):
             columns = block_columns(jnp.asarray(problem.kernel.gram(rows), float), None)
         else:
             columns = Partial(_column_alone, problem.kernel.times(rows, rows), jnp.zeros(len(rows)))
-        return cls(columns, *_numbers(rows.variance, problem.noise), before, capacity)
+        variance, noise = _numbers(rows.variance, problem.noise)
+        return cls(columns, variance, noise, before, capacity)
 
     def init(self) -> Posterior:
         """The prior, and what was measured before."""
-        return self.with_all(self._prior(), self.before)
+        return self.with_all(self._prior(0, jnp.zeros_like(self.variance)), self.before)
 
     def gains(self, state: Posterior) -> Float[Array, " candidates"]:
         """log(1 + C_vv / noise)."""
@@ -191,17 +198,16 @@ class ExplainedVariance(_Gaussian):
         kernel, rows = problem.kernel, problem.kernel.rows(candidates.members)
         if len(rows) <= _LARGEST_BLOCK:
             together = kernel.taught(rows, problem.rows, problem.weights)
-            informs, columns = together.diagonal(), block_columns(*_numbers(kernel.gram(rows), together))
+            diagonal, columns = together.diagonal(), block_columns(*_numbers(kernel.gram(rows), together))
         else:
-            informs = kernel.taught_alone(rows, problem.rows, problem.weights)
+            diagonal = kernel.taught_alone(rows, problem.rows, problem.weights)
             columns = _kernel_columns(problem, rows)
-        variance, noise, informs, total = _numbers(rows.variance, problem.noise, informs, problem.prior)
+        variance, noise, informs, total = _numbers(rows.variance, problem.noise, diagonal, problem.prior)
         return cls(columns, variance, noise, before, capacity, informs, total)
 
     def init(self) -> Posterior:
         """The prior, and what was measured before."""
-        prior = self._prior()
-        return self.with_all(prior._replace(mixed=jnp.zeros_like(prior.factor), informs=self.informs), self.before)
+        return self.with_all(self._prior(self.capacity, self.informs), self.before)
 
     def gains(self, state: Posterior) -> Float[Array, " candidates"]:
         """B_vv / (C_vv + noise) over the whole."""

@@ -111,6 +111,9 @@ class _State(NamedTuple):
     iterations: Int[Array, ""]
 
 
+_Basis = tuple[Array, Array, Array, Array]  # right vectors so far, the next, the last left vector, beta
+
+
 def _power_step(matvec: Product, rmatvec: Product, state: _State) -> _State:
     image = matvec(state.vector)
     left, norm = _unit(image)
@@ -122,7 +125,7 @@ def _power_step(matvec: Product, rmatvec: Product, state: _State) -> _State:
 
 
 def _lanczos_run(matvec: Product, rmatvec: Product, state: _State) -> _State:
-    def step(carry: tuple[Array, ...], i: Array) -> tuple[tuple[Array, ...], tuple[Array, Array]]:
+    def step(carry: _Basis, i: Array) -> tuple[_Basis, tuple[Array, Array]]:
         basis, vector, left, beta = carry
         basis = basis.at[i].set(vector)
         left, alpha = _unit(matvec(vector) - beta * left, noise)

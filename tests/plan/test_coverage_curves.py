@@ -9,7 +9,7 @@ from perturb_jax.plan.files import plan_curves, plan_files, plan_record
 from perturb_jax.plan.plan import Request, make_plan
 from perturb_jax.strategies.baselines import Random, TopDegree
 from tests.graphs import graph_of
-from tests.strategies.asks import pick
+from tests.strategies.questions import pick
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8), (1, 5)])
 

@@ -13,7 +13,7 @@ from perturb_jax.plan.plan import Plan, Request, make_plan
 from perturb_jax.selection.design import explained_by_each, explained_fractions
 from perturb_jax.strategies.registry import make_strategy
 from tests.graphs import graph_of
-from tests.strategies.asks import pick
+from tests.strategies.questions import pick
 
 GRAPH = graph_of(12, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 6), (0, 6), (7, 8), (9, 8), (9, 1), (10, 11)])
 NAMES = list(GRAPH.genes)

@@ -122,7 +122,7 @@ def test_a_second_objective_of_the_same_shapes_compiles_nothing() -> None:
     for kind in ("naive", "lazy"):
         for attempt, nodes in enumerate(({0, 1}, {2, 3})):
             case = Case([nodes] * CANDIDATES, [1] * NODES, [0] * NODES)
-            greedy(case.objective(), 3, jnp.ones(CANDIDATES, bool), kind)  # type: ignore[arg-type]
+            greedy(case.objective(), 3, jnp.ones(CANDIDATES, bool), kind)
             if attempt == 0:
                 compiled = compilations(_search)
         assert compilations(_search) == compiled

@@ -108,7 +108,7 @@ def test_the_diagonals_that_are_kept_are_those_of_the_posterior(design: DenseDes
     for picks in range(1, len(order) + 1):
         posterior = np.diag(design.posterior(order[:picks]))[:COUNT]
         np.testing.assert_allclose(variance[picks - 1], posterior, rtol=1e-9, atol=1e-11)
-        np.testing.assert_allclose(informs[picks - 1], design.taught(order[:picks]), rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(informs[picks - 1], design.informs(order[:picks]), rtol=1e-8, atol=1e-10)
     assert (np.diff(variance, axis=0) <= 0).all()
 
 
@@ -169,7 +169,9 @@ def test_certificates_are_their_formula_and_hold_against_exhaustive_search(desig
     for state in (0, 3, 6):
         picks = run.picks[:state].tolist()
         now = value(picks)
-        gains = sorted((value([*picks, v]) - now for v in np.flatnonzero(available) if v not in picks), reverse=True)
+        gains = sorted(
+            (value([*picks, v]) - now for v in np.flatnonzero(available).tolist() if v not in picks), reverse=True
+        )
         at_states.append(now + np.cumsum(gains + [0.0] * BUDGET)[:BUDGET])
     np.testing.assert_allclose(rough, np.min(at_states, axis=0), rtol=1e-9)
     assert (rough >= bounds).all()
@@ -216,7 +218,7 @@ def test_tiny_noise_in_double_precision(noise: float, hops: int) -> None:
     for picks in (1, 10, 40):
         posterior = np.diag(design.posterior(order[:picks]))[:60]
         np.testing.assert_allclose(variance[picks - 1], posterior, rtol=1e-6, atol=1e-14 / noise)
-        np.testing.assert_allclose(informs[picks - 1], design.taught(order[:picks]), rtol=1e-4, atol=1e-13 / noise)
+        np.testing.assert_allclose(informs[picks - 1], design.informs(order[:picks]), rtol=1e-4, atol=1e-13 / noise)
         assert values[picks] == pytest.approx(design.variance(order[:picks]), rel=1e-9)
 
 

@@ -196,9 +196,9 @@ def test_picks_do_not_depend_on_the_order_of_nodes_edges_and_candidates(criterio
     expected = pj.graphdesign(graph, None, 6, criterion, **chosen)
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        place, edges = rng.permutation(30), rng.permutation(len(senders))
-        genes = [f"G{i}" for i in np.argsort(place)]
-        other = make_graph(place[senders][edges], place[receivers][edges], weights[edges], genes)
+        position, edges = rng.permutation(30), rng.permutation(len(senders))
+        genes = [f"G{i}" for i in np.argsort(position)]
+        other = make_graph(position[senders][edges], position[receivers][edges], weights[edges], genes)
         picks = pj.graphdesign(other, [f"G{i}" for i in rng.permutation(30)], 6, criterion, **chosen)
         assert picks.genes == expected.genes
         np.testing.assert_allclose(picks.values, expected.values, rtol=1e-12)
@@ -461,8 +461,8 @@ def test_what_cannot_be_used(chosen: Options, message: str) -> None:
 def test_a_matrix_is_designed_for_as_the_graph_that_it_is_of(criterion: Criterion, largest: int) -> None:
     graph = scattered_graph(4, 30, 200)
     raw = pj.GraphKernel(graph, 2, "both", normalize=False)
-    told: Options = {"targets": {"G3": 2.0, "G9": 1.0, "G1+G2": 1.0}, "selected": ["G8", "G4+G5"], "noise": 0.5}
-    expected = pj.graphdesign(graph, None, 6, criterion, hops=2, direction="both", **told)
+    given: Options = {"targets": {"G3": 2.0, "G9": 1.0, "G1+G2": 1.0}, "selected": ["G8", "G4+G5"], "noise": 0.5}
+    expected = pj.graphdesign(graph, None, 6, criterion, hops=2, direction="both", **given)
     kernels = [
         pj.GraphKernel(graph, 2, "both"),
         pj.DenseKernel(graph.genes, raw.matrix()),
@@ -470,7 +470,7 @@ def test_a_matrix_is_designed_for_as_the_graph_that_it_is_of(criterion: Criterio
     ]
     with patch.object(criteria, "_LARGEST_BLOCK", largest):
         for kernel in kernels:
-            picks = pj.graphdesign(kernel, None, 6, criterion, **told)
+            picks = pj.graphdesign(kernel, None, 6, criterion, **given)
             assert picks.genes == expected.genes
             np.testing.assert_allclose(picks.values, expected.values, rtol=1e-9)
 

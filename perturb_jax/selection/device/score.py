@@ -145,7 +145,8 @@ def _operators(batch: GraphBatch, weighted: bool) -> Edges:
     each = [gcn_norm(message_passing(batch.variant(i), weighted)) for i in range(len(batch))]
     size = padded(max(len(operator.senders) for operator in each))
     parts = zip(*(operator.edges(size)[:3] for operator in each), strict=True)
-    return Edges(*map(jnp.stack, parts), Layout(batch.graph.num_nodes))
+    senders, receivers, weights = map(jnp.stack, parts)
+    return Edges(senders, receivers, weights, Layout(batch.graph.num_nodes))
 
 
 @partial(jax.jit, static_argnames=("words", "graphs_at_once"))
