@@ -11,7 +11,7 @@ from perturb_jax.analysis.summary import Summary
 from perturb_jax.analysis.text import text_tables
 from perturb_jax.analysis.text_tables import latex, markdown
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 PARTS = {
     "final": "table.csv", "differences": "differences.csv", "curves": "curves.csv",

@@ -18,7 +18,7 @@ from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.predictors.predictor import Fitted
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import checksums, versions
+from perturb_jax.support.files import checksums, versions
 
 FILES = ("metrics.csv", "predictions.h5ad", "split.json", "train.json", "predictions.png")
 MODEL_FILE = "model.npz"

@@ -24,7 +24,7 @@ from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.strategy import Ask
 from perturb_jax.strategies.view import PARTS, View, view_of
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 _REPEATED_BELOW = 1.0
 """Seconds; the first time holds imports and compilation, which would hide what so short a choice takes."""

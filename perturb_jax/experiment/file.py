@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from perturb_jax.evaluation.metrics import Metric, metrics_of
 from perturb_jax.predictors.predictor import Predictor
-from perturb_jax.predictors.registry import predictor_of
+from perturb_jax.predictors.registry import make_predictor
 from perturb_jax.screen.datasets import DATASETS
 from perturb_jax.screen.reading import Reading
 from perturb_jax.screen.simulation_model import SimulationModel
@@ -354,7 +354,7 @@ def _predictor(label: str, given: PredictorTable, base: Path | None, own: Any) -
     if own is not None:
         return NamedPredictor(name, Described(own))
     try:
-        return NamedPredictor(name, predictor_of(_located(name, base), given.model_extra or {}))
+        return NamedPredictor(name, make_predictor(_located(name, base), given.model_extra or {}))
     except InputError as error:
         raise InputError(f"{where}.{error}") from None
 

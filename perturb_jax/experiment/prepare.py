@@ -24,7 +24,7 @@ from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.store import load_screen, save_screen
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 CELLS = "cells"
 """Directory of the simulated cells that the reference needs: they can be drawn again, and are only kept."""

@@ -15,7 +15,7 @@ from perturb_jax.experiment.sources import Sources, find_sources
 from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, locked, write_json
 from perturb_jax.experiment.work import Training, Work, is_own, predictor_identity, strategy_identity
 from perturb_jax.strategies.strategy import parts_of
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 _REFRESH_SECONDS = 0.5
 

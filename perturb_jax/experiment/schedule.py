@@ -14,7 +14,7 @@ from perturb_jax.experiment.sources import Sources
 from perturb_jax.experiment.store import Store, Stored
 from perturb_jax.experiment.work import Training, Work
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 _SHOWN = 200
 

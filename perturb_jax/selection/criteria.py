@@ -197,10 +197,10 @@ class ExplainedVariance(_Gaussian):
         """Over the kernel between candidates and targets, of which little is held where it is large."""
         kernel, rows = problem.kernel, problem.kernel.rows(candidates.members)
         if len(rows) <= _LARGEST_BLOCK:
-            together = kernel.taught(rows, problem.rows, problem.weights)
+            together = kernel.target_gram(rows, problem.rows, problem.weights)
             diagonal, columns = together.diagonal(), block_columns(*_numbers(kernel.gram(rows), together))
         else:
-            diagonal = kernel.taught_alone(rows, problem.rows, problem.weights)
+            diagonal = kernel.target_gram_diagonal(rows, problem.rows, problem.weights)
             columns = _kernel_columns(problem, rows)
         variance, noise, informs, total = _numbers(rows.variance, problem.noise, diagonal, problem.prior)
         return cls(columns, variance, noise, before, capacity, informs, total)

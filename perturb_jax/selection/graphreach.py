@@ -11,15 +11,14 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
 from perturb_jax.graph.reach import batch_steps, mask_by_steps
-from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.selection.coverage import Ties, coverage, fixed_point, maximum_coverage, rarity
 from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
-from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_budget, check_choice, check_hops, check_seed
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import Backend, on_host
 
 Method = Literal["auto", "host", "naive", "lazy"]
 _LARGEST_MASK = 2**32  # bytes; beyond, sparse sets on the host

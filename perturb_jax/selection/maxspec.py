@@ -17,9 +17,9 @@ from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.selection.spectral import TIE, Spectral
-from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_budget, check_choice, check_seed
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import Backend, on_host
 
 BATCH = 64
 """Stale candidates that the jitted path evaluates at once."""

@@ -1,6 +1,7 @@
 """What every other strategy has to beat: random, the most connected genes, and the genes spread over the graph."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from perturb_jax.strategies.strategy import Ask, Strategy
 
@@ -8,6 +9,8 @@ from perturb_jax.strategies.strategy import Ask, Strategy
 @dataclass(frozen=True)
 class Random(Strategy):
     """Pick candidates uniformly at random; without a seed, with seed 0."""
+
+    needs_graph: ClassVar[bool] = False
 
     def choose(self, ask: Ask) -> tuple[str, ...]:
         """The draw."""
@@ -24,7 +27,7 @@ class TopDegree(Strategy):
 
     def choose(self, ask: Ask) -> tuple[str, ...]:
         """The most connected candidates, the most connected first."""
-        from perturb_jax.graph.degrees import candidate_degrees
+        from perturb_jax.graph.knowledge_graph import candidate_degrees
 
         pool = ask.candidates if ask.seed is None else ask.candidates.shuffled(ask.seed)
         order = (-candidate_degrees(ask.graph, pool)).argsort(kind="stable")

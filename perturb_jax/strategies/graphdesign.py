@@ -17,6 +17,7 @@ class GraphDesign(WithinHops):
     """Pick the experiments from which most is learned about the targets: see `perturb_jax.graphdesign`."""
 
     evidence: ClassVar[str] = "design"
+    needs_graph: ClassVar[bool] = False
     compared: ClassVar[tuple[str, ...]] = ("graphreach", "maxspec")
 
     criterion: Literal["variance", "information", "facility", "soft"] = option(

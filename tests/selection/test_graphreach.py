@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
-from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.graph.knowledge_graph import GraphBatch
 from perturb_jax.selection.graphreach import _all_picks, pick_counts
 from tests.graphs import NUM_NODES, compilations, graph_of, random_graphs
 from tests.oracles import best_cover, greedy_cover, rarest_first, reach_by_bfs
