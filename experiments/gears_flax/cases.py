@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import perturb_jax as pj
-from perturb_jax.experiment.file import read_experiment, seed_for
-from perturb_jax.experiment.prepare import prepare, ready, with_cells
-from perturb_jax.experiment.sources import find_sources
+from perturb_jax.experiment.execution import prepare, ready, with_cells
+from perturb_jax.experiment.file import find_sources, read_experiment, seed_for
+from perturb_jax.experiment.planner import Preparation
 from perturb_jax.experiment.store import Store
-from perturb_jax.experiment.work import Preparation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import Split, choose_test, remaining, split_selected

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from perturb_jax.analysis.runs import Runs
+from perturb_jax.analysis.results import Runs
 from perturb_jax.analysis.summary import Summary
-from perturb_jax.analysis.text_tables import decimals, number
+from perturb_jax.analysis.tables import decimals, number
 from perturb_jax.support.figures import RANDOM, canvas
 
 

@@ -1,18 +1,25 @@
-"""Results as tidy tables, read from a directory by walking its chains once more."""
+"""An experiment's results as tidy tables, and the runs among them that can be compared."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from perturb_jax.evaluation.metrics import BUILT_IN
-from perturb_jax.experiment.file import experiment_of
-from perturb_jax.experiment.planner import Chain, Cycle, chains_of, preparation_of, walk
-from perturb_jax.experiment.sources import Sources
-from perturb_jax.experiment.store import EXPERIMENT, METRICS as METRICS_FILE, PICKS, RECORD, RUN, Store, Stored
-from perturb_jax.experiment.work import Choice
+from perturb_jax.evaluation.metrics import BUILT_IN, METRICS, Metric
+from perturb_jax.experiment.file import Sources, experiment_of
+from perturb_jax.experiment.planner import Chain, Choice, Cycle, chains_of, preparation_of, walk
+from perturb_jax.experiment.store import (
+    EXPERIMENT,
+    METRICS as METRICS_FILE,
+    PICKS,
+    RECORD,
+    RUN as RUN_FILE,
+    Store,
+    Stored,
+)
 from perturb_jax.support.errors import InputError
 
 _LABELS = ["data", "predictor", "strategy", "seed", "cycle"]
@@ -121,7 +128,7 @@ class _Tables:
             return
         self.done += 1
         if cycle.training.digest not in self.runs:
-            record = self.store.record(cycle.training, RUN)
+            record = self.store.record(cycle.training, RUN_FILE)
             self.versions.add(json.dumps(record["versions"], sort_keys=True))
             table = pd.read_parquet(self.store.place(cycle.training) / METRICS_FILE)
             self.runs[cycle.training.digest] = table, record["seconds"]
@@ -157,3 +164,230 @@ class _Tables:
             record,
             pd.DataFrame(absent, columns=[*_LABELS, "metric"]),
         )
+
+
+PLACE = ["data", "predictor"]
+"""Within a place strategies are compared."""
+
+RUN = [*PLACE, "strategy", "seed"]
+LISTED = {"data": "data", "predictor": "predictors", "strategy": "strategies"}
+"""Where a config lists the names that a column of the tables has."""
+
+HEADLINE = ("mse_de", "pearson_de")
+"""The metrics that people are shown first; the CSV files have all."""
+
+_NAMED = 4
+_NO_METRICS = {*RUN, "cycle", "size", "perturbation"}
+
+
+class Runs(NamedTuple):
+    """What an experiment's tables and figures read: runs with all of their cycles.
+
+    Attributes:
+        means: a row per run, cycle and metric: the columns of `RUN`, cycle, size, metric, value (the mean over the test
+            perturbations where the metric is defined; NaN where it is for none), tests, undefined (how many of them).
+        incomplete: a row per run without all of its cycles, which `means` does not have: the columns of `RUN`, missing.
+        absent: (data, predictor, strategy) that the config asks for, and of which there is no run.
+        data, predictors, strategies: names of those that `means` has, in the order of the config.
+        model_based: the strategies that read a view of the predictor: they select in a cycle after the first, while
+            cycles without a view are selected together.
+        simulated: the data sets whose outcomes are.
+        fixed: what is the same for every seed, of "data", "split", "selection", "training".
+        own: the metrics that do not ship here.
+        unmeasured: metrics that some trainings were stored without, and how many; `means` has no row for these.
+    """
+
+    means: pd.DataFrame
+    incomplete: pd.DataFrame
+    absent: tuple[tuple[str, str, str], ...]
+    data: tuple[str, ...]
+    predictors: tuple[str, ...]
+    strategies: tuple[str, ...]
+    model_based: frozenset[str]
+    simulated: frozenset[str]
+    fixed: frozenset[str]
+    own: tuple[Metric, ...] = ()
+    unmeasured: tuple[tuple[str, int], ...] = ()
+
+    def metric(self, name: str) -> Metric:
+        """What a metric is."""
+        return next((metric for metric in self.own if metric.name == name), None) or METRICS.get(name)
+
+    @property
+    def shown(self) -> list[str]:
+        """The metrics of the tables for people and of the figures: two over the DE genes, and those of one's own."""
+        return [metric for metric in self.metrics if metric in HEADLINE or metric not in BUILT_IN]
+
+    @property
+    def errors(self) -> frozenset[str]:
+        """The metrics of which smaller values are better."""
+        return frozenset(metric for metric in self.metrics if self.metric(metric).smaller_is_better)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that were measured."""
+        return tuple(self.means["metric"].unique())
+
+    def values(self) -> pd.Series:
+        """The means, indexed by place, metric, cycle, strategy and seed."""
+        return self.means.set_index([*PLACE, "metric", "cycle", "strategy", "seed"])["value"]
+
+    def final(self) -> pd.Series:
+        """The means at the last cycle of each data set, indexed by place, metric, strategy and seed."""
+        last = self.means["cycle"] == self.means.groupby("data")["cycle"].transform("max")
+        return self.means[last].set_index([*PLACE, "metric", "strategy", "seed"])["value"]
+
+    def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table with its rows in the order of data, predictors, metrics, strategies."""
+        metrics = in_table_order(table["metric"]) if "metric" in table else ()
+        orders = {"data": self.data, "predictor": self.predictors, "metric": metrics, "strategy": self.strategies}
+        columns = [name for name in (*orders, "cycle", "seed") if name in table]
+        return table.sort_values(columns, key=lambda column: _positions(column, orders), ignore_index=True)
+
+
+def complete_runs(results: Results) -> Runs:
+    """The mean of every metric in every cycle of the runs that have all cycles.
+
+    A seed of the experiment that one run has is expected of every other; the cycles are those of the config or, where
+    it does not say, those of any run on the same data.
+
+    Raises:
+        InputError: no run has all of its cycles.
+    """
+    means = _means(results)
+    config = results.record.get("config", {})
+    seen = {key: set(map(int, cycles)) for key, cycles in means.groupby(RUN)["cycle"]}
+    rows = []
+    for data, own in means.groupby("data"):
+        cycles = {*map(int, own["cycle"]), *range(1, 1 + (config.get("cycles") or 0))}
+        seeds = sorted(_planned_seeds(config.get("seeds"), set(map(int, own["seed"]))))
+        places = own[["predictor", "strategy"]].drop_duplicates().itertuples(index=False, name=None)
+        for place, seed in product(places, seeds):
+            missing = sorted(cycles - seen.get((data, *place, seed), set()))
+            if missing:
+                rows.append((data, *place, seed, ", ".join(map(str, missing))))
+    incomplete = pd.DataFrame(rows, columns=[*RUN, "missing"])
+    keys = pd.MultiIndex.from_frame(means[RUN])
+    means = means[~keys.isin(pd.MultiIndex.from_frame(incomplete[RUN]))]
+    if means.empty:
+        raise InputError(f"no run has all of its cycles yet ({len(seen)} have some); run the rest of the experiment")
+    names = {column: ordered(config.get(listed), means[column]) for column, listed in LISTED.items()}
+    there = set(results.metrics[[*PLACE, "strategy"]].drop_duplicates().itertuples(index=False, name=None))
+    times = results.times
+    viewing = times.loc[(times["what"] == "selection") & (times["cycle"] > 1), "strategy"]
+    runs = Runs(
+        means,
+        incomplete,
+        tuple(place for place in _planned_places(config, names) if place not in there),
+        names["data"],
+        names["predictor"],
+        names["strategy"],
+        frozenset(viewing),
+        frozenset(name for name in names["data"] if _is_simulated(results.record, name)),
+        frozenset(config.get("fixed") or ()),
+        own_metrics(results.record),
+        tuple((str(name), len(own)) for name, own in results.unmeasured.groupby("metric", sort=False)),
+    )
+    return runs._replace(means=runs.in_order(means), incomplete=runs.in_order(incomplete))
+
+
+def about(runs: Runs) -> str:
+    """What every caption says first: simulated or not, how many seeds, which runs are left out."""
+    counts = runs.means.groupby([*PLACE, "strategy"])["seed"].nunique()
+    few, many = int(counts.min()), int(counts.max())
+    seeds = f"{many} seed{'s' * (many > 1)}" if few == many else f"{few} to {many} seeds"
+    outcomes = "Simulated outcomes" if runs.simulated else "Measured outcomes"
+    if 0 < len(runs.simulated) < len(runs.data):
+        outcomes += f" of {', '.join(name for name in runs.data if name in runs.simulated)}, measured ones of others"
+    parts = [f"{outcomes}, {seeds}."]
+    if len(runs.incomplete):
+        told = [
+            f"{strategy} ({data}, {predictor}): {', '.join(map(str, own['seed']))}"
+            for (data, predictor, strategy), own in runs.incomplete.groupby([*PLACE, "strategy"], sort=False)
+        ]
+        what = (
+            "Seeds without all cycles are left out" if len(told) <= _NAMED else "Curves that lack seeds with all cycles"
+        )
+        parts.append(f"{what}: {_some(told)}.")
+    if runs.absent:
+        parts.append(f"No run of: {_some([' x '.join(place) for place in runs.absent])}.")
+    return " ".join(parts)
+
+
+def label_of(results: Results, runs: Runs, strategy: str) -> str | None:
+    """The label of a strategy among those with complete runs: its name, or the first that the config gives to it."""
+    config = results.record.get("config", {})
+    named = [label for label in runs.strategies if _entry(config, label).get("strategy") == strategy]
+    return strategy if strategy in runs.strategies else next(iter(named), None)
+
+
+def in_table_order(names: Iterable[object]) -> tuple[str, ...]:
+    """Names of metrics in the order of tables: those that ship here first."""
+    there = dict.fromkeys(map(str, names))
+    return (*(name for name in BUILT_IN if name in there), *(name for name in there if name not in BUILT_IN))
+
+
+def own_metrics(record: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """What a record says of metrics that do not ship here."""
+    return tuple(Metric(name, **about) for name, about in record.get("metrics", {}).items())
+
+
+def _means(results: Results) -> pd.DataFrame:
+    metrics = results.metrics
+    if metrics.empty:
+        raise InputError("expected the results of at least one run, got none; run the experiment first")
+    columns = list(in_table_order(name for name in metrics.columns if name not in _NO_METRICS))
+    grouped = metrics.groupby([*RUN, "cycle", "size"], sort=False)[columns]
+    tables = {"value": grouped.mean(), "defined": grouped.count()}
+    stacked = {name: own.rename_axis(columns="metric").stack(future_stack=True) for name, own in tables.items()}
+    table = pd.DataFrame(stacked).reset_index()
+    tests = metrics.groupby([*RUN, "cycle", "size"], sort=False).size().rename("tests").reset_index()
+    table = table.merge(tests, on=[*RUN, "cycle", "size"])
+    table = table.assign(undefined=table["tests"] - table["defined"]).drop(columns="defined")
+    keys = [*RUN, "cycle", "metric"]
+    without = pd.MultiIndex.from_frame(table[keys]).isin(pd.MultiIndex.from_frame(results.unmeasured[keys]))
+    return table[~without] if without.any() else table
+
+
+def _is_simulated(record: Mapping[str, Any], data: str) -> bool:
+    """Whether a data set is, which a record says of each or of all."""
+    return bool(record.get("screens", {}).get(data, record).get("simulated", False))
+
+
+def _planned_seeds(planned: object, seen: set[int]) -> set[int]:
+    """The seeds of a config, which names them or says how many there are from 0, and those that any run has."""
+    if isinstance(planned, int):
+        return seen | (set(range(planned)) if max(seen) < planned else set())
+    return seen | set(map(int, planned)) if isinstance(planned, list | tuple) else seen
+
+
+def _planned_places(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
+    """Every data set, predictor and strategy of a config: a strategy's table can name the predictors that it is for."""
+    labels = {column: tuple(config.get(listed) or names[column]) for column, listed in LISTED.items()}
+    return [
+        (data, predictor, strategy)
+        for data, predictor, strategy in product(*labels.values())
+        if predictor in (_entry(config, strategy).get("predictors") or labels["predictor"])
+    ]
+
+
+def _entry(config: Mapping[str, Any], strategy: str) -> Mapping[str, Any]:
+    tables = config.get("strategies")
+    return tables.get(strategy, {}) if isinstance(tables, Mapping) else {}
+
+
+def ordered(planned: Any, seen: pd.Series) -> tuple[str, ...]:
+    """Labels in the order of the config; those that it does not have follow, sorted."""
+    labels = dict.fromkeys(planned or ())
+    present = set(seen)
+    return (*(label for label in labels if label in present), *sorted(present - set(labels)))
+
+
+def _positions(column: "pd.Series[Any]", orders: Mapping[str, Sequence[str]]) -> "pd.Series[Any]":
+    if column.name not in orders:
+        return column
+    return column.map({name: place for place, name in enumerate(orders[str(column.name)])})
+
+
+def _some(items: Sequence[str]) -> str:
+    return "; ".join(items) if len(items) <= _NAMED else f"{len(items)} (see incomplete.csv)"

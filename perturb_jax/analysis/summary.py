@@ -1,26 +1,244 @@
-"""The numbers of an experiment's tables: at the last cycle, over the cycles, in seconds."""
+"""An experiment in numbers over seeds: estimates, paired differences, ranks, learning curves, stability, seconds."""
 
+from collections.abc import Collection
+from itertools import combinations
 from typing import NamedTuple, cast
 
+import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
-from perturb_jax.analysis.results import Results
-from perturb_jax.analysis.runs import PLACE, Runs, about, complete_runs, label_of
-from perturb_jax.analysis.statistics import (
-    STABILITY,
-    areas,
-    curves,
-    difference_curves,
-    differences,
-    estimates,
-    left_out,
-    mean_ranks,
-    selection_times,
-    setbacks,
-    stability,
-    verdicts,
-)
+from perturb_jax.analysis.results import PLACE, RUN, Results, Runs, about, complete_runs, label_of
 from perturb_jax.support.errors import InputError
+
+ESTIMATE = ["seeds", "mean", "sd", "low", "high"]
+
+
+def estimates(values: "pd.Series[float]") -> pd.DataFrame:
+    """Mean over seeds, standard deviation and the 95 % t interval of the mean: columns `ESTIMATE`.
+
+    mean ± t(0.975, n - 1) sd / sqrt(n), with the sample's standard deviation (n - 1).
+
+    Args:
+        values: indexed by "seed" and what else tells them apart; NaN is left out, and not counted in `seeds`.
+
+    Returns:
+        A row for each of the others; sd and interval are NaN where there is one seed.
+
+    Examples:
+        >>> index = pd.MultiIndex.from_product([["a"], [0, 1, 2]], names=["strategy", "seed"])
+        >>> estimates(pd.Series([1.0, 2.0, 3.0], index)).loc["a"].round(3).tolist()
+        [3.0, 2.0, 1.0, -0.484, 4.484]
+    """
+    levels = [name for name in values.index.names if name != "seed"]
+    table = values.groupby(level=levels, sort=False).agg(["count", "mean", "std"])
+    table.columns = pd.Index(["seeds", "mean", "sd"])
+    several = table["seeds"].where(table["seeds"] > 1)
+    half = student.ppf(0.975, several - 1) * table["sd"] / np.sqrt(several)
+    return table.assign(low=table["mean"] - half, high=table["mean"] + half)
+
+
+def differences(values: "pd.Series[float]", baseline: str) -> "pd.Series[float]":
+    """Each strategy less the baseline with the same seed, where both are there."""
+    wide = values.unstack("strategy")
+    paired = wide.sub(wide[baseline], axis=0).drop(columns=baseline)
+    stacked: pd.Series[float] = paired.stack(future_stack=True)  # type: ignore[assignment]
+    return stacked.dropna().rename("value")
+
+
+def verdicts(found: pd.DataFrame, errors: Collection[str]) -> "pd.Series[str]":
+    """Whether differences are "better" or "worse" than 0, or "": the interval does not exclude it.
+
+    Args:
+        found: `estimates` of differences, indexed by "metric" among others.
+        errors: the metrics of which smaller values are better.
+    """
+    smaller = found.index.get_level_values("metric").isin(list(errors))
+    lower, higher = (found["high"] < 0).to_numpy(), (found["low"] > 0).to_numpy()
+    better, worse = np.where(smaller, lower, higher), np.where(smaller, higher, lower)
+    return pd.Series(np.select([better, worse], ["better", "worse"], ""), found.index, name="verdict")
+
+
+def mean_ranks(values: "pd.Series[float]", errors: Collection[str]) -> pd.DataFrame:
+    """The mean rank over seeds, 1 the best, ties sharing their mean, and over how many seeds.
+
+    Only seeds that every strategy has are ranked: among fewer competitors ranks are smaller.
+
+    Args:
+        values: indexed by data, predictor, metric, strategy, seed.
+        errors: the metrics of which smaller values are better.
+    """
+    found = []
+    for _, own in values.groupby(level=["data", "predictor", "metric"], sort=False):
+        metric = own.index.get_level_values("metric")[0]
+        wide = own.unstack("strategy").dropna(axis="columns", how="all").dropna()
+        ranks = wide.rank(axis="columns", ascending=metric in errors).stack(future_stack=True)
+        found.append(ranks.groupby(level=["data", "predictor", "metric", "strategy"]).agg(["mean", "count"]))
+    return pd.concat(found).set_axis(["rank", "rank_seeds"], axis="columns")
+
+
+CURVE = [*PLACE, "metric", "strategy"]
+
+
+def curves(runs: Runs) -> pd.DataFrame:
+    """By cycle: mean over seeds with its 95 % interval, and the same of the difference to a baseline.
+
+    Returns:
+        Columns data, predictor, metric, strategy, cycle, size, and `ESTIMATE`.
+    """
+    return _with_sizes(runs, estimates(runs.values()))
+
+
+def difference_curves(runs: Runs, baseline: str) -> pd.DataFrame:
+    """By cycle: the mean over seeds of the difference to the baseline of the same seed; columns as of `curves`."""
+    return _with_sizes(runs, estimates(differences(runs.values(), baseline)))
+
+
+def areas(runs: Runs) -> "pd.Series[float]":
+    """The area under each run's learning curve over sizes, by the trapezoid rule, divided by the range of sizes.
+
+    It is in the metric's unit: the mean height of the curve. Indexed by place, metric, strategy and seed; empty where
+    there is one cycle.
+    """
+    cycles = runs.means.groupby("data")["cycle"].nunique()
+    whole = [(key, own) for key, own in _each_curve(runs) if len(own) == cycles[str(key[0])] > 1]
+    found = {key: _area(own) for key, own in whole}
+    index = pd.MultiIndex.from_tuples(list(found), names=[*CURVE, "seed"]) if found else _no_rows([*CURVE, "seed"])
+    return pd.Series(list(found.values()), index, dtype=float, name="value")
+
+
+def setbacks(runs: Runs) -> pd.DataFrame:
+    """How often a curve got worse from one cycle to the next: an error rose, a correlation fell.
+
+    Returns:
+        By place, metric and strategy: `steps` (cycles less one), `worse` (mean number of them over seeds),
+        `worse_share` (of all steps of all seeds), `seeds_with_worse` (the fraction of seeds with any), `worse_of_mean`
+        (of the mean curve over seeds). A step with an undefined end is none.
+    """
+    rows = {}
+    for key, own in runs.means.groupby(CURVE, sort=False):
+        wide = own.pivot(index="seed", columns="cycle", values="value")
+        if wide.shape[1] < 2:
+            continue
+        sign = 1 if runs.metric(str(key[2])).smaller_is_better else -1
+        steps = sign * np.diff(wide.to_numpy(), axis=1)
+        worse, of_mean = steps > 0, sign * np.diff(wide.mean().to_numpy()) > 0
+        share = worse.sum() / max(np.isfinite(steps).sum(), 1)
+        rows[key] = (steps.shape[1], worse.sum(1).mean(), share, worse.any(1).mean(), int(of_mean.sum()))
+    columns = ["steps", "worse", "worse_share", "seeds_with_worse", "worse_of_mean"]
+    index = pd.MultiIndex.from_tuples(list(rows), names=CURVE) if rows else _no_rows(CURVE)
+    return pd.DataFrame(list(rows.values()), index, columns)
+
+
+def _each_curve(runs: Runs) -> "list[tuple[tuple[object, ...], pd.DataFrame]]":
+    order = [*CURVE, "seed"]
+    return [(tuple(key), own.sort_values("cycle")) for key, own in runs.means.groupby(order, sort=False)]
+
+
+def _area(curve: pd.DataFrame) -> float:
+    sizes, values = curve["size"].to_numpy(float), curve["value"].to_numpy(float)
+    return float(np.trapezoid(values, sizes) / (sizes[-1] - sizes[0]))
+
+
+def _no_rows(names: list[str]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([[] for _ in names], names=names)
+
+
+def _with_sizes(runs: Runs, found: pd.DataFrame) -> pd.DataFrame:
+    sizes = runs.means.groupby([*PLACE, "cycle"])["size"].mean().reset_index()
+    return runs.in_order(found.reset_index().merge(sizes, on=[*PLACE, "cycle"]))
+
+
+INITIALISATIONS = 5
+"""Seeds that are compared, as in the paper's Figure 2."""
+
+STABILITY = [*PLACE, "strategy", "cycle", "size", "seeds", "unique", "jaccard"]
+
+
+def left_out(runs: Runs) -> str | None:
+    """Why the stability of selections cannot be told, or None where it can."""
+    differing = [part for part in ("data", "split") if part not in runs.fixed]
+    if differing:
+        return (
+            "Sensitivity to initialisation is left out: seeds differ also in "
+            f"{' and '.join(differing)} (put {', '.join(differing)} into `fixed` of the config)."
+        )
+    if "selection" in runs.fixed:
+        return "Sensitivity to initialisation is left out: selections have the same seed in all of them."
+    if runs.means.groupby([*PLACE, "strategy"])["seed"].nunique().max() < 2:
+        return "Sensitivity to initialisation is left out: no strategy has two complete seeds."
+    return None
+
+
+def stability(results: Results, runs: Runs) -> pd.DataFrame:
+    """What the first five seeds select together, and how far any two of them agree, by cycle.
+
+    Everything selected up to and including a cycle counts. `unique` is the number of different perturbations over the
+    seeds: `size` if all agree, `seeds` x `size` if none does; `jaccard` is that index, mean over pairs of seeds.
+    Both are bounded by the pool: selections that exhaust it agree.
+
+    Source: Panagopoulos et al. (arXiv 2503.14571), Figure 2, which draws `unique` against `size`.
+
+    Returns:
+        Columns `STABILITY`; strategies with one complete seed are not in it.
+    """
+    complete = pd.MultiIndex.from_frame(runs.means[RUN].drop_duplicates())
+    picks = results.selections[pd.MultiIndex.from_frame(results.selections[RUN]).isin(complete)]
+    rows: list[tuple[object, ...]] = []
+    for place, own in picks.groupby([*PLACE, "strategy"], sort=False):
+        seeds = sorted(own["seed"].unique())[:INITIALISATIONS]
+        if len(seeds) < 2:
+            continue
+        for cycle in sorted(own["cycle"].unique()):
+            until = own[own["cycle"] <= cycle]
+            sets = [set(until.loc[until["seed"] == seed, "perturbation"]) for seed in seeds]
+            agreement = [len(one & other) / len(one | other) for one, other in combinations(sets, 2)]
+            size = float(np.mean([len(one) for one in sets]))
+            rows.append((*place, cycle, size, len(seeds), len(set().union(*sets)), float(np.mean(agreement))))
+    return runs.in_order(pd.DataFrame(rows, columns=STABILITY))
+
+
+FAST = "graphreach"
+"""The strategy that times are compared with: the paper calls it about 500 times faster than TypiClust."""
+
+TIMES = [*PLACE, "strategy", "seeds", "selection", "view", "training", "total", "selection_ratio", "total_ratio"]
+
+
+def selection_times(results: Results, runs: Runs) -> pd.DataFrame:
+    """Seconds to choose the perturbations of all cycles: medians over the complete seeds.
+
+    `selection` is choosing, given its inputs. A strategy that selects in a cycle after the first reads a view of the
+    predictor of the cycle before: `view` is computing it, `training` is fitting that predictor. `total` is all three,
+    so that it is `selection` for a strategy that reads the graph alone. The ratios are to those of `FAST`; NaN where it
+    is not among the strategies.
+
+    Returns:
+        Columns `TIMES`.
+    """
+    complete = pd.MultiIndex.from_frame(runs.means[RUN].drop_duplicates())
+    times = results.times[pd.MultiIndex.from_frame(results.times[RUN]).isin(complete)]
+    kinds = {what: own.groupby([*RUN, "cycle"])["seconds"].sum() for what, own in times.groupby("what")}
+    selection = kinds["selection"]
+    read = _cycle_before(selection[selection.index.get_level_values("cycle") > 1])
+    parts = {"selection": selection}
+    for what in ("view", "training"):
+        parts[what] = kinds[what][kinds[what].index.isin(read)] if what in kinds else selection.iloc[:0]
+    table = pd.DataFrame({what: own.groupby(level=RUN).sum() for what, own in parts.items()}).fillna(0.0)
+    table["total"] = table.sum(axis="columns")
+    grouped = table.groupby(level=[*PLACE, "strategy"])
+    found = grouped.median().assign(seeds=grouped.size())
+    fast = label_of(results, runs, FAST)
+    for column in ("selection", "total"):
+        wide = found[column].unstack("strategy")
+        ratios = wide.div(wide[fast] if fast in wide else float("nan"), axis="index").stack(future_stack=True)
+        found[f"{column}_ratio"] = ratios
+    return runs.in_order(found.reset_index()[TIMES])
+
+
+def _cycle_before(selection: "pd.Series[float]") -> pd.MultiIndex:
+    keys = selection.index.to_frame(index=False)
+    return pd.MultiIndex.from_frame(keys.assign(cycle=keys["cycle"] - 1))
+
 
 BASELINE = "random"
 _ROW = [*PLACE, "metric", "strategy"]

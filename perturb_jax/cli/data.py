@@ -1,4 +1,4 @@
-"""The commands about perturbation screens as data: parse, call and print."""
+"""The commands about perturbation screens as data: what is published, reading one, drawing a test set, simulating."""
 
 import json
 from collections.abc import Iterator
@@ -8,15 +8,22 @@ from typing import Annotated
 
 import typer
 
-from perturb_jax.cli.blocks import (
+from perturb_jax.cli.flags import (
+    OUTPUT,
     AsJson,
+    Force,
     HowToRead,
+    Out,
     Quiet,
+    ScreenFile,
+    TheGraph,
+    Unknown,
+    complete,
+    names_in,
+    size_of,
+    with_flags,
 )
-from perturb_jax.cli.data_simulate import simulate
-from perturb_jax.cli.data_split import split
-from perturb_jax.cli.flags import complete, with_flags
-from perturb_jax.cli.printing import err, out, print_line
+from perturb_jax.cli.printing import err, out, print_line, print_wrote
 from perturb_jax.screen.datasets import (
     CACHE_VARIABLE,
     CELLS,
@@ -27,7 +34,86 @@ from perturb_jax.screen.datasets import (
     holding,
 )
 from perturb_jax.screen.reading import open_screen
-from perturb_jax.support.files import Progress
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import OutputDirectory, Progress
+
+FILES = ("test.txt", "candidates.txt")
+
+
+@with_flags
+def split(
+    screen_file: ScreenFile,
+    output: Out,
+    reading: HowToRead,
+    test: Annotated[str, typer.Option(help="Perturbations to test on: a share or a count.")] = "0.1",
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw the test set of a screen, before anything is selected.
+
+    Writes test.txt, for train --test, and candidates.txt, all others, for select --candidates.
+    """
+    from perturb_jax.screen.split import choose_test, remaining
+
+    files = OutputDirectory(output, FILES, force)
+    size = size_of(test, "a share or a count")
+    screen = open_screen(screen_file, reading, False if quiet else None)
+    tested = choose_test(screen.perturbations, size, seed)
+    others = remaining(screen.perturbations, tested)
+    lists = {name: "\n".join(names) + "\n" for name, names in zip(FILES, (tested, others), strict=True)}
+    paths = files.write({name: text.encode() for name, text in lists.items()})
+    if not quiet:
+        print_line(out, f"{len(tested)} perturbations to test on, {len(others)} to select from")
+        print_wrote(paths)
+
+
+@with_flags
+def simulate(
+    output: Annotated[Path, typer.Option("--out", help="The .h5ad file to write.", rich_help_panel=OUTPUT)],
+    choice: TheGraph,
+    perturbations: Annotated[str, typer.Option(help="How many genes to perturb, or a file of perturbations.")] = "100",
+    genes: Annotated[str, typer.Option(help="How many genes to measure, or a file of them.")] = "1000",
+    cells: Annotated[int, typer.Option(help="Cells of each perturbation.")] = 100,
+    control_cells: Annotated[
+        int | None, typer.Option(help="Unperturbed cells.", show_default="ten times --cells")
+    ] = None,
+    homophily: Annotated[
+        float, typer.Option(help="Share of the effects' variance that is smooth over the graph, 0 to 1.")
+    ] = 0.5,
+    hops: Annotated[int, typer.Option(help="Steps over which it is smooth.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of genes, effects and cells.")] = 0,
+    unknown: Unknown = "error",
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write cells of a simulated screen, named as GEARS wants them, whose effects follow the knowledge graph."""
+    from perturb_jax.screen.simulate import simulate_screen  # what draws cells takes long to load
+
+    if output.suffix != ".h5ad":
+        raise InputError(f"output: expected a file that ends with .h5ad, got {output}")
+    OutputDirectory(output.parent, [output.name], force)  # whether it can be written, before the work
+    asked = (_count_or_names("perturbations", perturbations), _count_or_names("genes", genes))
+    graph = choice.build(unknown)
+    try:
+        screen = simulate_screen(
+            graph, *asked, cells, control_cells=control_cells, homophily=homophily, hops=hops, seed=seed, path=output,
+            unknown=unknown,
+        )  # fmt: skip
+    except OSError as error:
+        raise InputError(f"{output}: cannot be made ({error})") from None
+    if not quiet:
+        typer.echo(repr(screen))
+        typer.echo(f"wrote {output}")
+
+
+def _count_or_names(option: str, text: str) -> int | list[str]:
+    if Path(text).is_file():
+        return names_in(Path(text))
+    if not text.isdecimal():
+        raise InputError(f"{option}: expected a number or a file, got {text!r}")
+    return int(text)
+
 
 app = typer.Typer(name="data", help="Perturbation screens: what is published, and getting it.", no_args_is_help=True)
 

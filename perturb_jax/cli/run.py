@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from perturb_jax.cli.blocks import OUTPUT, Quiet
-from perturb_jax.cli.flags import with_flags
+from perturb_jax.cli.flags import OUTPUT, Quiet, with_flags
 from perturb_jax.cli.printing import print_line
 from perturb_jax.support.errors import InputError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from perturb_jax.experiment.run import Progress, Started
-    from perturb_jax.experiment.schedule import Failure, Grid
+    from perturb_jax.experiment.run import Failure, Grid, Progress, Started
 
 WORKERS = "Workers"
 out, err = Console(), Console(stderr=True)

@@ -11,17 +11,20 @@ from typing import Annotated, Any
 import typer
 
 from perturb_jax.cli import printing
-from perturb_jax.cli.blocks import (
+from perturb_jax.cli.flags import (
     OUTPUT,
     AsJson,
+    Block,
     Candidates,
     Force,
     Quiet,
     TheGraph,
+    check_files,
+    complete,
     names_in,
     one_of,
+    with_flags,
 )
-from perturb_jax.cli.flags import Block, check_files, complete, with_flags
 from perturb_jax.strategies.registry import STRATEGIES, one_shot_names
 from perturb_jax.support.checks import check_count, check_seed
 from perturb_jax.support.errors import InputError

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from perturb_jax.cli.blocks import (
+from perturb_jax.cli.flags import (
     AsJson,
     Force,
     HowToRead,
@@ -16,10 +16,13 @@ from perturb_jax.cli.blocks import (
     Quiet,
     ScreenFile,
     TheGraphOfAScreen,
+    check_files,
+    complete,
     one_of,
+    pairs_of,
     size_of,
+    with_flags,
 )
-from perturb_jax.cli.flags import check_files, complete, pairs_of, with_flags
 from perturb_jax.cli.printing import out, print_line, print_wrote
 from perturb_jax.predictors.registry import PREDICTORS
 from perturb_jax.screen.reading import open_screen

@@ -1,15 +1,219 @@
-"""What can be done next: a pure function of what is known already, from which progress and results are read too."""
+"""The units of work, each known by a checksum of what its result depends on, and which can be done next."""
 
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import NamedTuple, Protocol, runtime_checkable
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from perturb_jax.experiment.file import PURPOSES, Experiment, Purpose, seed_for
-from perturb_jax.experiment.sources import Sources
-from perturb_jax.experiment.work import Choice, Preparation, Training, Work
+from perturb_jax.evaluation.metrics import Metric
+from perturb_jax.experiment.file import (
+    PURPOSES,
+    Data,
+    Described,
+    Experiment,
+    Graph,
+    NamedPredictor,
+    Purpose,
+    Sources,
+    seed_for,
+)
 from perturb_jax.screen.split import choose_test, remaining
+from perturb_jax.strategies.registry import identity_of
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.registry import source_checksum
+
+Kind = Literal["data", "selections", "runs"]
+
+FORMAT = 2
+"""Part of every identity; raised when what is stored, or what the same words mean, changes."""
+
+
+class Work:
+    """A unit of work: frozen dataclasses; those of one digest are the same."""
+
+    kind: Kind
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that the result depends on: plain values."""
+        raise NotImplementedError
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the canonical JSON (sorted keys, no spaces) of kind, format and identity."""
+        whole = {"kind": self.kind, "format": FORMAT, **self.identity()}
+        text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Work) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation(Work):
+    """Reading or simulating a screen, and building its graph.
+
+    Attributes:
+        data: the data set.
+        graph: the knowledge graph.
+        seed: of a simulation; None for data that are read.
+        checksums: of the files that are read, by key: a file is what it holds, wherever it is.
+        paths: where the files are, by key; not needed to know what the work is.
+    """
+
+    data: Data
+    graph: Graph
+    seed: int | None
+    checksums: tuple[tuple[str, str], ...] = ()
+    paths: tuple[tuple[str, Path], ...] = ()
+    kind = "data"
+
+    def identity(self) -> dict[str, Any]:
+        """The tables, files as checksums."""
+        tables = {"data": self.data.model_dump(mode="json"), "graph": self.graph.model_dump(mode="json")}
+        for key, checksum in self.checksums:
+            *way, last = key.split(".")
+            place: dict[str, Any] = tables
+            for step in way:
+                place = place[step]
+            place[last] = {"sha256": checksum}
+        return {**tables, "seed": self.seed}
+
+    def path(self, key: str) -> Path | None:
+        """The file of a key, such as "data.screen"; None where there is none."""
+        return dict(self.paths).get(key)
+
+
+@dataclass(frozen=True, eq=False)
+class Training(Work):
+    """Fitting a predictor to what is selected, and measuring it: a run.
+
+    Attributes:
+        preparation: the screen and the graph.
+        predictor: with all its settings.
+        selected: perturbations to train and to validate on, sorted.
+        test: the test set.
+        validation: share of the selected that validates.
+        split_seed: which selected ones validate.
+        training_seed: of the predictor.
+        effect: whether predicted effects are part of the view that is stored.
+        metrics: what is measured, where that is not all that ships here; not needed to know what the work is.
+    """
+
+    preparation: Preparation
+    predictor: NamedPredictor
+    selected: tuple[str, ...]
+    test: tuple[str, ...]
+    validation: float
+    split_seed: int
+    training_seed: int
+    effect: bool = False
+    metrics: tuple[Metric, ...] = ()
+    kind = "runs"
+
+    def identity(self) -> dict[str, Any]:
+        """The screen's digest, the predictor with all settings but what tables call it, the sets and the seeds."""
+        return {
+            "data": self.preparation.digest,
+            "predictor": predictor_identity(self.predictor.name, self.predictor.predictor),
+            "selected": list(self.selected),
+            "test": list(self.test),
+            "validation": self.validation,
+            "split_seed": self.split_seed,
+            "training_seed": self.training_seed,
+            "effect": self.effect,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Work):
+    """Selecting.
+
+    Attributes:
+        preparation: the screen, whose perturbations are the candidates, and the graph.
+        strategy: with all its options.
+        test: perturbations that are no candidates.
+        selected: perturbations that are selected already, in the order picked.
+        batch: how many to select.
+        seed: of the selection.
+        parts: of the view that the strategy reads.
+        run: whose view that is; None where it reads none.
+    """
+
+    preparation: Preparation
+    strategy: Any
+    test: tuple[str, ...]
+    selected: tuple[str, ...]
+    batch: int
+    seed: int
+    parts: tuple[str, ...] = ()
+    run: Training | None = None
+    kind = "selections"
+
+    def identity(self) -> dict[str, Any]:
+        """The screen's and the run's digests, the strategy, what it is asked."""
+        return {
+            "data": self.preparation.digest,
+            "strategy": strategy_identity(self.strategy),
+            "test": list(self.test),
+            "selected": list(self.selected),
+            "batch": self.batch,
+            "seed": self.seed,
+            "parts": list(self.parts),
+            "run": None if self.run is None else self.run.digest,
+        }
+
+
+def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
+    """A predictor's name and all its settings but what tables call it; of a user's file the checksum too."""
+    if isinstance(predictor, Described):
+        return dict(predictor.identity)
+    settings = {key: value for key, value in plain_fields(predictor).items() if key != "name"}
+    return {"name": Path(name).name, "settings": settings}
+
+
+def strategy_identity(strategy: Any) -> dict[str, Any]:
+    """A strategy's name and options; of a user's file the checksum too."""
+    return dict(strategy.identity) if isinstance(strategy, Described) else identity_of(strategy)
+
+
+def is_own(thing: Any) -> bool:
+    """Whether a user's file defines it, or a part of it."""
+    parts = [getattr(thing, one.name) for one in fields(thing)] if is_dataclass(thing) else []
+    return source_checksum(thing) is not None or any(is_dataclass(part) and is_own(part) for part in parts)
+
+
+def plain_fields(value: Any) -> dict[str, Any]:
+    """What a frozen dataclass is: its class and its fields, but those that its comparison leaves out.
+
+    Where a user's file defines the class, the checksum of that file too.
+    """
+    named = {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.compare}
+    checksum = source_checksum(value)
+    return {"class": type(value).__name__, **named} | ({"source": checksum} if checksum else {})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it.
+
+    Raises:
+        TypeError: what is no plain value.
+    """
+    if is_dataclass(value):
+        return plain_fields(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(part) for part in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"expected a plain value, got {value!r}")
 
 
 class Chain(NamedTuple):

@@ -1,21 +1,209 @@
-"""An experiment from its file to its results: what there is to do, and doing it."""
+"""An experiment from its file to its results: what is possible is handed out, then what has become possible."""
 
 import time
-from collections.abc import Callable, Iterable
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from distributed import Client
+from distributed import Client, Future, as_completed
 
 from perturb_jax.evaluation.metrics import BUILT_IN, Metric
-from perturb_jax.experiment.file import Experiment, read_experiment
-from perturb_jax.experiment.schedule import Failure, Forecast, Grid, distinct_runs, trainings_done, work_off
-from perturb_jax.experiment.sources import Sources, find_sources
-from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, locked, write_json
-from perturb_jax.experiment.work import Training, Work, is_own, predictor_identity, strategy_identity
+from perturb_jax.experiment.execution import carry_out
+from perturb_jax.experiment.file import Experiment, Sources, find_sources, read_experiment
+from perturb_jax.experiment.planner import (
+    Chain,
+    Training,
+    Walk,
+    Work,
+    chains_of,
+    is_own,
+    predictor_identity,
+    strategy_identity,
+    walk,
+)
+from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, Stored, locked, write_json
 from perturb_jax.strategies.strategy import parts_of
+from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import versions
+
+_SHOWN = 200
+
+
+class Failure(NamedTuple):
+    """Work that failed.
+
+    Attributes:
+        work: what.
+        chains: that wait for it, and end here.
+        reason: in a line.
+    """
+
+    work: Work
+    chains: tuple[Chain, ...]
+    reason: str
+
+
+class Grid:
+    """All chains of an experiment, and how far each is.
+
+    Attributes:
+        walks: of every chain, as of the last look.
+        failures: by digest.
+    """
+
+    def __init__(self, experiment: Experiment, sources: Sources, store: Store):
+        self.experiment, self.sources, self.store = experiment, sources, store
+        self.known = Stored(store)
+        self.walks: dict[Chain, Walk] = {}
+        self.failures: dict[str, Failure] = {}
+        self._waiting: dict[str, list[Chain]] = defaultdict(list)
+        for chain in chains_of(experiment):
+            self._look(chain)
+
+    def wanted(self, chains: Iterable[Chain]) -> dict[Work, int]:
+        """Work that some chains need next, with its urgency.
+
+        Higher in an earlier repetition, so that an experiment that is stopped has whole ones; within a repetition
+        where more cycles have to wait for it.
+        """
+        table = self.experiment.table
+        urgency: dict[Work, int] = {}
+        for chain in chains:
+            found = self.walks[chain]
+            left = table.cycles - len(found.cycles)
+            own = left - (table.cycles + 1) * table.seeds.index(chain.seed)
+            for work in found.wanted:
+                if work.digest not in self.failures:
+                    urgency[work] = max(own, urgency.get(work, own))
+        return urgency
+
+    def finished(self, work: Work) -> list[Chain]:
+        """Look again at the chains that waited for some work; returns them."""
+        self.store.wrote(work)
+        chains = self._waiting.pop(work.digest, [])
+        for chain in chains:
+            self._look(chain)
+        return chains
+
+    def failed(self, work: Work, error: BaseException, trace: Any) -> Failure:
+        """Write down why some work failed."""
+        chains = tuple(dict.fromkeys(self._waiting.pop(work.digest, [])))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, InputError):
+            reason = f"{type(error).__name__}: {reason}"
+        failure = Failure(work, chains, reason)
+        self.failures[work.digest] = failure
+        text = "".join(traceback.format_exception(type(error), error, trace))
+        labels = [chain._asdict() for chain in chains]
+        record = {
+            "kind": work.kind, "digest": work.digest, "reason": reason, "chains": labels, "traceback": text,
+            "work": work.identity(), "versions": versions(),
+        }  # fmt: skip
+        self.store.fail(work, record)
+        return failure
+
+    def _look(self, chain: Chain) -> None:
+        found = walk(self.experiment, self.sources, chain, self.known)
+        self.walks[chain] = found
+        for work in found.wanted:
+            if chain not in (waiting := self._waiting[work.digest]):
+                waiting.append(chain)
+
+
+def work_off(grid: Grid, client: Client, tell: Callable[[Work | None, Failure | None], None]) -> None:
+    """Do everything that can be done.
+
+    Args:
+        grid: the experiment.
+        client: of a dask cluster whose workers see the experiment's directory.
+        tell: called with work that is done, and with its failure where it failed.
+
+    Raises:
+        InputError: the scheduler went away.
+    """
+    futures: dict[Future, Work] = {}
+    asked: set[Work] = set()
+    queue = as_completed(loop=client.loop)
+
+    def submit(chains: Iterable[Chain]) -> None:
+        for work, urgency in grid.wanted(chains).items():
+            if work not in asked:
+                asked.add(work)
+                future = client.submit(
+                    carry_out, work, grid.store.root, key=f"{work.kind}-{work.digest}", priority=urgency, pure=False
+                )
+                futures[future] = work
+                queue.add(future)
+
+    submit(list(grid.walks))
+    for future in queue:
+        work = futures.pop(future)
+        if future.status == "cancelled":
+            raise InputError("the scheduler went away; the same command continues")
+        if future.status == "error":
+            tell(work, grid.failed(work, future.exception(), future.traceback()))
+        else:
+            chains = grid.finished(work)
+            tell(work, None)
+            submit(chains)
+        future.release()
+
+
+def trainings_done(walk: Walk) -> int:
+    """Cycles of a chain whose run is finished."""
+    return sum(cycle.done for cycle in walk.cycles)
+
+
+def distinct_runs(walks: Iterable[Walk]) -> tuple[int, int]:
+    """Different runs that are known so far: finished, and all."""
+    done: dict[Training, bool] = {cycle.training: cycle.done for walk in walks for cycle in walk.cycles}
+    return sum(done.values()), len(done)
+
+
+class Forecast:
+    """Time left.
+
+    Args:
+        cycles: of a chain.
+    """
+
+    def __init__(self, cycles: int):
+        self.cycles = cycles
+        self._seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
+
+    def finished(self, work: Training, seconds: Mapping[str, float]) -> None:
+        """Take note of what a run took."""
+        self._seconds[work.predictor.name, len(work.selected)].append(sum(seconds.values()))
+
+    def left(self, walks: Mapping[Chain, Walk], workers: int, failed: Container[str]) -> float | None:
+        """Seconds left: of the runs that are known exactly, of later ones as often as runs were shared so far.
+
+        None while no run of some predictor that is left to do has finished.
+        """
+        known: dict[Training, bool] = {}
+        cycles = later = 0
+        for found in walks.values():
+            known |= {cycle.training: cycle.done for cycle in found.cycles}
+            cycles += len(found.cycles)
+            if not any(work.digest in failed for work in found.wanted):
+                later += self.cycles - len(found.cycles)
+        times = [self._expected(work.predictor.name, len(work.selected)) for work, done in known.items() if not done]
+        if not self._seconds or None in times or not workers:
+            return None
+        mean = sum(map(sum, self._seconds.values())) / sum(map(len, self._seconds.values()))
+        distinct = len(known) / cycles if cycles else 1.0
+        return (sum(time for time in times if time is not None) + later * distinct * mean) / workers
+
+    def _expected(self, predictor: str, size: int) -> float | None:
+        """The mean of that predictor's runs of that size, else of any size."""
+        of = [took for (name, selected), took in self._seconds.items() if name == predictor and selected == size]
+        of = of or [took for (name, _), took in self._seconds.items() if name == predictor]
+        every = [one for took in of for one in took]
+        return sum(every) / len(every) if every else None
+
 
 _REFRESH_SECONDS = 0.5
 

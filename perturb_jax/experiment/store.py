@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from perturb_jax.experiment.work import Choice, Preparation, Training, Work
+from perturb_jax.experiment.planner import Choice, Preparation, Training, Work
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
 

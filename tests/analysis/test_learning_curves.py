@@ -6,10 +6,8 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 from sklearn.metrics import auc
 
-from perturb_jax.analysis.results import Results
-from perturb_jax.analysis.runs import complete_runs
-from perturb_jax.analysis.statistics import areas, curves, difference_curves, setbacks
-from perturb_jax.analysis.summary import summarise
+from perturb_jax.analysis.results import Results, complete_runs
+from perturb_jax.analysis.summary import areas, curves, difference_curves, setbacks, summarise
 from tests.made_results import made_results, row_of
 
 

@@ -14,13 +14,10 @@ import perturb_jax as pj
 from perturb_jax.analysis.results import read_results
 from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.evaluation.trial import fit_and_measure
-from perturb_jax.experiment.carry_out import read_view
-from perturb_jax.experiment.file import NamedPredictor, NamedStrategy, experiment_of
-from perturb_jax.experiment.planner import Chain, chains_of, walk
-from perturb_jax.experiment.prepare import ready
-from perturb_jax.experiment.sources import Sources, find_sources
+from perturb_jax.experiment.execution import read_view, ready
+from perturb_jax.experiment.file import NamedPredictor, NamedStrategy, Sources, experiment_of, find_sources
+from perturb_jax.experiment.planner import Chain, Choice, Preparation, Training, chains_of, walk
 from perturb_jax.experiment.store import HISTORY, RUN, SCREEN, VIEW, Store, Stored
-from perturb_jax.experiment.work import Choice, Preparation, Training
 from perturb_jax.predictors.predictor import Answers
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import split_selected

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perturb_jax.analysis.runs import about, complete_runs
+from perturb_jax.analysis.results import about, complete_runs
 from perturb_jax.analysis.summary import summarise
-from perturb_jax.analysis.summary_files import table_files
+from perturb_jax.analysis.tables import table_files
 from perturb_jax.support.errors import InputError
 from tests.made_results import made_results, row_of, without
 

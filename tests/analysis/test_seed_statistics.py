@@ -7,9 +7,8 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from perturb_jax.analysis.runs import complete_runs
-from perturb_jax.analysis.statistics import differences, estimates, mean_ranks, verdicts
-from perturb_jax.analysis.summary import summarise
+from perturb_jax.analysis.results import complete_runs
+from perturb_jax.analysis.summary import differences, estimates, mean_ranks, summarise, verdicts
 from tests.made_results import made_results, row_of, without
 
 NUMBERS = st.floats(-100, 100).map(lambda value: round(value, 3))

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perturb_jax.analysis.runs import complete_runs
-from perturb_jax.analysis.statistics import selection_times
+from perturb_jax.analysis.results import complete_runs
+from perturb_jax.analysis.summary import selection_times
 from tests.made_results import made_results, row_of
 
 

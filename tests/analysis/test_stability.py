@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jaccard
 
-from perturb_jax.analysis.runs import complete_runs
-from perturb_jax.analysis.statistics import left_out, stability
+from perturb_jax.analysis.results import complete_runs
+from perturb_jax.analysis.summary import left_out, stability
 from tests.made_results import made_results, row_of, without
 
 

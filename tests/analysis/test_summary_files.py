@@ -7,9 +7,7 @@ import pytest
 
 from perturb_jax.analysis.figures import figure_files
 from perturb_jax.analysis.summary import Summary, summarise
-from perturb_jax.analysis.summary_files import read_summary, table_files
-from perturb_jax.analysis.text import text_tables
-from perturb_jax.analysis.text_tables import markdown
+from perturb_jax.analysis.tables import markdown, read_summary, table_files, text_tables
 from perturb_jax.support.errors import InputError
 from tests.made_results import made_results, without
 

@@ -12,9 +12,19 @@ from matplotlib.figure import Figure
 
 from perturb_jax.analysis.figures import draw_areas, draw_learning, figure_files, figure_names
 from perturb_jax.analysis.summary import Summary, summarise
-from perturb_jax.analysis.summary_files import FILES, table_files
-from perturb_jax.analysis.text import main_table, text_tables
-from perturb_jax.analysis.text_tables import Cell, TextTable, decimals, latex, markdown, with_interval, with_spread
+from perturb_jax.analysis.tables import (
+    FILES,
+    Cell,
+    TextTable,
+    decimals,
+    latex,
+    main_table,
+    markdown,
+    table_files,
+    text_tables,
+    with_interval,
+    with_spread,
+)
 from tests.made_results import made_results, row_of, without
 
 STRATEGIES = ("random", "graph_reach & co", "uncertainty", "100 % {safe}")

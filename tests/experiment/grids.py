@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from perturb_jax.experiment.carry_out import carry_out
-from perturb_jax.experiment.file import Experiment, NamedStrategy, experiment_of
-from perturb_jax.experiment.planner import chains_of, walk
-from perturb_jax.experiment.sources import Sources, find_sources
+from perturb_jax.experiment.execution import carry_out
+from perturb_jax.experiment.file import Experiment, NamedStrategy, Sources, experiment_of, find_sources
+from perturb_jax.experiment.planner import Work, chains_of, walk
 from perturb_jax.experiment.store import Store, Stored, write_json
-from perturb_jax.experiment.work import Work
 from perturb_jax.strategies.strategy import Ask
 
 SIMULATION = {"perturbations": 24, "genes": 60, "cells": 10}

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from perturb_jax.experiment.clusters import SlurmTable, existing_scheduler, read_slurm, slurm_cluster, thread_variables
-from perturb_jax.experiment.file import experiment_of
+from perturb_jax.experiment.file import Sources, experiment_of
 from perturb_jax.experiment.planner import Chain, Walk, chains_of, walk
-from perturb_jax.experiment.schedule import Forecast
-from perturb_jax.experiment.sources import Sources
+from perturb_jax.experiment.run import Forecast
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import tables
 from tests.experiment.test_planner import Pretended

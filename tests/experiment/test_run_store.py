@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from perturb_jax.experiment.file import experiment_of
-from perturb_jax.experiment.planner import chains_of, preparation_of
-from perturb_jax.experiment.sources import Sources
+from perturb_jax.experiment.file import Sources, experiment_of
+from perturb_jax.experiment.planner import Preparation, chains_of, preparation_of
 from perturb_jax.experiment.store import CHECKSUMS, STAGING, Store, locked, what_is_wrong
-from perturb_jax.experiment.work import Preparation
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import tables
 

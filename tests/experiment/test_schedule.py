@@ -10,12 +10,10 @@ from distributed import LocalCluster
 
 import perturb_jax.cli.run as run_command
 from perturb_jax.experiment.clusters import existing_scheduler
-from perturb_jax.experiment.file import NamedPredictor, experiment_of
-from perturb_jax.experiment.planner import Chain
-from perturb_jax.experiment.schedule import Failure, Grid, distinct_runs, trainings_done, work_off
-from perturb_jax.experiment.sources import find_sources
+from perturb_jax.experiment.file import NamedPredictor, experiment_of, find_sources
+from perturb_jax.experiment.planner import Chain, Training, Work
+from perturb_jax.experiment.run import Failure, Grid, distinct_runs, trainings_done, work_off
 from perturb_jax.experiment.store import Store
-from perturb_jax.experiment.work import Training, Work
 from perturb_jax.screen.screen import Screen
 from perturb_jax.strategies.hybrid import Hybrid
 from perturb_jax.strategies.random import Random

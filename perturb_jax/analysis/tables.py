@@ -1,14 +1,148 @@
-"""An experiment's tables for people."""
+"""An experiment's tables for people and with all digits: as Markdown, LaTeX and CSV, and read again from these."""
 
+import json
 import math
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from perturb_jax.analysis.runs import PLACE
+from perturb_jax.analysis.results import LISTED, PLACE, Runs, ordered, own_metrics
 from perturb_jax.analysis.summary import Summary
-from perturb_jax.analysis.text_tables import Cell, TextTable, decimals, number, with_interval, with_spread
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.provenance import versions
+
+Mark = Literal["", "better", "worse"]
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": "$<$", ">": "$>$",
+}  # fmt: skip
+
+
+class Cell(NamedTuple):
+    """A text, and whether it is marked as better (bold) or worse (italic) than what it is compared with."""
+
+    text: str
+    mark: Mark = ""
+
+
+class TextTable(NamedTuple):
+    """A table for people.
+
+    Attributes:
+        name: short, of letters and hyphens, for LaTeX's label.
+        caption: what it shows.
+        header: the columns' names.
+        words: how many columns, from the left, are words and not numbers.
+        blocks: rows, in groups that a rule divides.
+    """
+
+    name: str
+    caption: str
+    header: tuple[str, ...]
+    words: int
+    blocks: tuple[tuple[tuple[Cell, ...], ...], ...]
+
+
+def markdown(table: TextTable) -> str:
+    """The table in Markdown, its caption above."""
+    ends = ["---"] * table.words + ["---:"] * (len(table.header) - table.words)
+    rows = [[_markdown_cell(cell) for cell in row] for block in table.blocks for row in block]
+    lines = [[_markdown_text(name) for name in table.header], ends, *rows]
+    return f"{_markdown_text(table.caption)}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def latex(table: TextTable) -> str:
+    """The table in LaTeX; the document needs the packages booktabs and graphicx (what is too wide is made smaller)."""
+    columns = "l" * table.words + "r" * (len(table.header) - table.words)
+    blocks = [[_row(map(_latex_cell, row)) for row in block] for block in table.blocks]
+    body = "\n\\midrule\n".join("\n".join(block) for block in blocks)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_text(table.caption)}}}",
+            rf"\label{{tab:{table.name}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            _row(latex_text(name) for name in table.header),
+            r"\midrule",
+            body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def latex_text(text: str) -> str:
+    r"""A text with what LaTeX would read as a command escaped, and the minus of a number as one.
+
+    Examples:
+        >>> print(latex_text("k_1 & -0.5"))
+        k\_1 \& $-$0.5
+    """
+    escaped = "".join(_LATEX.get(letter, letter) for letter in text)
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
+
+
+def decimals(spreads: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray) -> int:
+    """Digits behind the point that show two digits of the median spread; without one, three of the median value.
+
+    Examples:
+        >>> decimals([0.011, 0.02, 0.1], [0.5])
+        3
+    """
+    for numbers, digits in ((spreads, 1), (values, 2)):
+        sizes = np.abs(np.asarray(numbers, float))
+        sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+        if sizes.size:
+            return int(np.clip(digits - np.floor(np.log10(np.median(sizes))), 0, 9))
+    return 3
+
+
+def number(value: float, digits: int, signed: bool = False) -> str:
+    """A number with so many digits behind the point; nothing for NaN."""
+    return "" if not np.isfinite(value) else f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def with_spread(value: float, spread: float, digits: int) -> str:
+    """A value ± a spread, which is left out where there is none."""
+    shown = number(value, digits)
+    return f"{shown} ± {number(spread, digits)}" if shown and np.isfinite(spread) else shown
+
+
+def with_interval(value: float, low: float, high: float, digits: int) -> str:
+    """A signed value [from, to]; without the interval where there is none."""
+    shown = number(value, digits, signed=True)
+    interval = f" [{number(low, digits, signed=True)}, {number(high, digits, signed=True)}]"
+    return shown + interval if shown and np.isfinite(low) else shown
+
+
+def _markdown_text(text: str) -> str:
+    return re.sub(r"([\\`*_|<])", r"\\\1", text)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    mark = {"": "", "better": "**", "worse": "*"}[cell.mark]
+    return f"{mark}{_markdown_text(cell.text)}{mark}"
+
+
+def _latex_cell(cell: Cell) -> str:
+    command = {"": "", "better": r"\textbf", "worse": r"\textit"}[cell.mark]
+    text = latex_text(cell.text)
+    return f"{command}{{{text}}}" if command else text
+
+
+def _row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
 
 _METRIC_ROW = [*PLACE, "metric", "strategy"]
 _EMPTY = Cell("")
@@ -252,3 +386,96 @@ def _significant(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return number(value, decimals([], [value]))
+
+
+PARTS = {
+    "final": "table.csv", "differences": "differences.csv", "curves": "curves.csv",
+    "difference_curves": "difference_curves.csv", "areas": "areas.csv", "times": "times.csv", "costs": "costs.csv",
+    "predictors": "predictors.csv", "stability": "stability.csv",
+}  # fmt: skip
+"""Where each frame of a summary is kept."""
+
+FILES = ("table.md", "table.tex", *PARTS.values(), "incomplete.csv", "tables.json")
+
+
+def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
+    """The contents of `FILES`; every CSV of outcomes says in a column whether they are simulated.
+
+    Args:
+        summary: the numbers.
+        record: of the experiment.
+    """
+    frames = {name: getattr(summary, part) for part, name in PARTS.items()}
+    frames["incomplete.csv"] = summary.runs.incomplete
+    tables = text_tables(summary)
+    texts = {
+        "table.md": "\n\n".join(summary.notes) + "\n\n" + "\n".join(map(markdown, tables)),
+        "table.tex": "".join(f"% {note}\n" for note in summary.notes) + "\n" + "\n".join(map(latex, tables)),
+        "tables.json": json.dumps(tables_record(summary, record), indent=2, ensure_ascii=False) + "\n",
+    } | {name: _marked(frame, summary).to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
+    return {name: texts[name].encode() for name in FILES}
+
+
+def _marked(frame: pd.DataFrame, summary: Summary) -> pd.DataFrame:
+    """With a column that says whether a row's outcomes are simulated, where the row is about outcomes."""
+    if "data" not in frame:
+        return frame
+    return frame.assign(simulated=frame["data"].isin(summary.runs.simulated))
+
+
+def tables_record(summary: Summary, record: dict[str, Any]) -> dict[str, Any]:
+    """Where the tables come from and their main numbers: plain values for JSON."""
+    main = {"table": summary.final, "differences": summary.differences}
+    return {
+        "notes": list(summary.notes),
+        "simulated": sorted(summary.runs.simulated),
+        "baseline": summary.baseline,
+        "versions": versions(),
+        "experiment": record,
+    } | {name: json.loads(frame.to_json(orient="records", double_precision=15)) for name, frame in main.items()}
+
+
+_TEXTS = dict.fromkeys(["data", "predictor", "strategy", "metric", "missing"], str)  # "8" is a name, too
+
+
+def read_summary(directory: str | Path) -> Summary:
+    """What `summarise` returned before `table_files` made files of it: the same tables and figures follow from it.
+
+    Limits: tables have no single runs. `runs` has the names, and no row in `means` but one for each metric without a
+    value; `absent` is empty (`notes` say what is).
+
+    Args:
+        directory: with these files.
+
+    Raises:
+        InputError: a directory without these files.
+    """
+    root = Path(directory)
+    missing = [name for name in FILES if not (root / name).is_file()]
+    if missing:
+        raise InputError(f"{root}: expected the files of an experiment's tables, found no {', '.join(missing)}")
+    record = json.loads((root / "tables.json").read_text(encoding="utf-8"))
+    frames = {part: _read(root / name) for part, name in PARTS.items()}
+    config = record["experiment"].get("config", {})
+    names = {column: ordered(config.get(listed), frames["final"][column]) for column, listed in LISTED.items()}
+    times = frames["times"]
+    runs = Runs(
+        means=pd.DataFrame({"metric": frames["final"]["metric"].unique()}),
+        incomplete=_read(root / "incomplete.csv"),
+        absent=(),
+        data=names["data"],
+        predictors=names["predictor"],
+        strategies=names["strategy"],
+        model_based=frozenset(times.loc[times["total"] > times["selection"], "strategy"]),
+        simulated=frozenset(record["simulated"]),
+        fixed=frozenset(config.get("fixed") or ()),
+        own=own_metrics(record["experiment"]),
+    )
+    return Summary(runs=runs, baseline=record["baseline"], notes=tuple(record["notes"]), **frames)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, float_precision="round_trip", dtype=_TEXTS)
+    if "verdict" in table:
+        table["verdict"] = table["verdict"].astype(object).fillna("")
+    return table.drop(columns="simulated", errors="ignore")

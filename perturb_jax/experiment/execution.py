@@ -1,28 +1,39 @@
-"""Screens and graphs of an experiment: made once, kept in its directory, and loaded where they are needed."""
+"""Doing a unit of work in a worker: screens and graphs, selections, runs; what comes of it is stored."""
 
+import io
 import json
+import os
+import platform
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 import perturb_jax as pj
-from perturb_jax.evaluation.trial import genes_of_screen, usable_perturbations
+from perturb_jax.evaluation.trial import fit_and_measure, genes_of_screen, usable_perturbations
 from perturb_jax.experiment.file import Simulation
-from perturb_jax.experiment.store import RECORD, SCREEN, Store
-from perturb_jax.experiment.work import Preparation
+from perturb_jax.experiment.planner import Choice, Preparation, Training, Work
+from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RECORD, RUN, SCREEN, VIEW, Store
 from perturb_jax.genes.lists import read_names
-from perturb_jax.genes.perturbations import parse_perturbations, perturbed_genes
+from perturb_jax.genes.perturbations import nodes_of, parse_perturbations, perturbed_genes
 from perturb_jax.graph.annotation import Annotation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.predictors.predictor import Fitted, history_of
 from perturb_jax.screen.reading import open_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
+from perturb_jax.screen.split import remaining, split_selected
 from perturb_jax.screen.store import load_screen, save_screen
+from perturb_jax.strategies.choose import choose
+from perturb_jax.strategies.strategy import Ask
+from perturb_jax.strategies.view import PARTS, View, view_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import versions
 
@@ -184,3 +195,153 @@ def _read(work: Preparation) -> Screen:
     path = work.path("data.screen") or work.path("data.dataset")
     assert path is not None
     return open_screen(path, work.data.reading, progress=False)
+
+
+_REPEATED_BELOW = 1.0
+"""Seconds; the first time holds imports and compilation, which would hide what so short a choice takes."""
+_COMPILATION = "/jax/core/compile/"
+
+
+def carry_out(work: Work, root: Path) -> None:
+    """Do the work and store what comes of it; nothing where it is there already.
+
+    Raises:
+        InputError, FloatingPointError: what cannot be prepared, selected or learnt.
+    """
+    store = Store(root)
+    if store.holds(work):
+        return
+    if isinstance(work, Preparation):
+        prepare(work, store)
+    elif isinstance(work, Choice):
+        _choose(work, store)
+    elif isinstance(work, Training):
+        _train(work, store)
+
+
+def _choose(work: Choice, store: Store) -> None:
+    _, graph, names = ready(work.preparation, store)
+    candidates = remaining(remaining(names, work.test), work.selected)
+    view = None if work.run is None else read_view(store.place(work.run), work.parts)
+    # labels are the screen's names, so picks are too
+    pool, selected = (nodes_of(graph.names, names) for names in (candidates, work.selected))
+    ask = Ask(graph, pool, selected, work.batch, work.seed, view)
+    with _compilation() as compiling:
+        begin = time.perf_counter()
+        picks = choose(work.strategy, ask).genes
+        first = time.perf_counter() - begin
+    seconds = max(first - sum(compiling), 0.0)
+    if first < _REPEATED_BELOW:
+        begin = time.perf_counter()
+        choose(work.strategy, ask)
+        seconds = time.perf_counter() - begin
+    record = {
+        "work": work.identity(), "picks": list(picks), "seconds": seconds, "seconds_first": first, **_environment(),
+    }  # fmt: skip
+    with store.writing(work) as place:
+        _write_json(place / PICKS, record)
+
+
+@contextmanager
+def _compilation() -> Iterator[list[float]]:
+    """Seconds of JAX's compilations while the context is open."""
+    seconds: list[float] = []
+    _listening.append(seconds)
+    if len(_listening) == 1 and not _registered:
+        jax.monitoring.register_event_duration_secs_listener(_heard)
+        _registered.append(True)
+    try:
+        yield seconds
+    finally:
+        _listening.remove(seconds)
+
+
+_listening: list[list[float]] = []
+_registered: list[bool] = []
+
+
+def _heard(event: str, duration_secs: float, **_: str | int) -> None:
+    if event.startswith(_COMPILATION):
+        for seconds in _listening:
+            seconds.append(duration_secs)
+
+
+def _train(work: Training, store: Store) -> None:
+    begin = time.perf_counter()
+    screen, graph, names = ready(work.preparation, store)
+    predictor: Any = work.predictor.predictor
+    if getattr(predictor, "reads_cells", False):
+        screen = with_cells(work.preparation, store, screen)
+    split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)
+    seconds = {"loading": time.perf_counter() - begin}
+    trial = fit_and_measure(screen, graph, predictor, split, work.training_seed, work.metrics or None)
+    fitted, metrics = trial.fitted, trial.metrics
+    seconds |= trial.seconds
+    begin = time.perf_counter()
+    parts = [part for part in PARTS if work.effect or part != "effect"]
+    view = _view_of(fitted, remaining(names, work.test), parts)
+    seconds["view"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    history, report = history_of(fitted)
+    with store.writing(work) as place:
+        metrics.reset_index().to_parquet(place / METRICS, index=False)
+        if history is not None:
+            history.to_parquet(place / HISTORY, index=False)
+        _write_view(place / VIEW, view)
+        record = {"work": work.identity(), "validation": list(split.validation), "report": report, **_environment()}
+        seconds["storing"] = time.perf_counter() - begin
+        _write_json(place / RUN, record | {"seconds": seconds})
+
+
+def _view_of(fitted: Fitted, names: tuple[str, ...], parts: Sequence[str]) -> View:
+    """The parts that the predictor has."""
+    held: dict[str, Any] = {}
+    for part in parts:
+        with suppress(InputError):  # where it has none
+            held[part] = getattr(view_of(fitted, names, (part,)), part)
+    return View(names, **held)
+
+
+def _write_view(path: Path, view: View) -> None:
+    """As arrays without pickle; features that are the embedding are stored once."""
+    arrays = {part: values for part in PARTS if (values := getattr(view, part)) is not None}
+    if "features" in arrays and np.array_equal(arrays["features"], arrays.get("embedding", ())):
+        arrays["features"] = np.zeros(0)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, perturbations=np.array(view.perturbations), **arrays)
+    path.write_bytes(buffer.getvalue())
+
+
+def read_view(run: Path, parts: Sequence[str]) -> View:
+    """Some parts of the view of a finished run.
+
+    Raises:
+        InputError: a part that its predictor does not have.
+    """
+    with np.load(run / VIEW, allow_pickle=False) as file:
+        absent = [part for part in parts if part not in file]
+        if absent:
+            about = json.loads((run / RUN).read_text(encoding="utf-8"))["work"]["predictor"]["name"]
+            raise InputError(
+                f"{', '.join(absent)}: {about} has none with these settings; name the predictors that the strategy "
+                "is for: predictors = [...]"
+            )
+        held = {}
+        for part in parts:
+            values = file["embedding" if part == "features" and file[part].shape == (0,) else part]
+            values.setflags(write=False)
+            held[part] = values
+        return View(tuple(file["perturbations"].tolist()), **held)
+
+
+def _environment() -> dict[str, Any]:
+    device = jax.devices()[0]
+    machine = {
+        "system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"), "device": f"{device.platform}: {device.device_kind}",
+    }  # fmt: skip
+    return {"versions": versions(), "machine": machine}
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The command that turns the results of an experiment into tables."""
+"""The commands that turn the results of an experiment into tables and figures."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from perturb_jax.cli.blocks import OUTPUT, AsJson, Force, Quiet
-from perturb_jax.cli.flags import with_flags
+from perturb_jax.cli.flags import OUTPUT, AsJson, Force, Quiet, with_flags
 from perturb_jax.cli.printing import out, print_line, print_wrote
 from perturb_jax.support.files import OutputDirectory
 
 if TYPE_CHECKING:
-    from perturb_jax.analysis.text_tables import Cell, TextTable
+    from perturb_jax.analysis.tables import Cell, TextTable
+
 
 _STYLES = {"": "", "better": "bold", "worse": "italic"}
 
@@ -50,8 +50,7 @@ def table(
     """
     from perturb_jax.analysis.results import read_results
     from perturb_jax.analysis.summary import summarise
-    from perturb_jax.analysis.summary_files import FILES, table_files, tables_record
-    from perturb_jax.analysis.text import main_table
+    from perturb_jax.analysis.tables import FILES, main_table, table_files, tables_record
 
     results = read_results(directory)
     files = OutputDirectory(output or str(directory / "tables"), FILES, force)
@@ -81,3 +80,37 @@ def _print_table(table: "TextTable") -> None:
 
 def _styled(cell: "Cell") -> Text:
     return Text(cell.text, style=_STYLES[cell.mark])
+
+
+@with_flags
+def plot(
+    directory: ResultsDirectory,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="<path>",
+            help="Directory for the figures.",
+            show_default="DIR/figures",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    baseline: Baseline = "random",
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw an experiment: learning curves, differences to Random, stability of selections, areas, seconds.
+
+    Writes each figure as .png and .pdf.
+    """
+    from perturb_jax.analysis.figures import figure_files, figure_names
+    from perturb_jax.analysis.results import read_results
+    from perturb_jax.analysis.summary import summarise
+
+    summary = summarise(read_results(directory), baseline)
+    files = OutputDirectory(output or str(directory / "figures"), figure_names(summary), force)
+    paths = files.write(figure_files(summary))
+    if not quiet:
+        for note in summary.notes:
+            print_line(out, note)
+        print_wrote(paths)
