@@ -72,7 +72,7 @@ class Imagined:
         drawn = np.random.default_rng(int(work.digest, 16)).permutation(len(left))[: work.batch]
         return tuple(left[place] for place in drawn)
 
-    def has_run(self, work: Training) -> bool:  # noqa: ARG002  (the contract's)
+    def holds(self, work: Training) -> bool:  # noqa: ARG002  (the contract's)
         """Always."""
         return True
 

@@ -72,5 +72,5 @@ def _adamson(seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph]:
     store = Store(directory / "adamson")
     if not store.holds(work):
         prepare(work, store)
-    screen, graph, _ = ready(work, store)
+    screen, graph, _ = ready(work, store.root)
     return with_cells(work, store, screen), graph

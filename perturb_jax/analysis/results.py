@@ -9,17 +9,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from perturb_jax.evaluation.metrics import BUILT_IN, METRICS, Metric
+from perturb_jax.experiment import store as files
 from perturb_jax.experiment.file import Sources, experiment_of
 from perturb_jax.experiment.planner import Chain, Choice, Cycle, chains_of, preparation_of, walk
-from perturb_jax.experiment.store import (
-    EXPERIMENT,
-    METRICS as METRICS_FILE,
-    PICKS,
-    RECORD,
-    RUN as RUN_FILE,
-    Store,
-    Stored,
-)
 from perturb_jax.support.errors import InputError
 
 _LABELS = ["data", "predictor", "strategy", "seed", "cycle"]
@@ -35,7 +27,7 @@ class Results(NamedTuple):
             perturbation. One-shot picks are repeated for each predictor.
         times: data, predictor, strategy, seed, cycle, what, seconds. "selection": choosing, given its inputs, at the
             first of the cycles that were chosen for together; "training": fitting the predictor; "view": computing its
-            embeddings, uncertainties and the like. A run that several strategies share is told for each.
+            embeddings, uncertainties and the like. A run that several strategies share is listed for each.
         costs: where the time went, each run and selection counted once: predictor, part ("choosing", "loading",
             "training", "evaluation", "view", "storing"), count, seconds (their sum). Selections that several predictors
             share are the first one's.
@@ -64,26 +56,28 @@ def read_results(directory: str | Path) -> Results:
     """
     root = Path(directory)
     try:
-        stored = json.loads((root / EXPERIMENT).read_text(encoding="utf-8"))
+        stored = json.loads((root / files.EXPERIMENT).read_text(encoding="utf-8"))
         raw, checksums = stored["config"], stored["checksums"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{root}: expected the results of an experiment, found no {EXPERIMENT} ({error})") from None
-    experiment, sources, store = experiment_of(raw, stored=stored.get("own", {})), Sources(checksums, {}), Store(root)
-    known, tables = Stored(store), _Tables(store)
+        why = f"found no {files.EXPERIMENT} ({error})"
+        raise InputError(f"{root}: expected the results of an experiment, {why}") from None
+    experiment, sources = experiment_of(raw, stored=stored.get("own", {})), Sources(checksums, {})
+    store = files.Store(root)
+    tables = _Tables(store)
     screens: dict[str, dict[str, Any]] = {}
     total = 0
     for chain in chains_of(experiment):
-        for cycle in walk(experiment, sources, chain, known).cycles:
+        for cycle in walk(experiment, sources, chain, store).cycles:
             tables.add(chain, cycle)
         total += experiment.table.cycles
         preparation = preparation_of(experiment, sources, chain)
         if chain.data not in screens and store.holds(preparation):
-            about = store.record(preparation, RECORD)
+            about = store.record(preparation, files.RECORD)
             screens[chain.data] = {part: about[part] for part in ("simulated", "screen", "caution", "dropped")}
     if store.damaged:
-        place, wrong = next(iter(store.damaged.items()))
+        path, wrong = next(iter(store.damaged.items()))
         raise InputError(
-            f"{place}: damaged ({wrong}), as are {len(store.damaged) - 1} others; run the experiment "
+            f"{path}: damaged ({wrong}), as are {len(store.damaged) - 1} others; run the experiment "
             "again, which does them anew"
         )
     record = {
@@ -95,42 +89,39 @@ def read_results(directory: str | Path) -> Results:
         "trainings": {"there": tables.done, "all": total, "runs": len(tables.runs)},
     }
     own = stored.get("metrics", {})
-    named = raw.get("metrics", BUILT_IN)
-    expected = [*(name for name in BUILT_IN if name in named), *own]
     record |= {"metrics": own} if own else {}
-    return tables.results(record, expected)
+    named = raw.get("metrics", BUILT_IN)
+    return tables.results(record, [*(name for name in BUILT_IN if name in named), *own])
 
 
 class _Tables:
     """Tables while they are collected."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: files.Store):
         self.store = store
         self.runs: dict[str, tuple[pd.DataFrame, dict[str, float]]] = {}
-        self._choices: dict[str, float] = {}
-        self._costs: list[tuple[str, str, float]] = []
         self.versions: set[str] = set()
         self.done = 0
+        self._choices: dict[str, float] = {}
+        self._costs: list[tuple[str, str, float]] = []
         self._metrics: list[pd.DataFrame] = []
         self._selections: list[tuple[Any, ...]] = []
         self._times: list[tuple[Any, ...]] = []
-        self._ranks: dict[Chain, int] = {}
         self._measured: list[tuple[tuple[Any, ...], frozenset[str]]] = []
 
     def add(self, chain: Chain, cycle: Cycle) -> None:
         labels = (*chain, cycle.number)
-        rank = self._ranks.get(chain, 0)
-        self._selections += [(*labels, rank + 1 + number, name) for number, name in enumerate(cycle.picks)]
-        self._ranks[chain] = rank + len(cycle.picks)
+        before = len(cycle.training.selected) - len(cycle.picks)
+        self._selections += [(*labels, rank, name) for rank, name in enumerate(cycle.picks, before + 1)]
         if cycle.choice is not None:
             self._times.append((*labels, "selection", self._seconds_of(cycle.choice, chain.predictor)))
         if not cycle.done:
             return
         self.done += 1
         if cycle.training.digest not in self.runs:
-            record = self.store.record(cycle.training, RUN_FILE)
+            record = self.store.record(cycle.training, files.RUN)
             self.versions.add(json.dumps(record["versions"], sort_keys=True))
-            table = pd.read_parquet(self.store.place(cycle.training) / METRICS_FILE)
+            table = pd.read_parquet(self.store.place(cycle.training) / files.METRICS)
             self.runs[cycle.training.digest] = table, record["seconds"]
             self._costs += [(chain.predictor, part, float(took)) for part, took in record["seconds"].items()]
         table, seconds = self.runs[cycle.training.digest]
@@ -141,7 +132,7 @@ class _Tables:
 
     def _seconds_of(self, choice: Choice, predictor: str) -> float:
         if choice.digest not in self._choices:
-            record = self.store.record(choice, PICKS)
+            record = self.store.record(choice, files.PICKS)
             self._choices[choice.digest] = float(record["seconds"])
             self._costs.append((predictor, "choosing", float(record["seconds_first"])))
         return self._choices[choice.digest]
@@ -167,7 +158,7 @@ class _Tables:
 
 
 PLACE = ["data", "predictor"]
-"""Within a place strategies are compared."""
+"""Within a data set and a predictor strategies are compared."""
 
 RUN = [*PLACE, "strategy", "seed"]
 LISTED = {"data": "data", "predictor": "predictors", "strategy": "strategies"}
@@ -229,20 +220,25 @@ class Runs(NamedTuple):
         return tuple(self.means["metric"].unique())
 
     def values(self) -> pd.Series:
-        """The means, indexed by place, metric, cycle, strategy and seed."""
+        """The means, indexed by data set, predictor, metric, cycle, strategy and seed."""
         return self.means.set_index([*PLACE, "metric", "cycle", "strategy", "seed"])["value"]
 
     def final(self) -> pd.Series:
-        """The means at the last cycle of each data set, indexed by place, metric, strategy and seed."""
+        """The means at the last cycle of each data set, indexed by data set, predictor, metric, strategy and seed."""
         last = self.means["cycle"] == self.means.groupby("data")["cycle"].transform("max")
         return self.means[last].set_index([*PLACE, "metric", "strategy", "seed"])["value"]
 
     def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table with its rows in the order of data, predictors, metrics, strategies."""
-        metrics = in_table_order(table["metric"]) if "metric" in table else ()
+        metrics = ordered(BUILT_IN, table["metric"]) if "metric" in table else ()
         orders = {"data": self.data, "predictor": self.predictors, "metric": metrics, "strategy": self.strategies}
         columns = [name for name in (*orders, "cycle", "seed") if name in table]
-        return table.sort_values(columns, key=lambda column: _positions(column, orders), ignore_index=True)
+
+        def position(column: "pd.Series[Any]") -> "pd.Series[Any]":
+            names = orders.get(str(column.name))
+            return column if names is None else column.map({name: index for index, name in enumerate(names)})
+
+        return table.sort_values(columns, key=position, ignore_index=True)
 
 
 def complete_runs(results: Results) -> Runs:
@@ -273,19 +269,19 @@ def complete_runs(results: Results) -> Runs:
         raise InputError(f"no run has all of its cycles yet ({len(seen)} have some); run the rest of the experiment")
     names = {column: ordered(config.get(listed), means[column]) for column, listed in LISTED.items()}
     there = set(results.metrics[[*PLACE, "strategy"]].drop_duplicates().itertuples(index=False, name=None))
-    times = results.times
-    viewing = times.loc[(times["what"] == "selection") & (times["cycle"] > 1), "strategy"]
+    times, record = results.times, results.record
+    of_data = record.get("screens", {})  # a record says of each data set, or of all, whether it is simulated
     runs = Runs(
         means,
         incomplete,
-        tuple(place for place in _planned_places(config, names) if place not in there),
+        tuple(one for one in _planned(config, names) if one not in there),
         names["data"],
         names["predictor"],
         names["strategy"],
-        frozenset(viewing),
-        frozenset(name for name in names["data"] if _is_simulated(results.record, name)),
+        frozenset(times.loc[(times["what"] == "selection") & (times["cycle"] > 1), "strategy"]),
+        frozenset(name for name in names["data"] if of_data.get(name, record).get("simulated", False)),
         frozenset(config.get("fixed") or ()),
-        own_metrics(results.record),
+        own_metrics(record),
         tuple((str(name), len(own)) for name, own in results.unmeasured.groupby("metric", sort=False)),
     )
     return runs._replace(means=runs.in_order(means), incomplete=runs.in_order(incomplete))
@@ -301,16 +297,15 @@ def about(runs: Runs) -> str:
         outcomes += f" of {', '.join(name for name in runs.data if name in runs.simulated)}, measured ones of others"
     parts = [f"{outcomes}, {seeds}."]
     if len(runs.incomplete):
-        told = [
+        lacking = [
             f"{strategy} ({data}, {predictor}): {', '.join(map(str, own['seed']))}"
             for (data, predictor, strategy), own in runs.incomplete.groupby([*PLACE, "strategy"], sort=False)
         ]
-        what = (
-            "Seeds without all cycles are left out" if len(told) <= _NAMED else "Curves that lack seeds with all cycles"
-        )
-        parts.append(f"{what}: {_some(told)}.")
+        few = len(lacking) <= _NAMED
+        what = "Seeds without all cycles are left out" if few else "Curves that lack seeds with all cycles"
+        parts.append(f"{what}: {_some(lacking)}.")
     if runs.absent:
-        parts.append(f"No run of: {_some([' x '.join(place) for place in runs.absent])}.")
+        parts.append(f"No run of: {_some([' x '.join(one) for one in runs.absent])}.")
     return " ".join(parts)
 
 
@@ -319,12 +314,6 @@ def label_of(results: Results, runs: Runs, strategy: str) -> str | None:
     config = results.record.get("config", {})
     named = [label for label in runs.strategies if _entry(config, label).get("strategy") == strategy]
     return strategy if strategy in runs.strategies else next(iter(named), None)
-
-
-def in_table_order(names: Iterable[object]) -> tuple[str, ...]:
-    """Names of metrics in the order of tables: those that ship here first."""
-    there = dict.fromkeys(map(str, names))
-    return (*(name for name in BUILT_IN if name in there), *(name for name in there if name not in BUILT_IN))
 
 
 def own_metrics(record: Mapping[str, Any]) -> tuple[Metric, ...]:
@@ -336,7 +325,7 @@ def _means(results: Results) -> pd.DataFrame:
     metrics = results.metrics
     if metrics.empty:
         raise InputError("expected the results of at least one run, got none; run the experiment first")
-    columns = list(in_table_order(name for name in metrics.columns if name not in _NO_METRICS))
+    columns = list(ordered(BUILT_IN, set(metrics.columns) - _NO_METRICS))
     grouped = metrics.groupby([*RUN, "cycle", "size"], sort=False)[columns]
     tables = {"value": grouped.mean(), "defined": grouped.count()}
     stacked = {name: own.rename_axis(columns="metric").stack(future_stack=True) for name, own in tables.items()}
@@ -349,11 +338,6 @@ def _means(results: Results) -> pd.DataFrame:
     return table[~without] if without.any() else table
 
 
-def _is_simulated(record: Mapping[str, Any], data: str) -> bool:
-    """Whether a data set is, which a record says of each or of all."""
-    return bool(record.get("screens", {}).get(data, record).get("simulated", False))
-
-
 def _planned_seeds(planned: object, seen: set[int]) -> set[int]:
     """The seeds of a config, which names them or says how many there are from 0, and those that any run has."""
     if isinstance(planned, int):
@@ -361,7 +345,7 @@ def _planned_seeds(planned: object, seen: set[int]) -> set[int]:
     return seen | set(map(int, planned)) if isinstance(planned, list | tuple) else seen
 
 
-def _planned_places(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
+def _planned(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
     """Every data set, predictor and strategy of a config: a strategy's table can name the predictors that it is for."""
     labels = {column: tuple(config.get(listed) or names[column]) for column, listed in LISTED.items()}
     return [
@@ -376,17 +360,11 @@ def _entry(config: Mapping[str, Any], strategy: str) -> Mapping[str, Any]:
     return tables.get(strategy, {}) if isinstance(tables, Mapping) else {}
 
 
-def ordered(planned: Any, seen: pd.Series) -> tuple[str, ...]:
-    """Labels in the order of the config; those that it does not have follow, sorted."""
+def ordered(planned: Any, seen: Iterable[str]) -> tuple[str, ...]:
+    """Labels in the order planned; others follow, sorted."""
     labels = dict.fromkeys(planned or ())
     present = set(seen)
     return (*(label for label in labels if label in present), *sorted(present - set(labels)))
-
-
-def _positions(column: "pd.Series[Any]", orders: Mapping[str, Sequence[str]]) -> "pd.Series[Any]":
-    if column.name not in orders:
-        return column
-    return column.map({name: place for place, name in enumerate(orders[str(column.name)])})
 
 
 def _some(items: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """An experiment in numbers over seeds: estimates, paired differences, ranks, learning curves, stability, seconds."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import combinations
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -12,18 +12,14 @@ from perturb_jax.analysis.results import PLACE, RUN, Results, Runs, about, compl
 from perturb_jax.support.errors import InputError
 
 ESTIMATE = ["seeds", "mean", "sd", "low", "high"]
+CURVE = [*PLACE, "metric", "strategy"]
 
 
 def estimates(values: "pd.Series[float]") -> pd.DataFrame:
     """Mean over seeds, standard deviation and the 95 % t interval of the mean: columns `ESTIMATE`.
 
-    mean ± t(0.975, n - 1) sd / sqrt(n), with the sample's standard deviation (n - 1).
-
-    Args:
-        values: indexed by "seed" and what else tells them apart; NaN is left out, and not counted in `seeds`.
-
-    Returns:
-        A row for each of the others; sd and interval are NaN where there is one seed.
+    mean ± t(0.975, n - 1) sd / sqrt(n), with the sample's standard deviation (n - 1). A row for each value of the other
+    levels of the index; NaN is left out, and not counted in `seeds`; sd and interval are NaN where there is one seed.
 
     Examples:
         >>> index = pd.MultiIndex.from_product([["a"], [0, 1, 2]], names=["strategy", "seed"])
@@ -47,12 +43,7 @@ def differences(values: "pd.Series[float]", baseline: str) -> "pd.Series[float]"
 
 
 def verdicts(found: pd.DataFrame, errors: Collection[str]) -> "pd.Series[str]":
-    """Whether differences are "better" or "worse" than 0, or "": the interval does not exclude it.
-
-    Args:
-        found: `estimates` of differences, indexed by "metric" among others.
-        errors: the metrics of which smaller values are better.
-    """
+    """Whether `estimates` of differences are "better" or "worse" than 0, or "": the interval does not exclude it."""
     smaller = found.index.get_level_values("metric").isin(list(errors))
     lower, higher = (found["high"] < 0).to_numpy(), (found["low"] > 0).to_numpy()
     better, worse = np.where(smaller, lower, higher), np.where(smaller, higher, lower)
@@ -63,29 +54,17 @@ def mean_ranks(values: "pd.Series[float]", errors: Collection[str]) -> pd.DataFr
     """The mean rank over seeds, 1 the best, ties sharing their mean, and over how many seeds.
 
     Only seeds that every strategy has are ranked: among fewer competitors ranks are smaller.
-
-    Args:
-        values: indexed by data, predictor, metric, strategy, seed.
-        errors: the metrics of which smaller values are better.
     """
     found = []
-    for _, own in values.groupby(level=["data", "predictor", "metric"], sort=False):
-        metric = own.index.get_level_values("metric")[0]
+    for (*_, metric), own in values.groupby(level=[*PLACE, "metric"], sort=False):
         wide = own.unstack("strategy").dropna(axis="columns", how="all").dropna()
         ranks = wide.rank(axis="columns", ascending=metric in errors).stack(future_stack=True)
-        found.append(ranks.groupby(level=["data", "predictor", "metric", "strategy"]).agg(["mean", "count"]))
+        found.append(ranks.groupby(level=CURVE).agg(["mean", "count"]))
     return pd.concat(found).set_axis(["rank", "rank_seeds"], axis="columns")
 
 
-CURVE = [*PLACE, "metric", "strategy"]
-
-
 def curves(runs: Runs) -> pd.DataFrame:
-    """By cycle: mean over seeds with its 95 % interval, and the same of the difference to a baseline.
-
-    Returns:
-        Columns data, predictor, metric, strategy, cycle, size, and `ESTIMATE`.
-    """
+    """By cycle: mean over seeds with its 95 % interval; columns `CURVE`, cycle, size, and `ESTIMATE`."""
     return _with_sizes(runs, estimates(runs.values()))
 
 
@@ -97,23 +76,24 @@ def difference_curves(runs: Runs, baseline: str) -> pd.DataFrame:
 def areas(runs: Runs) -> "pd.Series[float]":
     """The area under each run's learning curve over sizes, by the trapezoid rule, divided by the range of sizes.
 
-    It is in the metric's unit: the mean height of the curve. Indexed by place, metric, strategy and seed; empty where
-    there is one cycle.
+    It is in the metric's unit: the mean height of the curve. Indexed by `CURVE` and seed; empty where there is one
+    cycle.
     """
     cycles = runs.means.groupby("data")["cycle"].nunique()
-    whole = [(key, own) for key, own in _each_curve(runs) if len(own) == cycles[str(key[0])] > 1]
-    found = {key: _area(own) for key, own in whole}
-    index = pd.MultiIndex.from_tuples(list(found), names=[*CURVE, "seed"]) if found else _no_rows([*CURVE, "seed"])
-    return pd.Series(list(found.values()), index, dtype=float, name="value")
+    found = {}
+    for key, own in runs.means.groupby([*CURVE, "seed"], sort=False):
+        if len(own) == cycles[str(key[0])] > 1:
+            sizes, values = own.sort_values("cycle")[["size", "value"]].to_numpy(float).T
+            found[key] = float(np.trapezoid(values, sizes) / (sizes[-1] - sizes[0]))
+    return pd.Series(list(found.values()), _index(found, [*CURVE, "seed"]), dtype=float, name="value")
 
 
 def setbacks(runs: Runs) -> pd.DataFrame:
     """How often a curve got worse from one cycle to the next: an error rose, a correlation fell.
 
-    Returns:
-        By place, metric and strategy: `steps` (cycles less one), `worse` (mean number of them over seeds),
-        `worse_share` (of all steps of all seeds), `seeds_with_worse` (the fraction of seeds with any), `worse_of_mean`
-        (of the mean curve over seeds). A step with an undefined end is none.
+    Indexed by `CURVE`: `steps` (cycles less one), `worse` (mean number of them over seeds), `worse_share` (the fraction
+    of all steps of all seeds), `seeds_with_worse` (the fraction of seeds with any), `worse_of_mean` (of the mean curve
+    over seeds). A step with an undefined end is none.
     """
     rows = {}
     for key, own in runs.means.groupby(CURVE, sort=False):
@@ -123,25 +103,14 @@ def setbacks(runs: Runs) -> pd.DataFrame:
         sign = 1 if runs.metric(str(key[2])).smaller_is_better else -1
         steps = sign * np.diff(wide.to_numpy(), axis=1)
         worse, of_mean = steps > 0, sign * np.diff(wide.mean().to_numpy()) > 0
-        share = worse.sum() / max(np.isfinite(steps).sum(), 1)
-        rows[key] = (steps.shape[1], worse.sum(1).mean(), share, worse.any(1).mean(), int(of_mean.sum()))
+        fraction = worse.sum() / max(np.isfinite(steps).sum(), 1)
+        rows[key] = (steps.shape[1], worse.sum(1).mean(), fraction, worse.any(1).mean(), int(of_mean.sum()))
     columns = ["steps", "worse", "worse_share", "seeds_with_worse", "worse_of_mean"]
-    index = pd.MultiIndex.from_tuples(list(rows), names=CURVE) if rows else _no_rows(CURVE)
-    return pd.DataFrame(list(rows.values()), index, columns)
+    return pd.DataFrame(list(rows.values()), _index(rows, CURVE), columns)
 
 
-def _each_curve(runs: Runs) -> "list[tuple[tuple[object, ...], pd.DataFrame]]":
-    order = [*CURVE, "seed"]
-    return [(tuple(key), own.sort_values("cycle")) for key, own in runs.means.groupby(order, sort=False)]
-
-
-def _area(curve: pd.DataFrame) -> float:
-    sizes, values = curve["size"].to_numpy(float), curve["value"].to_numpy(float)
-    return float(np.trapezoid(values, sizes) / (sizes[-1] - sizes[0]))
-
-
-def _no_rows(names: list[str]) -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([[] for _ in names], names=names)
+def _index(keys: Iterable[Any], names: list[str]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(pd.DataFrame(list(keys), columns=names))
 
 
 def _with_sizes(runs: Runs, found: pd.DataFrame) -> pd.DataFrame:
@@ -156,7 +125,7 @@ STABILITY = [*PLACE, "strategy", "cycle", "size", "seeds", "unique", "jaccard"]
 
 
 def left_out(runs: Runs) -> str | None:
-    """Why the stability of selections cannot be told, or None where it can."""
+    """Why nothing can be said of the stability of selections; None where something can."""
     differing = [part for part in ("data", "split") if part not in runs.fixed]
     if differing:
         return (
@@ -177,15 +146,12 @@ def stability(results: Results, runs: Runs) -> pd.DataFrame:
     seeds: `size` if all agree, `seeds` x `size` if none does; `jaccard` is that index, mean over pairs of seeds.
     Both are bounded by the pool: selections that exhaust it agree.
 
-    Source: Panagopoulos et al. (arXiv 2503.14571), Figure 2, which draws `unique` against `size`.
-
-    Returns:
-        Columns `STABILITY`; strategies with one complete seed are not in it.
+    Source: Panagopoulos et al. (arXiv 2503.14571), Figure 2, which draws `unique` against `size`. Columns `STABILITY`;
+    strategies with one complete seed are not in it.
     """
-    complete = pd.MultiIndex.from_frame(runs.means[RUN].drop_duplicates())
-    picks = results.selections[pd.MultiIndex.from_frame(results.selections[RUN]).isin(complete)]
+    picks = _of_complete(results.selections, runs)
     rows: list[tuple[object, ...]] = []
-    for place, own in picks.groupby([*PLACE, "strategy"], sort=False):
+    for key, own in picks.groupby([*PLACE, "strategy"], sort=False):
         seeds = sorted(own["seed"].unique())[:INITIALISATIONS]
         if len(seeds) < 2:
             continue
@@ -194,7 +160,7 @@ def stability(results: Results, runs: Runs) -> pd.DataFrame:
             sets = [set(until.loc[until["seed"] == seed, "perturbation"]) for seed in seeds]
             agreement = [len(one & other) / len(one | other) for one, other in combinations(sets, 2)]
             size = float(np.mean([len(one) for one in sets]))
-            rows.append((*place, cycle, size, len(seeds), len(set().union(*sets)), float(np.mean(agreement))))
+            rows.append((*key, cycle, size, len(seeds), len(set().union(*sets)), float(np.mean(agreement))))
     return runs.in_order(pd.DataFrame(rows, columns=STABILITY))
 
 
@@ -210,16 +176,13 @@ def selection_times(results: Results, runs: Runs) -> pd.DataFrame:
     `selection` is choosing, given its inputs. A strategy that selects in a cycle after the first reads a view of the
     predictor of the cycle before: `view` is computing it, `training` is fitting that predictor. `total` is all three,
     so that it is `selection` for a strategy that reads the graph alone. The ratios are to those of `FAST`; NaN where it
-    is not among the strategies.
-
-    Returns:
-        Columns `TIMES`.
+    is not among the strategies. Columns `TIMES`.
     """
-    complete = pd.MultiIndex.from_frame(runs.means[RUN].drop_duplicates())
-    times = results.times[pd.MultiIndex.from_frame(results.times[RUN]).isin(complete)]
+    times = _of_complete(results.times, runs)
     kinds = {what: own.groupby([*RUN, "cycle"])["seconds"].sum() for what, own in times.groupby("what")}
     selection = kinds["selection"]
-    read = _cycle_before(selection[selection.index.get_level_values("cycle") > 1])
+    later = selection.index.to_frame(index=False).query("cycle > 1")
+    read = pd.MultiIndex.from_frame(later.assign(cycle=later["cycle"] - 1))
     parts = {"selection": selection}
     for what in ("view", "training"):
         parts[what] = kinds[what][kinds[what].index.isin(read)] if what in kinds else selection.iloc[:0]
@@ -235,13 +198,12 @@ def selection_times(results: Results, runs: Runs) -> pd.DataFrame:
     return runs.in_order(found.reset_index()[TIMES])
 
 
-def _cycle_before(selection: "pd.Series[float]") -> pd.MultiIndex:
-    keys = selection.index.to_frame(index=False)
-    return pd.MultiIndex.from_frame(keys.assign(cycle=keys["cycle"] - 1))
+def _of_complete(table: pd.DataFrame, runs: Runs) -> pd.DataFrame:
+    complete = pd.MultiIndex.from_frame(runs.means[RUN].drop_duplicates())
+    return table[pd.MultiIndex.from_frame(table[RUN]).isin(complete)]
 
 
 BASELINE = "random"
-_ROW = [*PLACE, "metric", "strategy"]
 
 
 class Summary(NamedTuple):
@@ -283,9 +245,7 @@ class Summary(NamedTuple):
 def summarise(results: Results, baseline: str = BASELINE) -> Summary:
     """All numbers of the tables and figures, from the rows of every test perturbation.
 
-    Args:
-        results: what the runs stored.
-        baseline: label or name of the strategy that the others are compared with.
+    `baseline` is the label or the name of the strategy that the others are compared with.
 
     Raises:
         InputError: no run has all of its cycles; no strategy of the baseline's name among those that have.
@@ -320,10 +280,10 @@ def _final(runs: Runs) -> pd.DataFrame:
     values = runs.final()
     table = estimates(values).join(mean_ranks(values, runs.errors)).reset_index()
     last = runs.means[runs.means["cycle"] == runs.means.groupby("data")["cycle"].transform("max")]
-    grouped = last.groupby(_ROW)
+    grouped = last.groupby(CURVE)
     counts = pd.DataFrame({"cycle": grouped["cycle"].max(), "size": grouped["size"].mean()})
     counts = counts.join(grouped[["tests", "undefined"]].sum())
-    return runs.in_order(table.merge(counts.reset_index(), on=_ROW))
+    return runs.in_order(table.merge(counts.reset_index(), on=CURVE))
 
 
 def _areas(runs: Runs, baseline: str) -> pd.DataFrame:

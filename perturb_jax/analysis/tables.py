@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -135,9 +136,8 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    command = {"": "", "better": r"\textbf", "worse": r"\textit"}[cell.mark]
     text = latex_text(cell.text)
-    return f"{command}{{{text}}}" if command else text
+    return {"": text, "better": rf"\textbf{{{text}}}", "worse": rf"\textit{{{text}}}"}[cell.mark]
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -146,16 +146,15 @@ def _row(cells: Iterable[str]) -> str:
 
 _METRIC_ROW = [*PLACE, "metric", "strategy"]
 _EMPTY = Cell("")
-_Cells = Callable[[str, str], list[Cell]]
 
 
 def text_tables(summary: Summary) -> list[TextTable]:
     """The tables for people, the paper's Table 1 first; those without a row are left out."""
     tables: list[TextTable] = []
     makers = (main_table, _difference_table, _area_table, _time_table, _stability_table)
-    for place, predictor in enumerate(summary.runs.predictors, 1):
+    for count, predictor in enumerate(summary.runs.predictors, 1):
         found = [make(summary, predictor) for make in makers]
-        tables += [table._replace(name=f"{table.name}-{place}") for table in found]
+        tables += [table._replace(name=f"{table.name}-{count}") for table in found]
     if len(summary.runs.predictors) > 1:
         tables += [_predictor_table(summary, metric) for metric in summary.runs.shown]
         tables.append(_predictor_difference_table(summary))
@@ -166,8 +165,7 @@ def main_table(summary: Summary, predictor: str) -> TextTable:
     """Strategy x data set x metric at the last cycle, mean ± sd over seeds: the paper's Table 1."""
     own = summary.final[summary.final["predictor"] == predictor]
     verdicts = _rows(summary.differences, _METRIC_ROW)
-    data = list(own["data"].unique())
-    columns = [(name, metric) for name in data for metric in summary.runs.shown]
+    columns = [(data, metric) for data in own["data"].unique() for metric in summary.runs.shown]
     cells: dict[tuple[object, ...], Cell] = {}
     for _, part in own.groupby(["data", "metric"], sort=False):
         digits = decimals(part["sd"].to_numpy(), part["mean"].to_numpy())
@@ -175,17 +173,17 @@ def main_table(summary: Summary, predictor: str) -> TextTable:
             text = with_spread(row["mean"], row["sd"], digits)
             cells[key] = Cell(text, verdicts.get(key, {}).get("verdict", ""))
     rows = tuple(
-        (Cell(name), *(cells.get((place, predictor, metric, name), _EMPTY) for place, metric in columns))
+        (Cell(name), *(cells.get((data, predictor, metric, name), _EMPTY) for data, metric in columns))
         for name in summary.runs.strategies
         if name in set(own["strategy"])
     )
     last = _rows(own.drop_duplicates("data"), ["data"]).values()
     after = "; ".join(f"{row['data']}: {row['cycle']} cycles, {row['size']:.0f} perturbations" for row in last)
     caption = (
-        f"{_subject(summary)} {predictor}: {_measured(summary)} of test "
-        f"perturbations after the last cycle ({after}), mean ± standard deviation over seeds. {_marks(summary)}"
+        f"{summary.notes[0]} {predictor}: {_measured(summary)} of test perturbations after the last cycle ({after}), "
+        f"mean ± standard deviation over seeds. {_marks(summary.baseline)}"
     )
-    header = ("strategy", *(f"{name}: {_label(summary, metric)}" for name, metric in columns))
+    header = ("strategy", *(f"{name}: {summary.runs.metric(metric).label}" for name, metric in columns))
     return TextTable("final", caption, header, 1, (rows,) if rows else ())
 
 
@@ -197,15 +195,15 @@ def _difference_table(summary: Summary, predictor: str) -> TextTable:
         keys = [(data, predictor, metric, strategy) for metric in metrics]
         pairs = [(shown(key), Cell(number(final[key]["rank"], 1) if key in final else "")) for key in keys]
         seeds = max((final[key]["seeds"] for key in keys if key in final), default="")
-        return [*(cell for pair in pairs for cell in pair), Cell(str(seeds))]
+        return [*chain.from_iterable(pairs), Cell(str(seeds))]
 
-    header = [part for metric in metrics for part in (f"{_label(summary, metric)}, less {summary.baseline}", "rank")]
+    labels = [summary.runs.metric(metric).label for metric in metrics]
     caption = (
-        f"{_subject(summary)} {predictor} after the last cycle: difference to {summary.baseline} with the same seed "
-        f"[95 % t interval], mean rank over the seeds that all strategies have (1 is best), seeds. {_marks(summary)}"
+        f"{predictor} after the last cycle: difference to {summary.baseline} with the same seed [95 % t interval], "
+        f"mean rank over the seeds that all strategies have (1 is best), seeds. {_marks(summary.baseline)}"
     )
-    blocks = _blocks(summary, predictor, cells)
-    return TextTable("differences", caption, ("data", "strategy", *header, "seeds"), 2, blocks)
+    header = [*chain.from_iterable((f"{label}, less {summary.baseline}", "rank") for label in labels), "seeds"]
+    return _by_strategy(summary, predictor, "differences", caption, header, cells)
 
 
 def _area_table(summary: Summary, predictor: str) -> TextTable:
@@ -221,18 +219,16 @@ def _area_table(summary: Summary, predictor: str) -> TextTable:
             found += [shown(key), Cell(text)]
         return found
 
-    header = [
-        part
-        for metric in metrics
-        for part in (f"{_label(summary, metric)} area, less {summary.baseline}", _turned(summary, metric))
-    ]
+    header = []
+    for metric in map(summary.runs.metric, metrics):
+        turned = "rose" if metric.smaller_is_better else "fell"
+        header += [f"{metric.label} area, less {summary.baseline}", f"{metric.label} {turned}"]
     caption = (
-        f"{_subject(summary)} {predictor}: area under the learning curve over the number of perturbations, divided by "
-        f"their range, less that of {summary.baseline} with the same seed [95 % t interval]; in how many cycles the "
-        f"metric got worse (mean over seeds; share of seeds with any). {_marks(summary)}"
+        f"{predictor}: area under the learning curve over the number of perturbations, divided by their range, less "
+        f"that of {summary.baseline} with the same seed [95 % t interval]; in how many cycles the metric got worse "
+        f"(mean over seeds; fraction of seeds with any). {_marks(summary.baseline)}"
     )
-    blocks = _blocks(summary, predictor, cells) if table else ()
-    return TextTable("areas", caption, ("data", "strategy", *header), 2, blocks)
+    return _by_strategy(summary, predictor, "areas", caption, header, cells, len(table) > 0)
 
 
 def _time_table(summary: Summary, predictor: str) -> TextTable:
@@ -244,12 +240,12 @@ def _time_table(summary: Summary, predictor: str) -> TextTable:
         return [_EMPTY if row is None else Cell(_significant(row[name])) for name in columns]
 
     caption = (
-        f"{_subject(summary)} Seconds to choose the perturbations of all cycles, median over seeds; and together with "
-        f"the time of embeddings and of the training of {predictor} before each choice that reads them. Each also as a "
-        "multiple of graphreach's."
+        "Seconds to choose the perturbations of all cycles, median over seeds; and together with the time of "
+        f"embeddings and of the training of {predictor} before each choice that reads them. Each also as a multiple of "
+        "graphreach's."
     )
-    header = ("data", "strategy", "choosing, s", "of graphreach's", "with embedding, s", "of graphreach's")
-    return TextTable("times", caption, header, 2, _blocks(summary, predictor, cells) if table else ())
+    header = ("choosing, s", "of graphreach's", "with embedding, s", "of graphreach's")
+    return _by_strategy(summary, predictor, "times", caption, header, cells, len(table) > 0)
 
 
 def _stability_table(summary: Summary, predictor: str) -> TextTable:
@@ -265,28 +261,30 @@ def _stability_table(summary: Summary, predictor: str) -> TextTable:
         return [*counts, *(Cell(f"{end[key]['jaccard']:.2f}") for end in (first, last))]
 
     caption = (
-        f"{_subject(summary)} Sensitivity to initialisation, {predictor}: perturbations that a seed selects, different "
-        "ones over the seeds, and the mean Jaccard index of two seeds' selections after the first and the last cycle."
+        f"Sensitivity to initialisation, {predictor}: perturbations that a seed selects, different ones over the "
+        "seeds, and the mean Jaccard index of two seeds' selections after the first and the last cycle."
     )
-    header = ("data", "strategy", "seeds", "selected", "unique", "Jaccard, first", "Jaccard, last")
-    return TextTable("stability", caption, header, 2, _blocks(summary, predictor, cells) if last else ())
+    header = ("seeds", "selected", "unique", "Jaccard, first", "Jaccard, last")
+    return _by_strategy(summary, predictor, "stability", caption, header, cells, len(table) > 0)
 
 
 def _predictor_table(summary: Summary, metric: str) -> TextTable:
+    runs, baseline = summary.runs, summary.baseline
     shown = _intervals(summary.differences, "mean", "low", "high")
-    names = [name for name in summary.runs.strategies if name != summary.baseline]
+    names = [name for name in runs.strategies if name != baseline]
     blocks = tuple(
         tuple(
-            (Cell(data), Cell(name), *(shown((data, predictor, metric, name)) for predictor in summary.runs.predictors))
+            (Cell(data), Cell(name), *(shown((data, predictor, metric, name)) for predictor in runs.predictors))
             for name in names
         )
-        for data in summary.runs.data
+        for data in runs.data
     )
+    about = runs.metric(metric)
     caption = (
-        f"{_subject(summary)} {_over(summary, metric)} after the last cycle, less that of {summary.baseline} "
-        f"with the same seed and predictor [95 % t interval]. {_marks(summary)}"
+        f"{summary.notes[0]} {f'{about.label} over the {about.over}' if about.over else about.label} after the last "
+        f"cycle, less that of {baseline} with the same seed and predictor [95 % t interval]. {_marks(baseline)}"
     )
-    header = ("data", "strategy", *summary.runs.predictors)
+    header = ("data", "strategy", *runs.predictors)
     return TextTable(f"predictors-{metric.replace('_', '-')}", caption, header, 2, blocks if names else ())
 
 
@@ -294,33 +292,36 @@ def _predictor_difference_table(summary: Summary) -> TextTable:
     metrics, (first, *others) = summary.runs.shown, summary.runs.predictors
     shown = _intervals(summary.predictors.assign(strategy=""), "mean", "low", "high")
     pairs = _rows(summary.predictors, [*PLACE, "metric"])
-    found = [
-        (data, name, [(data, name, metric) for metric in metrics])
-        for data in summary.runs.data
-        for name in others
-        if (data, name, metrics[0]) in pairs
-    ]
     block = tuple(
-        (Cell(data), Cell(name), *(shown((*key, "")) for key in keys), Cell(f"{pairs[keys[0]]['pairs']:.0f}"))
-        for data, name, keys in found
-    )
+        (
+            Cell(data), Cell(name), *(shown((data, name, metric, "")) for metric in metrics),
+            Cell(f"{pairs[data, name, metrics[0]]['pairs']:.0f}"),
+        )
+        for data, name in product(summary.runs.data, others)
+        if (data, name, metrics[0]) in pairs
+    )  # fmt: skip
     caption = (
-        f"{_subject(summary)} Predictors: difference to {first} after the same cycle of the same strategy with the "
+        f"{summary.notes[0]} Predictors: difference to {first} after the same cycle of the same strategy with the "
         "same seed, mean over a seed's cycles and strategies [95 % t interval over seeds], and how many pairs of "
         f"trainings. Bold is better and italic is worse than {first}, where the interval excludes 0."
     )
-    header = ("data", "predictor", *(f"{_label(summary, metric)}, less {first}" for metric in metrics), "pairs")
+    header = ("data", "predictor", *(f"{summary.runs.metric(one).label}, less {first}" for one in metrics), "pairs")
     return TextTable("predictor-differences", caption, header, 2, (block,) if block else ())
 
 
-def _blocks(summary: Summary, predictor: str, cells: _Cells) -> tuple[tuple[tuple[Cell, ...], ...], ...]:
+def _by_strategy(
+    summary: Summary, predictor: str, name: str, caption: str, header: Sequence[str],
+    cells: Callable[[str, str], list[Cell]], filled: bool = True,
+) -> TextTable:  # fmt: skip
     """A block for each data set, a row for each strategy that has complete runs there."""
     own = summary.final[summary.final["predictor"] == predictor]
     there = set(own[["data", "strategy"]].itertuples(index=False, name=None))
-    return tuple(
-        tuple((Cell(data), Cell(name), *cells(data, name)) for name in summary.runs.strategies if (data, name) in there)
+    blocks = tuple(
+        tuple((Cell(data), Cell(one), *cells(data, one)) for one in summary.runs.strategies if (data, one) in there)
         for data in own["data"].unique()
     )
+    header = ("data", "strategy", *header)
+    return TextTable(name, f"{summary.notes[0]} {caption}", header, 2, blocks if filled else ())
 
 
 def _intervals(table: pd.DataFrame, mean: str, low: str, high: str) -> Callable[[tuple[str, ...]], Cell]:
@@ -346,20 +347,6 @@ def _rows(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], dict
     return {tuple(row[key] for key in keys): row for row in records}
 
 
-def _label(summary: Summary, metric: str) -> str:
-    return summary.runs.metric(metric).label
-
-
-def _over(summary: Summary, metric: str) -> str:
-    about = summary.runs.metric(metric)
-    return f"{about.label} over the {about.over}" if about.over else about.label
-
-
-def _turned(summary: Summary, metric: str) -> str:
-    """What a metric has done where it got worse."""
-    return f"{_label(summary, metric)} {'rose' if summary.runs.metric(metric).smaller_is_better else 'fell'}"
-
-
 def _measured(summary: Summary) -> str:
     """What is shown, in a caption: spelt out for the metrics that ship here."""
     spelt = {"mse_de": "mean squared error", "pearson_de": "Pearson correlation"}
@@ -369,23 +356,17 @@ def _measured(summary: Summary) -> str:
     return ", ".join(over + others)
 
 
-def _subject(summary: Summary) -> str:
-    return summary.notes[0]
-
-
-def _marks(summary: Summary) -> str:
+def _marks(baseline: str) -> str:
     return (
-        f"Bold is better and italic is worse than {summary.baseline}, where the 95 % interval of the difference paired "
-        "by seed excludes 0; what is not marked cannot be told apart from it."
+        f"Bold is better and italic is worse than {baseline}, where the 95 % interval of the difference paired by seed "
+        "excludes 0; what is not marked cannot be distinguished from it."
     )
 
 
 def _significant(value: float) -> str:
     if math.isnan(value):
         return ""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return number(value, decimals([], [value]))
+    return f"{value:,.0f}" if abs(value) >= 1000 else number(value, decimals([], [value]))
 
 
 PARTS = {
@@ -399,28 +380,19 @@ FILES = ("table.md", "table.tex", *PARTS.values(), "incomplete.csv", "tables.jso
 
 
 def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
-    """The contents of `FILES`; every CSV of outcomes says in a column whether they are simulated.
-
-    Args:
-        summary: the numbers.
-        record: of the experiment.
-    """
+    """The contents of `FILES`; every CSV of outcomes says in a column whether they are simulated."""
     frames = {name: getattr(summary, part) for part, name in PARTS.items()}
     frames["incomplete.csv"] = summary.runs.incomplete
+    for name, frame in frames.items():
+        if "data" in frame:
+            frames[name] = frame.assign(simulated=frame["data"].isin(summary.runs.simulated))
     tables = text_tables(summary)
     texts = {
         "table.md": "\n\n".join(summary.notes) + "\n\n" + "\n".join(map(markdown, tables)),
         "table.tex": "".join(f"% {note}\n" for note in summary.notes) + "\n" + "\n".join(map(latex, tables)),
         "tables.json": json.dumps(tables_record(summary, record), indent=2, ensure_ascii=False) + "\n",
-    } | {name: _marked(frame, summary).to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
+    } | {name: frame.to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
     return {name: texts[name].encode() for name in FILES}
-
-
-def _marked(frame: pd.DataFrame, summary: Summary) -> pd.DataFrame:
-    """With a column that says whether a row's outcomes are simulated, where the row is about outcomes."""
-    if "data" not in frame:
-        return frame
-    return frame.assign(simulated=frame["data"].isin(summary.runs.simulated))
 
 
 def tables_record(summary: Summary, record: dict[str, Any]) -> dict[str, Any]:
@@ -443,9 +415,6 @@ def read_summary(directory: str | Path) -> Summary:
 
     Limits: tables have no single runs. `runs` has the names, and no row in `means` but one for each metric without a
     value; `absent` is empty (`notes` say what is).
-
-    Args:
-        directory: with these files.
 
     Raises:
         InputError: a directory without these files.

@@ -1,4 +1,11 @@
-"""Blocks of settings as flags."""
+"""Blocks of settings as flags: a command's parameter that is an `Options` class becomes a flag for each of its fields.
+
+    @with_flags
+    def check(path: Path, reading: Annotated[Reading, Block("Reading a screen")]) -> None: ...
+
+The class is where names, help, defaults, bounds and choices are declared; this module says them in typer's words, and
+says the library's errors, which name arguments, in those of the command line.
+"""
 
 import inspect
 import re
@@ -28,55 +35,43 @@ class Block:
         panel: the heading in its help; None: the general one.
         flags: flags of fields that are called otherwise there, such as {"file": "--graph"}.
         shown: defaults in words that differ from what the class says.
-        absent: fields that this command does not offer.
+        words: what a shell completes, where the class has no choices.
     """
 
     panel: str | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, str] = field(default_factory=dict)
-    absent: tuple[str, ...] = ()
+    words: Mapping[str, Iterable[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Flag:
-    """One setting of a block as a flag.
-
-    Attributes:
-        option: what the class declares.
-        name: the flag.
-        block: how the class is shown.
-    """
+    """One setting of a block as a flag: what the class declares, the flag's name, how the class is shown."""
 
     option: Option
     name: str
     block: Block
 
     @property
-    def is_negative(self) -> bool:
-        """Whether the flag says that something is not so."""
-        return bool(self.option.about.negative)
-
-    @property
     def parameter(self) -> inspect.Parameter:
         """What typer reads: the flag's type, its help, its default."""
-        kind, default = _typed(self.option), self.option.default
-        said = self.option.help
-        if self.is_negative:  # "Use the weights; else every edge weighs 1."
+        kind, default, said = _typed(self.option), self.option.default, self.option.help
+        if self.option.about.negative:  # "Use the weights; else every edge weighs 1."
             said = said.rpartition("; else ")[2]
             said = said[:1].upper() + said[1:] if said != self.option.help else said
         about: dict[str, Any] = {"help": said, "rich_help_panel": self.block.panel}
         if bounds := _bounds(self.option):
             about["metavar"] = f"<{kind.__name__} range> [{bounds}]"
-        if self.option.choices:
-            about["autocompletion"] = complete(*map(str, self.option.choices))
+        if words := self.option.choices or self.block.words.get(self.option.name):
+            about["autocompletion"] = complete(*map(str, words))
         if kind is bool:
             default = False
         elif default is MISSING:
             default = inspect.Parameter.empty
         else:
-            words = self.block.shown.get(self.option.name) or self.option.about.default
-            default = default if isinstance(default, int | float | str) and not words else None
-            about["show_default"] = words or default is not None
+            shown = self.block.shown.get(self.option.name) or self.option.about.default
+            default = default if isinstance(default, int | float | str) and not shown else None
+            about["show_default"] = shown or default is not None
         kind = kind if kind is bool or default is inspect.Parameter.empty else kind | None
         annotation: Any = Annotated[kind, typer.Option(self.name, **about)]
         return inspect.Parameter(
@@ -85,13 +80,11 @@ class Flag:
 
     def value(self, given: Any) -> Any:
         """What was given, as the class wants it."""
-        if _is_mapping(self.option):
-            return pairs_of(self.name, self.option.about.key, given)
         if isinstance(given, bool):
-            return given != self.is_negative
+            return given != bool(self.option.about.negative)
         if self.option.choices:  # what is none of them, the class refuses together with all else
             return next((word for word in self.option.choices if str(word) == given), given)
-        return self.option.read(given) if isinstance(given, str) else given
+        return self.option.read(given) if isinstance(given, str | list) else given
 
 
 def complete(*choices: str) -> Any:
@@ -99,29 +92,12 @@ def complete(*choices: str) -> Any:
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
-def pairs_of(flag: str, key: str, texts: Iterable[str] | None) -> dict[str, str]:
-    """What a flag that can be repeated says: KEY=VALUE, each.
-
-    Raises:
-        InputError: a text without "=", a key that is given twice.
-    """
-    pairs: dict[str, str] = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"{flag}: expected {key}=VALUE, got {text!r}")
-        if name in pairs:
-            raise InputError(f"{flag}: {name} is given twice; give each {key} one VALUE")
-        pairs[name] = value
-    return pairs
-
-
 def flags_of(settings: type[Options], block: Block = Block()) -> tuple[Flag, ...]:
     """The flags of a class of settings: its fields that have a help and that text can say."""
     return tuple(
         Flag(one, block.flags.get(one.name) or "--" + (one.about.negative or one.name).replace("_", "-"), block)
         for one in options_of(settings)
-        if one.help and one.name not in block.absent and (one.is_plain or _is_mapping(one))
+        if one.help and one.is_plain
     )
 
 
@@ -251,15 +227,10 @@ def _declared(parameter: inspect.Parameter) -> Iterator[str]:
     yield parameter.name
 
 
-def _is_mapping(one: Option) -> bool:
-    """Whether it is a table of texts, such as which cells to read."""
-    return bool(one.about.key)
-
-
 def _typed(one: Option) -> Any:
     """The type in which typer reads it: text where only the option itself can read it."""
     kinds = [kind for kind in one.kinds if kind is not NoneType]
-    if _is_mapping(one):
+    if one.is_mapping:
         return list[str]
     return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float, Path) else str
 
@@ -267,15 +238,11 @@ def _typed(one: Option) -> Any:
 def _bounds(one: Option) -> str:
     """What numbers it takes, as click writes it."""
     about = one.about
-    lower = (f"{about.at_least:g}<=" if about.at_least is not None else "") or (
-        f"{about.above:g}<" if about.above is not None else ""
-    )
-    upper = (f"<={about.at_most:g}" if about.at_most is not None else "") or (
-        f"<{about.below:g}" if about.below is not None else ""
-    )
-    if lower and not upper:
-        return f"x>={about.at_least:g}" if about.at_least is not None else f"x>{about.above:g}"
-    return f"{lower}x{upper}" if upper else ""
+    lower, least = ("<", about.above) if about.at_least is None else ("<=", about.at_least)
+    upper, most = ("<", about.below) if about.at_most is None else ("<=", about.at_most)
+    if most is None:
+        return "" if least is None else f"x{lower.replace('<', '>')}{least:g}"
+    return f"x{upper}{most:g}" if least is None else f"{least:g}{lower}x{upper}{most:g}"
 
 
 GRAPH, OUTPUT = "Knowledge graph", "Output"
@@ -327,32 +294,24 @@ def names_in(path: Path | None, column: str | None = None) -> list[str]:
     return [] if path is None else read_names(path, column)
 
 
+def output_flag(flag: str, help: str, **about: Any) -> Any:  # noqa: A002  (as typer calls it)
+    """A flag about what a command writes."""
+    return typer.Option(flag, help=help, rich_help_panel=OUTPUT, **about)
+
+
 TheGraph = Annotated[GraphChoice, Block(GRAPH, {"file": "--graph"})]
 TheGraphOfAScreen = Annotated[
     GraphChoice, Block(GRAPH, {"file": "--graph"}, {"universe": "the measured and the perturbed"})
 ]
 HowToRead = Annotated[Reading, Block("Reading a screen")]
-Unknown = Annotated[
-    Literal["error", "drop"],
-    typer.Option(
-        help="Genes that are not in the graph: 'error', or 'drop' and report them.",
-        autocompletion=complete("error", "drop"),
-    ),
-]
-Out = Annotated[  # as text: a path would make the current directory of an empty one
-    str, typer.Option("--out", metavar="<path>", help="Directory for the files.", rich_help_panel=OUTPUT)
-]
-OutIfWanted = Annotated[
-    str | None, typer.Option("--out", metavar="<path>", help="Directory for the files.", rich_help_panel=OUTPUT)
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.", rich_help_panel=OUTPUT)]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", help="Print no report, only warnings and errors.", rich_help_panel=OUTPUT)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.", rich_help_panel=OUTPUT)]
-ScreenFile = Annotated[
-    Path, typer.Option("--screen", help="An .h5ad file of cells, a saved screen, or with --pseudobulk means.")
-]
+# as text: a path would make the current directory of an empty one
+Out = Annotated[str, output_flag("--out", "Directory for the files.", metavar="<path>")]
+OutIfWanted = Annotated[str | None, output_flag("--out", "Directory for the files.", metavar="<path>")]
+Force = Annotated[bool, output_flag("--force", "Replace files that exist.")]
+Quiet = Annotated[bool, output_flag("--quiet", "Print no report, only warnings and errors.")]
+AsJson = Annotated[bool, output_flag("--json", "Print the record as JSON.")]
+SCREEN_HELP = "An .h5ad file of cells, a saved screen, or with --pseudobulk means."
+ScreenFile = Annotated[Path, typer.Option("--screen", help=SCREEN_HELP)]
 
 
 def size_of(text: str, expected: str) -> int | float:

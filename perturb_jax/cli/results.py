@@ -8,12 +8,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from perturb_jax.cli.flags import OUTPUT, AsJson, Force, Quiet, with_flags
+from perturb_jax.cli.flags import AsJson, Force, Quiet, output_flag, with_flags
 from perturb_jax.cli.printing import out, print_line, print_wrote
 from perturb_jax.support.files import OutputDirectory
 
 if TYPE_CHECKING:
-    from perturb_jax.analysis.tables import Cell, TextTable
+    from perturb_jax.analysis.tables import TextTable
 
 
 _STYLES = {"": "", "better": "bold", "worse": "italic"}
@@ -28,14 +28,7 @@ Baseline = Annotated[str, typer.Option(help="The strategy that the others are co
 def table(
     directory: ResultsDirectory,
     output: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            metavar="<path>",
-            help="Directory for the tables.",
-            show_default="DIR/tables",
-            rich_help_panel=OUTPUT,
-        ),
+        str | None, output_flag("--out", "Directory for the tables.", metavar="<path>", show_default="DIR/tables")
     ] = None,
     baseline: Baseline = "random",
     force: Force = False,
@@ -73,27 +66,16 @@ def _print_table(table: "TextTable") -> None:
         shown.add_column(Text(name), justify="left" if column < table.words else "right")
     for block in table.blocks:
         for row in block:
-            shown.add_row(*map(_styled, row))
+            shown.add_row(*(Text(cell.text, style=_STYLES[cell.mark]) for cell in row))
     out.print(shown)
     print_line(out, "")
-
-
-def _styled(cell: "Cell") -> Text:
-    return Text(cell.text, style=_STYLES[cell.mark])
 
 
 @with_flags
 def plot(
     directory: ResultsDirectory,
     output: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            metavar="<path>",
-            help="Directory for the figures.",
-            show_default="DIR/figures",
-            rich_help_panel=OUTPUT,
-        ),
+        str | None, output_flag("--out", "Directory for the figures.", metavar="<path>", show_default="DIR/figures")
     ] = None,
     baseline: Baseline = "random",
     force: Force = False,

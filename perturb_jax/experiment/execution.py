@@ -1,29 +1,27 @@
 """Doing a unit of work in a worker: screens and graphs, selections, runs; what comes of it is stored."""
 
-import io
 import json
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-import perturb_jax as pj
 from perturb_jax.evaluation.trial import fit_and_measure, genes_of_screen, usable_perturbations
 from perturb_jax.experiment.file import Simulation
 from perturb_jax.experiment.planner import Choice, Preparation, Training, Work
-from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RECORD, RUN, SCREEN, VIEW, Store
+from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RECORD, RUN, SCREEN, VIEW, Store, write_json
 from perturb_jax.genes.lists import read_names
 from perturb_jax.genes.perturbations import nodes_of, parse_perturbations, perturbed_genes
-from perturb_jax.graph.annotation import Annotation
+from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.predictors.predictor import Fitted, history_of
 from perturb_jax.screen.reading import open_screen
@@ -49,6 +47,23 @@ class Ready(NamedTuple):
     perturbations: tuple[str, ...]
 
 
+def carry_out(work: Work, root: Path) -> None:
+    """Do the work and store what comes of it; nothing where it is there already.
+
+    Raises:
+        InputError, FloatingPointError: what cannot be prepared, selected or learnt.
+    """
+    store = Store(root)
+    if store.holds(work):
+        return
+    if isinstance(work, Preparation):
+        prepare(work, store)
+    elif isinstance(work, Choice):
+        _choose(work, store)
+    elif isinstance(work, Training):
+        _train(work, store)
+
+
 def prepare(work: Preparation, store: Store) -> None:
     """Make the screen and store it, with the perturbations that the graph knows.
 
@@ -58,7 +73,9 @@ def prepare(work: Preparation, store: Store) -> None:
     if work.data.simulation is not None:
         screen, graph = _simulated(work, work.data.simulation, None)
     else:
-        screen = _read(work)
+        path = work.path("data.screen") or work.path("data.dataset")
+        assert path is not None
+        screen = open_screen(path, work.data.reading, progress=False)
         graph = _graph(work, genes_of_screen(screen))
     usable, missing = usable_perturbations(screen, graph, work.data.unknown)
     parse_perturbations(graph.names, usable)  # refuses two names of one perturbation
@@ -74,12 +91,7 @@ def prepare(work: Preparation, store: Store) -> None:
     }
     with store.writing(work) as place:
         save_screen(screen, place / SCREEN)
-        (place / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def ready(work: Preparation, store: Store) -> Ready:
-    """The screen and the graph, as they were prepared; the last few are kept in memory."""
-    return _ready(work, store.root)
+        write_json(place / RECORD, record)
 
 
 def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
@@ -106,37 +118,27 @@ def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
 
 
 @lru_cache(4)
-def _ready(work: Preparation, root: Path) -> Ready:
+def ready(work: Preparation, root: Path) -> Ready:
+    """The screen and the graph, as they were prepared and stored below `root`; the last few are kept in memory."""
     store = Store(root)
     screen = load_screen(store.place(work) / SCREEN)
     graph = _graph(work, genes_of_screen(screen))
     return Ready(screen, graph, tuple(store.record(work, RECORD)["perturbations"]))
 
 
+def _choice(work: Preparation) -> GraphChoice:
+    """What the graph is made of: files where they are."""
+    files = {key: work.path(f"graph.{key}") for key in ("file", "annotation", "universe")}
+    return replace(work.graph, **files)
+
+
 def _graph(work: Preparation, of_screen: Sequence[str] | None) -> KnowledgeGraph:
     """The graph of a universe; of all annotated genes where that is "screen" and the screen's are not given."""
-    graph = work.graph
-    if graph.file is not None:
-        return pj.graph_from_edges(_file(work, "graph.file"))
-    genes: list[str] | None = None
-    if isinstance(graph.universe, Path):
-        genes = read_names(_file(work, "graph.universe"))
-    annotation = _annotation(work)
-    if graph.universe == "screen" and of_screen is not None:  # which may name a gene by its old symbol and by its new
-        genes = list(dict.fromkeys(annotation.names.resolve(of_screen, "drop", distinct=False).genes))
-    return pj.load_go_graph(genes, graph.neighbors, graph.min_jaccard, graph.namespaces, annotation)
-
-
-def _annotation(work: Preparation) -> Annotation:
-    if work.graph.annotation is None:
-        return pj.human_annotation()
-    return pj.read_annotation(_file(work, "graph.annotation"))
-
-
-def _file(work: Preparation, key: str) -> Path:
-    path = work.path(key)
-    assert path is not None
-    return path
+    choice = _choice(work)
+    if work.graph.universe == "screen" and of_screen is not None and choice.file is None:
+        known = choice.known.names.resolve(of_screen, "drop", distinct=False).genes
+        of_screen = tuple(dict.fromkeys(known))  # a screen may name a gene by its old symbol and by its new
+    return choice.build(genes=of_screen if work.graph.universe == "screen" else None)
 
 
 def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> tuple[Screen, KnowledgeGraph]:
@@ -146,23 +148,14 @@ def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> 
     of a list and others of the annotation, at random.
     """
     assert work.seed is not None
-    names: int | list[str] = (
-        simulation.perturbations
-        if isinstance(simulation.perturbations, int)
-        else read_names(_file(work, "data.simulation.perturbations"))
-    )
-    genes: int | list[str] = simulation.genes
-    over = None
-    if work.graph.universe == "screen" and work.graph.file is None and simulation.over == "graph":
-        genes = _drawn(work, names, simulation.genes)
-        over = _graph(work, genes)
+    names, genes = (_count_or_names(work, simulation, part) for part in ("perturbations", "genes"))
+    if simulation.over == "genome":
+        over = replace(_choice(work), universe=None, file=None).build()
+    elif work.graph.universe == "screen" and work.graph.file is None:
+        over = _graph(work, _drawn(work, names, genes) if isinstance(genes, int) else genes)
         genes = list(over.genes)
-    elif simulation.over == "graph":
-        over = _graph(work, None)
     else:
-        over = pj.load_go_graph(
-            None, work.graph.neighbors, work.graph.min_jaccard, work.graph.namespaces, _annotation(work)
-        )
+        over = _graph(work, None)
     screen = simulate_screen(
         over, names, genes, simulation.cells, control_cells=simulation.control_cells,
         homophily=simulation.homophily, hops=simulation.hops, seed=work.seed, moments=simulation.moments,
@@ -171,9 +164,14 @@ def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> 
     return screen, over if simulation.over == "graph" else _graph(work, genes_of_screen(screen))
 
 
+def _count_or_names(work: Preparation, simulation: Simulation, part: str) -> int | list[str]:
+    path = work.path(f"data.simulation.{part}")
+    return getattr(simulation, part) if path is None else read_names(path)
+
+
 def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
     """Genes of a simulated screen: the perturbed ones, and others of the annotation."""
-    annotation = _annotation(work)
+    annotation = _choice(work).known
     given: list[str] = []
     if not isinstance(names, int):
         targets = dict.fromkeys(gene for name in names for gene in perturbed_genes(name))
@@ -191,46 +189,23 @@ _GENES_OF_GRAPH = 3
 """The stream of random numbers for these; a simulation uses those before it."""
 
 
-def _read(work: Preparation) -> Screen:
-    path = work.path("data.screen") or work.path("data.dataset")
-    assert path is not None
-    return open_screen(path, work.data.reading, progress=False)
-
-
 _REPEATED_BELOW = 1.0
 """Seconds; the first time holds imports and compilation, which would hide what so short a choice takes."""
 _COMPILATION = "/jax/core/compile/"
 
 
-def carry_out(work: Work, root: Path) -> None:
-    """Do the work and store what comes of it; nothing where it is there already.
-
-    Raises:
-        InputError, FloatingPointError: what cannot be prepared, selected or learnt.
-    """
-    store = Store(root)
-    if store.holds(work):
-        return
-    if isinstance(work, Preparation):
-        prepare(work, store)
-    elif isinstance(work, Choice):
-        _choose(work, store)
-    elif isinstance(work, Training):
-        _train(work, store)
-
-
 def _choose(work: Choice, store: Store) -> None:
-    _, graph, names = ready(work.preparation, store)
+    _, graph, names = ready(work.preparation, store.root)
     candidates = remaining(remaining(names, work.test), work.selected)
     view = None if work.run is None else read_view(store.place(work.run), work.parts)
     # labels are the screen's names, so picks are too
     pool, selected = (nodes_of(graph.names, names) for names in (candidates, work.selected))
     ask = Ask(graph, pool, selected, work.batch, work.seed, view)
-    with _compilation() as compiling:
-        begin = time.perf_counter()
-        picks = choose(work.strategy, ask).genes
-        first = time.perf_counter() - begin
-    seconds = max(first - sum(compiling), 0.0)
+    compiled = _compilations()
+    before, begin = len(compiled), time.perf_counter()
+    picks = choose(work.strategy, ask).genes
+    first = time.perf_counter() - begin
+    seconds = max(first - sum(compiled[before:]), 0.0)
     if first < _REPEATED_BELOW:
         begin = time.perf_counter()
         choose(work.strategy, ask)
@@ -239,58 +214,46 @@ def _choose(work: Choice, store: Store) -> None:
         "work": work.identity(), "picks": list(picks), "seconds": seconds, "seconds_first": first, **_environment(),
     }  # fmt: skip
     with store.writing(work) as place:
-        _write_json(place / PICKS, record)
+        write_json(place / PICKS, record)
 
 
-@contextmanager
-def _compilation() -> Iterator[list[float]]:
-    """Seconds of JAX's compilations while the context is open."""
-    seconds: list[float] = []
-    _listening.append(seconds)
-    if len(_listening) == 1 and not _registered:
-        jax.monitoring.register_event_duration_secs_listener(_heard)
-        _registered.append(True)
-    try:
-        yield seconds
-    finally:
-        _listening.remove(seconds)
+@cache
+def _compilations() -> list[float]:
+    """Seconds of JAX's compilations since the first call, one after the other."""
+    heard: list[float] = []
 
+    def hear(event: str, duration_secs: float, **_: str | int) -> None:
+        if event.startswith(_COMPILATION):
+            heard.append(duration_secs)
 
-_listening: list[list[float]] = []
-_registered: list[bool] = []
-
-
-def _heard(event: str, duration_secs: float, **_: str | int) -> None:
-    if event.startswith(_COMPILATION):
-        for seconds in _listening:
-            seconds.append(duration_secs)
+    jax.monitoring.register_event_duration_secs_listener(hear)
+    return heard
 
 
 def _train(work: Training, store: Store) -> None:
     begin = time.perf_counter()
-    screen, graph, names = ready(work.preparation, store)
+    screen, graph, names = ready(work.preparation, store.root)
     predictor: Any = work.predictor.predictor
     if getattr(predictor, "reads_cells", False):
         screen = with_cells(work.preparation, store, screen)
     split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)
     seconds = {"loading": time.perf_counter() - begin}
     trial = fit_and_measure(screen, graph, predictor, split, work.training_seed, work.metrics or None)
-    fitted, metrics = trial.fitted, trial.metrics
     seconds |= trial.seconds
     begin = time.perf_counter()
     parts = [part for part in PARTS if work.effect or part != "effect"]
-    view = _view_of(fitted, remaining(names, work.test), parts)
+    view = _view_of(trial.fitted, remaining(names, work.test), parts)
     seconds["view"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    history, report = history_of(fitted)
+    history, report = history_of(trial.fitted)
     with store.writing(work) as place:
-        metrics.reset_index().to_parquet(place / METRICS, index=False)
+        trial.metrics.reset_index().to_parquet(place / METRICS, index=False)
         if history is not None:
             history.to_parquet(place / HISTORY, index=False)
         _write_view(place / VIEW, view)
         record = {"work": work.identity(), "validation": list(split.validation), "report": report, **_environment()}
         seconds["storing"] = time.perf_counter() - begin
-        _write_json(place / RUN, record | {"seconds": seconds})
+        write_json(place / RUN, record | {"seconds": seconds})
 
 
 def _view_of(fitted: Fitted, names: tuple[str, ...], parts: Sequence[str]) -> View:
@@ -307,9 +270,7 @@ def _write_view(path: Path, view: View) -> None:
     arrays = {part: values for part in PARTS if (values := getattr(view, part)) is not None}
     if "features" in arrays and np.array_equal(arrays["features"], arrays.get("embedding", ())):
         arrays["features"] = np.zeros(0)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, perturbations=np.array(view.perturbations), **arrays)
-    path.write_bytes(buffer.getvalue())
+    np.savez_compressed(path, perturbations=np.array(view.perturbations), **arrays)
 
 
 def read_view(run: Path, parts: Sequence[str]) -> View:
@@ -341,7 +302,3 @@ def _environment() -> dict[str, Any]:
         "threads": os.environ.get("OMP_NUM_THREADS"), "device": f"{device.platform}: {device.device_kind}",
     }  # fmt: skip
     return {"versions": versions(), "machine": machine}
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

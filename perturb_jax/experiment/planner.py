@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from perturb_jax.evaluation.metrics import Metric
 from perturb_jax.experiment.file import (
-    PURPOSES,
     Data,
     Described,
     Experiment,
@@ -20,10 +19,11 @@ from perturb_jax.experiment.file import (
     Sources,
     seed_for,
 )
-from perturb_jax.screen.split import choose_test, remaining
+from perturb_jax.screen.split import choose_test
 from perturb_jax.strategies.registry import identity_of
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import changed_options
 from perturb_jax.support.registry import source_checksum
 
 Kind = Literal["data", "selections", "runs"]
@@ -55,13 +55,18 @@ class Work:
         return hash(self.digest)
 
 
+_GRAPH = {
+    "universe": "screen", "neighbors": 20, "min_jaccard": 0.1, "namespaces": ("BP", "MF", "CC"), "annotation": None,
+    "file": None,
+}  # fmt: skip
+"""What identities have of a graph, whether or not the file says so."""
+
+
 @dataclass(frozen=True, eq=False)
 class Preparation(Work):
     """Reading or simulating a screen, and building its graph.
 
     Attributes:
-        data: the data set.
-        graph: the knowledge graph.
         seed: of a simulation; None for data that are read.
         checksums: of the files that are read, by key: a file is what it holds, wherever it is.
         paths: where the files are, by key; not needed to know what the work is.
@@ -76,7 +81,9 @@ class Preparation(Work):
 
     def identity(self) -> dict[str, Any]:
         """The tables, files as checksums."""
-        tables = {"data": self.data.model_dump(mode="json"), "graph": self.graph.model_dump(mode="json")}
+        simulation = None if self.data.simulation is None else asdict(self.data.simulation)
+        data = self.data.model_dump(mode="json", exclude={"simulation"}) | {"simulation": simulation}
+        tables = {"data": data, "graph": _GRAPH | changed_options(self.graph)}
         for key, checksum in self.checksums:
             *way, last = key.split(".")
             place: dict[str, Any] = tables
@@ -95,13 +102,9 @@ class Training(Work):
     """Fitting a predictor to what is selected, and measuring it: a run.
 
     Attributes:
-        preparation: the screen and the graph.
-        predictor: with all its settings.
         selected: perturbations to train and to validate on, sorted.
-        test: the test set.
-        validation: share of the selected that validates.
+        validation: fraction of the selected that validates.
         split_seed: which selected ones validate.
-        training_seed: of the predictor.
         effect: whether predicted effects are part of the view that is stored.
         metrics: what is measured, where that is not all that ships here; not needed to know what the work is.
     """
@@ -133,15 +136,12 @@ class Training(Work):
 
 @dataclass(frozen=True, eq=False)
 class Choice(Work):
-    """Selecting.
+    """Selecting among the perturbations of a screen.
 
     Attributes:
-        preparation: the screen, whose perturbations are the candidates, and the graph.
-        strategy: with all its options.
         test: perturbations that are no candidates.
         selected: perturbations that are selected already, in the order picked.
         batch: how many to select.
-        seed: of the selection.
         parts: of the view that the strategy reads.
         run: whose view that is; None where it reads none.
     """
@@ -157,7 +157,7 @@ class Choice(Work):
     kind = "selections"
 
     def identity(self) -> dict[str, Any]:
-        """The screen's and the run's digests, the strategy, what it is asked."""
+        """The screen's and the run's digests, the strategy, the candidates and the budget."""
         return {
             "data": self.preparation.digest,
             "strategy": strategy_identity(self.strategy),
@@ -237,21 +237,13 @@ class Known(Protocol):
         """What was selected; None while nothing is."""
         ...
 
-    def has_run(self, work: Training) -> bool:
+    def holds(self, work: Training) -> bool:
         """Whether the run is finished."""
         ...
 
 
 class Cycle(NamedTuple):
-    """One cycle of a chain, as far as it is known.
-
-    Attributes:
-        number: from 1.
-        picks: selected in this cycle, in order.
-        choice: which selected them; None but in the first cycle that it selected for.
-        training: the run.
-        done: whether it is finished.
-    """
+    """One cycle of a chain, counted from 1: its picks, the choice in the first cycle that it selected for, its run."""
 
     number: int
     picks: tuple[str, ...]
@@ -261,12 +253,7 @@ class Cycle(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """How far a chain is.
-
-    Attributes:
-        cycles: those whose perturbations are selected.
-        wanted: work that can be done now; empty where the chain is finished.
-    """
+    """How far a chain is: cycles whose perturbations are selected, and work that can be done now."""
 
     cycles: tuple[Cycle, ...]
     wanted: tuple[Work, ...]
@@ -285,8 +272,8 @@ def preparation_of(experiment: Experiment, sources: Sources, chain: Chain) -> Pr
     """The screen and graph of a chain."""
     data = experiment.table.data[chain.data]
     seed = None if data.simulation is None else _seed(experiment, chain, "data")
-    found = sources.of(chain.data)
-    return Preparation(data, experiment.table.graph, seed, found.checksums, found.paths)
+    checksums, paths = sources.checksums[chain.data], sources.paths.get(chain.data, {})
+    return Preparation(data, experiment.table.graph, seed, tuple(checksums.items()), tuple(paths.items()))
 
 
 def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -> Walk:
@@ -311,7 +298,8 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
             f"data.{chain.data}: {table.cycles} cycles of {table.batch} are {budget} perturbations, and there are "
             f"{candidates} that are not held out; select fewer"
         )
-    effect = any("effect" in _parts(experiment, label) for label in experiment.strategies)
+    everyone = (named.strategy for named in experiment.strategies.values())
+    effect = any("effect" in parts_of(one, cycle) for one in everyone for cycle in range(table.cycles))
     cycles: list[Cycle] = []
     wanted: list[Work] = []
     selected: tuple[str, ...] = ()
@@ -339,7 +327,7 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
                 preparation, experiment.predictors[chain.predictor], tuple(sorted(selected)), test, table.validation,
                 split_seed, training_seed, effect, experiment.metrics,
             )  # fmt: skip
-            done = known.has_run(training)
+            done = known.holds(training)
             wanted += [] if done else [training]
             cycles.append(Cycle(number + 1, part, choice if number == first else None, training, done))
     return Walk(tuple(cycles), tuple(wanted))
@@ -347,16 +335,8 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
 
 @lru_cache(256)
 def _test_of(names: tuple[str, ...], size: int | float, seed: int) -> tuple[str, ...]:
-    test = choose_test(names, size, seed)
-    assert len(remaining(names, test)) == len(names) - len(test)
-    return test
-
-
-def _parts(experiment: Experiment, label: str) -> set[str]:
-    strategy = experiment.strategies[label].strategy
-    return {part for cycle in range(experiment.table.cycles) for part in parts_of(strategy, cycle)}
+    return choose_test(names, size, seed)
 
 
 def _seed(experiment: Experiment, chain: Chain, purpose: Purpose, cycle: int = 0) -> int:
-    assert purpose in PURPOSES
     return seed_for(purpose, 0 if purpose in experiment.table.fixed else chain.seed, cycle)

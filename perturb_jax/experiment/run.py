@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from distributed import Client, Future, as_completed
 
-from perturb_jax.evaluation.metrics import BUILT_IN, Metric
+from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.experiment.execution import carry_out
 from perturb_jax.experiment.file import Experiment, Sources, find_sources, read_experiment
 from perturb_jax.experiment.planner import (
@@ -24,22 +24,16 @@ from perturb_jax.experiment.planner import (
     strategy_identity,
     walk,
 )
-from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, Stored, locked, write_json
+from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, locked, write_json
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.provenance import versions
 
-_SHOWN = 200
+_REFRESH_SECONDS = 0.5
 
 
 class Failure(NamedTuple):
-    """Work that failed.
-
-    Attributes:
-        work: what.
-        chains: that wait for it, and end here.
-        reason: in a line.
-    """
+    """Work that failed, the chains that wait for it and end here, and the reason in a line."""
 
     work: Work
     chains: tuple[Chain, ...]
@@ -56,7 +50,6 @@ class Grid:
 
     def __init__(self, experiment: Experiment, sources: Sources, store: Store):
         self.experiment, self.sources, self.store = experiment, sources, store
-        self.known = Stored(store)
         self.walks: dict[Chain, Walk] = {}
         self.failures: dict[str, Failure] = {}
         self._waiting: dict[str, list[Chain]] = defaultdict(list)
@@ -106,7 +99,7 @@ class Grid:
         return failure
 
     def _look(self, chain: Chain) -> None:
-        found = walk(self.experiment, self.sources, chain, self.known)
+        found = walk(self.experiment, self.sources, chain, self.store)
         self.walks[chain] = found
         for work in found.wanted:
             if chain not in (waiting := self._waiting[work.digest]):
@@ -114,24 +107,21 @@ class Grid:
 
 
 def work_off(grid: Grid, client: Client, tell: Callable[[Work | None, Failure | None], None]) -> None:
-    """Do everything that can be done.
+    """Do everything that can be done, on a dask cluster whose workers see the experiment's directory.
 
-    Args:
-        grid: the experiment.
-        client: of a dask cluster whose workers see the experiment's directory.
-        tell: called with work that is done, and with its failure where it failed.
+    `tell` is called with work that is done, and with its failure where it failed.
 
     Raises:
         InputError: the scheduler went away.
     """
     futures: dict[Future, Work] = {}
-    asked: set[Work] = set()
+    submitted: set[Work] = set()
     queue = as_completed(loop=client.loop)
 
     def submit(chains: Iterable[Chain]) -> None:
         for work, urgency in grid.wanted(chains).items():
-            if work not in asked:
-                asked.add(work)
+            if work not in submitted:
+                submitted.add(work)
                 future = client.submit(
                     carry_out, work, grid.store.root, key=f"{work.kind}-{work.digest}", priority=urgency, pure=False
                 )
@@ -164,11 +154,7 @@ def distinct_runs(walks: Iterable[Walk]) -> tuple[int, int]:
 
 
 class Forecast:
-    """Time left.
-
-    Args:
-        cycles: of a chain.
-    """
+    """Time left of an experiment whose chains have so many cycles."""
 
     def __init__(self, cycles: int):
         self.cycles = cycles
@@ -205,9 +191,6 @@ class Forecast:
         return sum(every) / len(every) if every else None
 
 
-_REFRESH_SECONDS = 0.5
-
-
 class Started(NamedTuple):
     """An experiment that was read, and where its results belong."""
 
@@ -222,13 +205,7 @@ class Started(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far an experiment is.
-
-    Attributes:
-        done: trainings that are there.
-        total: all of them.
-        seconds_left: the forecast; None while there is none.
-    """
+    """How far an experiment is: trainings that are there, all of them, the forecast where there is one."""
 
     done: int
     total: int
@@ -237,7 +214,7 @@ class Progress(NamedTuple):
 
 @runtime_checkable
 class Listener(Protocol):
-    """What is told while an experiment runs."""
+    """What hears of an experiment while it runs."""
 
     def damaged(self, grid: Grid) -> None:
         """Results that are damaged, and are done again: `grid.store.damaged`."""
@@ -264,15 +241,9 @@ def begin(file: Path, output: Path | None) -> Started:
 
 
 def work(started: Started, cluster: Callable[[], AbstractContextManager[Client]], listener: Listener) -> Grid:
-    """Do everything that is left.
+    """Do everything that is left, with the workers that `cluster` starts.
 
-    Args:
-        started: the experiment.
-        cluster: starts the workers.
-        listener: is told how far it is.
-
-    Returns:
-        How far every chain is in the end, and what failed: `Grid.failures`.
+    Returns how far every chain is in the end, and what failed: `Grid.failures`.
 
     Raises:
         InputError: another command works in that directory; the scheduler went away.
@@ -307,26 +278,19 @@ def record_of(started: Started) -> dict[str, Any]:
         if is_own(named.strategy)
     }
     own = {"predictors": predictors, "strategies": strategies}
-    metrics = {metric.name: about_metric(metric) for metric in experiment.metrics if metric.name not in BUILT_IN}
+    told = ("label", "smaller_is_better", "over", "unit")
+    metrics = {
+        metric.name: {name: getattr(metric, name) for name in told}
+        for metric in experiment.metrics
+        if metric.name not in BUILT_IN
+    }
     return record | ({"own": own} if predictors or strategies else {}) | ({"metrics": metrics} if metrics else {})
-
-
-def about_metric(metric: Metric) -> dict[str, Any]:
-    """What tables and figures need to know of a metric."""
-    names = ("label", "smaller_is_better", "over", "unit")
-    return {name: getattr(metric, name) for name in names}
 
 
 def progress_of(grid: Grid, seconds_left: float | None = None) -> Progress:
     """How far an experiment is."""
     done = sum(map(trainings_done, grid.walks.values()))
     return Progress(done, len(grid.walks) * grid.experiment.table.cycles, seconds_left)
-
-
-def counts(works: Iterable[Work]) -> dict[str, int]:
-    """How many there are of each kind."""
-    kinds = [one.kind for one in works]
-    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
 
 
 def _work_off(grid: Grid, client: Client, listener: Listener) -> None:
@@ -350,6 +314,3 @@ def _work_off(grid: Grid, client: Client, listener: Listener) -> None:
 
     work_off(grid, client, tell)
     show()
-
-
-__all__ = ["Listener", "Progress", "Started", "begin", "counts", "distinct_runs", "progress_of", "record_of", "work"]

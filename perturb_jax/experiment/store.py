@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from perturb_jax.experiment.planner import Choice, Preparation, Training, Work
+from perturb_jax.experiment.planner import Choice, Preparation, Work
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
 
@@ -26,17 +26,13 @@ STAGING = "staging"
 
 
 class Store:
-    """The directory of an experiment.
-
-    Attributes:
-        root: the directory.
-        damaged: directories that were found damaged, with what is wrong.
-    """
+    """The directory of an experiment: `planner.Known` of it; `damaged` are directories with what is wrong with them."""
 
     def __init__(self, root: Path):
         self.root = root
         self.damaged: dict[Path, str] = {}
         self._whole: set[Path] = set()
+        self._names: dict[str, tuple[str, ...]] = {}
 
     def place(self, work: Work) -> Path:
         """Where the result of some work is, or will be."""
@@ -57,13 +53,26 @@ class Store:
         return True
 
     def wrote(self, work: Work) -> None:
-        """Look at the directory again: it was written since."""
+        """Check the directory again: it was written since."""
         self.damaged.pop(self.place(work), None)
         (self.root / FAILURES / f"{work.digest}.json").unlink(missing_ok=True)
 
     def record(self, work: Work, name: str) -> dict[str, Any]:
         """A JSON file of a result that is there."""
         return json.loads((self.place(work) / name).read_text(encoding="utf-8"))
+
+    def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
+        """See `planner.Known.perturbations`."""
+        return self._list(work, RECORD, "perturbations")
+
+    def picks(self, work: Choice) -> tuple[str, ...] | None:
+        """See `planner.Known.picks`."""
+        return self._list(work, PICKS, "picks")
+
+    def _list(self, work: Work, name: str, key: str) -> tuple[str, ...] | None:
+        if work.digest not in self._names and self.holds(work):
+            self._names[work.digest] = tuple(self.record(work, name)[key])
+        return self._names.get(work.digest)
 
     @contextmanager
     def writing(self, work: Work) -> Iterator[Path]:
@@ -144,30 +153,3 @@ def locked(root: Path) -> Iterator[None]:
             yield
     except PermissionError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}); choose another directory") from None
-
-
-class Stored:
-    """`planner.Known` of a store; what was read once is remembered."""
-
-    def __init__(self, store: Store):
-        self.store = store
-        self._names: dict[str, tuple[str, ...]] = {}
-
-    def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
-        """See `planner.Known.perturbations`."""
-        return self._list(work, RECORD, "perturbations")
-
-    def picks(self, work: Choice) -> tuple[str, ...] | None:
-        """See `planner.Known.picks`."""
-        return self._list(work, PICKS, "picks")
-
-    def has_run(self, work: Training) -> bool:
-        """See `planner.Known.has_run`."""
-        return self.store.holds(work)
-
-    def _list(self, work: Preparation | Choice, name: str, key: str) -> tuple[str, ...] | None:
-        if work.digest not in self._names:
-            if not self.store.holds(work):
-                return None
-            self._names[work.digest] = tuple(self.store.record(work, name)[key])
-        return self._names[work.digest]

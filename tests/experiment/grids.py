@@ -10,7 +10,7 @@ import numpy as np
 from perturb_jax.experiment.execution import carry_out
 from perturb_jax.experiment.file import Experiment, NamedStrategy, Sources, experiment_of, find_sources
 from perturb_jax.experiment.planner import Work, chains_of, walk
-from perturb_jax.experiment.store import Store, Stored, write_json
+from perturb_jax.experiment.store import Store, write_json
 from perturb_jax.strategies.strategy import Ask
 
 SIMULATION = {"perturbations": 24, "genes": 60, "cells": 10}
@@ -49,7 +49,7 @@ def with_strategy(experiment: Experiment, label: str, strategy: Any) -> Experime
 
 def finish(experiment: Experiment, sources: Sources, root: Path) -> list[Work]:
     """Do all work of an experiment, in order; returns it."""
-    known, done = Stored(Store(root)), []
+    known, done = Store(root), []
     for chain in chains_of(experiment):
         while wanted := walk(experiment, sources, chain, known).wanted:
             carry_out(wanted[0], root)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from perturb_jax.experiment import clusters
 from perturb_jax.experiment.clusters import SlurmTable, existing_scheduler, read_slurm, slurm_cluster, thread_variables
 from perturb_jax.experiment.file import Sources, experiment_of
 from perturb_jax.experiment.planner import Chain, Walk, chains_of, walk
@@ -43,9 +44,9 @@ def test_the_job_script_asks_for_what_the_file_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SLURM.replace("jobs = 20", "jobs = 0"), "slurm.toml: jobs: expected greater than or equal to 1, got 0"),
+        (SLURM.replace("jobs = 20", "jobs = 0"), "slurm.toml: jobs: expected a whole number of at least 1, got 0"),
         (SLURM.replace("cores = 8", ""), "slurm.toml: cores: expected a value, got none"),
-        (SLURM + "gpus = 1", "slurm.toml: gpus: no such key"),
+        (SLURM + "gpus = 1", "slurm.toml: gpus: no such setting; expected one of jobs, cores"),
         ("=", "slurm: expected a readable TOML file"),
     ],
 )
@@ -71,6 +72,7 @@ def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_address_where_no_scheduler_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "PATIENCE", "1s")
     with pytest.raises(InputError, match="scheduler: expected the address of a dask scheduler, got 'nowhere:x'"):
         existing_scheduler("nowhere:x").__enter__()
 

@@ -30,7 +30,7 @@ class Pretended:
         free = [name for name in NAMES if name not in {*work.test, *work.selected}]
         return tuple(free[: work.batch]) if work.digest in self.done else None
 
-    def has_run(self, work: Training) -> bool:
+    def holds(self, work: Training) -> bool:
         return work.digest in self.done
 
 
