@@ -185,10 +185,10 @@ class Option:
 
     def _described(self, kind: Any) -> str:
         if get_origin(kind) is tuple:
-            example = {int: " such as 1, 2, 3", float: " such as 0.1, 1, 10"}.get(get_args(kind)[0], "")
-            return f"several{example}"
+            of = {int: "whole numbers such as 1, 2, 3", float: "numbers such as 0.1, 1, 10"}
+            return f"a list of {of.get(get_args(kind)[0], 'names')}"
         if get_origin(kind) is Mapping:
-            return f"values by {(self.about.key or 'key').lower()}"
+            return f"a table of values by {(self.about.key or 'name').lower()}"
         if get_origin(kind) is Literal:
             return f"one of {', '.join(map(str, get_args(kind)))}"
         if kind in (int, float):

@@ -68,5 +68,6 @@ def test_tables_and_texts_say_the_same() -> None:
     ):
         with pytest.raises(pj.InputError, match=message):
             read_texts(Reading, {"where": texts})
-    with pytest.raises(pj.InputError, match=r"where: expected values by column, or none, got 3; too_few: expected one"):
+    wrong = "where: expected a table of values by column, or none, got 3; too_few: expected one"
+    with pytest.raises(pj.InputError, match=wrong):
         made_from(Reading, {"where": 3, "too_few": "keep"})

@@ -9,9 +9,9 @@ import perturb_jax as pj
 from perturb_jax.selection.frank_wolfe import frank_wolfe, log_likelihoods
 from perturb_jax.strategies.acs_fw import ACSFW
 from perturb_jax.strategies.view import isometric
+from perturb_jax.support.options import made_from
 from tests.graphs import compilations
 from tests.strategies.acs_oracle import acs_problem, expected_log_likelihoods, frank_wolfe_weights
-from perturb_jax.support.options import made_from
 from tests.strategies.asks import asked, places
 
 BMDAL_REG = {

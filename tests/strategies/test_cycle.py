@@ -178,7 +178,7 @@ def test_a_registry_gives_values_that_are_equal_when_their_options_are() -> None
         ("maxspec", {"weighted": "yes"}, "weighted: expected true or false, got 'yes'"),
         ("graphdesign", {"criterion": "v"}, "criterion: expected one of variance, .*, got 'v'"),
         ("graphdesign", {"noise": -1}, "noise: expected a finite number above 0, got -1"),
-        ("graphdesign", {"targets": "G1"}, "targets: expected a list of perturbations or a table"),
+        ("graphdesign", {"targets": "G1"}, "targets: expected a list of names, or a table of values by name, or none"),
         ("graphdesign", {"costs": {"G1": 2}}, "costs: not for several cycles"),
         ("hybrid", {"first": "random", "cycles": 1}, "then: expected a value, got none"),
         ("hybrid", {"first": "random", "cycles": 1, "then": "random"}, "then: expected one of uncertainty, .*'random'"),
