@@ -66,9 +66,11 @@ def _adamson(seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph]:
     """As the experiment draws a repetition."""
     file, label = ADAMSON
     _, experiment = read_experiment(file)
-    found = find_sources(experiment, file.parent).of(label)
+    found = find_sources(experiment, file.parent)
     table = experiment.table
-    work = Preparation(table.data[label], table.graph, seed_for("data", seed), found.checksums, found.paths)
+    work = Preparation(
+        table.data[label], table.graph, seed_for("data", seed), found.checksums[label], found.paths[label]
+    )
     store = Store(directory / "adamson")
     if not store.holds(work):
         prepare(work, store)

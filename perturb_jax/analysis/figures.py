@@ -269,11 +269,11 @@ def draw_times(figure: Figure, summary: Summary, predictor: str) -> None:
     styles = line_styles(summary.runs, summary.baseline)
     for axes, rows, names in _by_data(figure, summary, own, sharex=True):
         part = rows.set_index("strategy").reindex(names)
-        places = np.arange(len(names))
+        heights = np.arange(len(names))
         colors: Any = [styles[strategy]["color"] for strategy in names]
-        axes.hlines(places, part["selection"], part["total"], color=colors, linewidth=1.5)
-        axes.scatter(part["total"], places, s=46, facecolor="white", edgecolor=colors, zorder=3)
-        axes.scatter(part["selection"], places, s=30, color=colors, zorder=4)
+        axes.hlines(heights, part["selection"], part["total"], color=colors, linewidth=1.5)
+        axes.scatter(part["total"], heights, s=46, facecolor="white", edgecolor=colors, zorder=3)
+        axes.scatter(part["selection"], heights, s=30, color=colors, zorder=4)
         axes.set(xscale="log", xlabel="seconds")
         axes.grid(axis="x", color="#EEEEEE")
     handles = [
@@ -295,9 +295,9 @@ def draw_costs(figure: Figure, summary: Summary) -> None:
     for part in wide:
         axes.barh(names, wide[part], left=left, color=_PARTS[str(part)], label=part)
         left += wide[part].to_numpy()
-    for place, name in enumerate(names):
-        text = f"  {left[place]:.1f} min, {counts.get(name, 0):,} trainings"
-        axes.text(left[place], place, text, va="center", fontsize=9)
+    for row, name in enumerate(names):
+        text = f"  {left[row]:.1f} min, {counts.get(name, 0):,} trainings"
+        axes.text(left[row], row, text, va="center", fontsize=9)
     axes.set(xlabel="minutes, all workers together", xlim=(0, 1.35 * max(left.max(initial=0), 1e-9)))
     axes.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=len(wide.columns), fontsize=9)

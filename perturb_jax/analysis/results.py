@@ -11,7 +11,7 @@ import pandas as pd
 from perturb_jax.evaluation.metrics import BUILT_IN, METRICS, Metric
 from perturb_jax.experiment import store as files
 from perturb_jax.experiment.file import Sources, experiment_of
-from perturb_jax.experiment.planner import Chain, Choice, Cycle, chains_of, preparation_of, walk
+from perturb_jax.experiment.planner import Chain, Cycle, chains_of, preparation_of, walk
 from perturb_jax.support.errors import InputError
 
 _LABELS = ["data", "predictor", "strategy", "seed", "cycle"]
@@ -65,11 +65,10 @@ def read_results(directory: str | Path) -> Results:
     store = files.Store(root)
     tables = _Tables(store)
     screens: dict[str, dict[str, Any]] = {}
-    total = 0
-    for chain in chains_of(experiment):
+    chains = list(chains_of(experiment))
+    for chain in chains:
         for cycle in walk(experiment, sources, chain, store).cycles:
             tables.add(chain, cycle)
-        total += experiment.table.cycles
         preparation = preparation_of(experiment, sources, chain)
         if chain.data not in screens and store.holds(preparation):
             about = store.record(preparation, files.RECORD)
@@ -80,14 +79,17 @@ def read_results(directory: str | Path) -> Results:
             f"{path}: damaged ({wrong}), as are {len(store.damaged) - 1} others; run the experiment "
             "again, which does them anew"
         )
+    versions = {json.dumps(record["versions"], sort_keys=True) for _, record in tables.runs.values()}
     record = {
         "config": raw,
         "versions": stored["versions"],
-        "versions of runs": [json.loads(text) for text in sorted(tables.versions)],
+        "versions of runs": [json.loads(text) for text in sorted(versions)],
         "simulated": bool(screens) and all(about["simulated"] for about in screens.values()),
         "screens": screens,
-        "trainings": {"there": tables.done, "all": total, "runs": len(tables.runs)},
-    }
+        "trainings": {
+            "there": len(tables.done), "all": len(chains) * experiment.table.cycles, "runs": len(tables.runs),
+        },
+    }  # fmt: skip
     own = stored.get("metrics", {})
     record |= {"metrics": own} if own else {}
     named = raw.get("metrics", BUILT_IN)
@@ -95,56 +97,44 @@ def read_results(directory: str | Path) -> Results:
 
 
 class _Tables:
-    """Tables while they are collected."""
+    """Tables while they are collected: runs and choices by digest, and where each belongs."""
 
     def __init__(self, store: files.Store):
         self.store = store
-        self.runs: dict[str, tuple[pd.DataFrame, dict[str, float]]] = {}
-        self.versions: set[str] = set()
-        self.done = 0
-        self._choices: dict[str, float] = {}
+        self.runs: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {}
+        self.done: list[tuple[tuple[Any, ...], int, pd.DataFrame]] = []
+        self._choices: dict[str, dict[str, Any]] = {}
         self._costs: list[tuple[str, str, float]] = []
-        self._metrics: list[pd.DataFrame] = []
         self._selections: list[tuple[Any, ...]] = []
         self._times: list[tuple[Any, ...]] = []
-        self._measured: list[tuple[tuple[Any, ...], frozenset[str]]] = []
 
     def add(self, chain: Chain, cycle: Cycle) -> None:
-        labels = (*chain, cycle.number)
-        before = len(cycle.training.selected) - len(cycle.picks)
+        labels, training, choice = (*chain, cycle.number), cycle.training, cycle.choice
+        before = len(training.selected) - len(cycle.picks)
         self._selections += [(*labels, rank, name) for rank, name in enumerate(cycle.picks, before + 1)]
-        if cycle.choice is not None:
-            self._times.append((*labels, "selection", self._seconds_of(cycle.choice, chain.predictor)))
+        if choice is not None:
+            if choice.digest not in self._choices:
+                self._choices[choice.digest] = self.store.record(choice, files.PICKS)
+                self._costs.append((chain.predictor, "choosing", self._choices[choice.digest]["seconds_first"]))
+            self._times.append((*labels, "selection", self._choices[choice.digest]["seconds"]))
         if not cycle.done:
             return
-        self.done += 1
-        if cycle.training.digest not in self.runs:
-            record = self.store.record(cycle.training, files.RUN)
-            self.versions.add(json.dumps(record["versions"], sort_keys=True))
-            table = pd.read_parquet(self.store.place(cycle.training) / files.METRICS)
-            self.runs[cycle.training.digest] = table, record["seconds"]
-            self._costs += [(chain.predictor, part, float(took)) for part, took in record["seconds"].items()]
-        table, seconds = self.runs[cycle.training.digest]
-        self._times += [(*labels, what, float(seconds[what])) for what in ("training", "view")]
-        columns: dict[str, Any] = dict(zip(_LABELS, labels, strict=True)) | {"size": len(cycle.training.selected)}
-        self._measured.append((labels, frozenset(table.columns) - {"perturbation"}))
-        self._metrics.append(table.assign(**columns))
-
-    def _seconds_of(self, choice: Choice, predictor: str) -> float:
-        if choice.digest not in self._choices:
-            record = self.store.record(choice, files.PICKS)
-            self._choices[choice.digest] = float(record["seconds"])
-            self._costs.append((predictor, "choosing", float(record["seconds_first"])))
-        return self._choices[choice.digest]
+        if training.digest not in self.runs:
+            record = self.store.record(training, files.RUN)
+            self.runs[training.digest] = pd.read_parquet(self.store.directory(training) / files.METRICS), record
+            self._costs += [(chain.predictor, part, took) for part, took in record["seconds"].items()]
+        table, record = self.runs[training.digest]
+        self._times += [(*labels, what, record["seconds"][what]) for what in ("training", "view")]
+        self.done.append((labels, len(training.selected), table))
 
     def results(self, record: dict[str, Any], expected: Sequence[str]) -> Results:
-        seen = {name for _, measured in self._measured for name in measured}
-        names = [*(name for name in BUILT_IN if name in seen or name in expected), *sorted(seen - {*BUILT_IN})]
-        names += [name for name in expected if name not in names]
-        absent = [(*labels, name) for labels, measured in self._measured for name in names if name not in measured]
+        names = ordered(BUILT_IN, {*expected, *(name for *_, table in self.done for name in table)} - {"perturbation"})
+        absent = [(*labels, name) for labels, _, table in self.done for name in names if name not in table]
         columns = [*_LABELS, "size", "perturbation", *names]
-        metrics = pd.concat(self._metrics, ignore_index=True) if self._metrics else pd.DataFrame(columns=columns)
-        metrics = metrics.reindex(columns=columns)
+        frames = [
+            table.assign(**dict(zip(_LABELS, labels, strict=True)), size=size) for labels, size, table in self.done
+        ]
+        metrics = pd.concat(frames or [pd.DataFrame(columns=columns)], ignore_index=True).reindex(columns=columns)
         costs = pd.DataFrame(self._costs, columns=["predictor", "part", "seconds"])
         by_part = costs.groupby(["predictor", "part"], sort=False)["seconds"]
         return Results(
@@ -178,7 +168,7 @@ class Runs(NamedTuple):
         means: a row per run, cycle and metric: the columns of `RUN`, cycle, size, metric, value (the mean over the test
             perturbations where the metric is defined; NaN where it is for none), tests, undefined (how many of them).
         incomplete: a row per run without all of its cycles, which `means` does not have: the columns of `RUN`, missing.
-        absent: (data, predictor, strategy) that the config asks for, and of which there is no run.
+        absent: (data, predictor, strategy) that the config names, and of which there is no run.
         data, predictors, strategies: names of those that `means` has, in the order of the config.
         model_based: the strategies that read a view of the predictor: they select in a cycle after the first, while
             cycles without a view are selected together.
@@ -246,9 +236,6 @@ def complete_runs(results: Results) -> Runs:
 
     A seed of the experiment that one run has is expected of every other; the cycles are those of the config or, where
     it does not say, those of any run on the same data.
-
-    Raises:
-        InputError: no run has all of its cycles.
     """
     means = _means(results)
     config = results.record.get("config", {})
@@ -257,11 +244,11 @@ def complete_runs(results: Results) -> Runs:
     for data, own in means.groupby("data"):
         cycles = {*map(int, own["cycle"]), *range(1, 1 + (config.get("cycles") or 0))}
         seeds = sorted(_planned_seeds(config.get("seeds"), set(map(int, own["seed"]))))
-        places = own[["predictor", "strategy"]].drop_duplicates().itertuples(index=False, name=None)
-        for place, seed in product(places, seeds):
-            missing = sorted(cycles - seen.get((data, *place, seed), set()))
+        pairs = own[["predictor", "strategy"]].drop_duplicates().itertuples(index=False, name=None)
+        for pair, seed in product(pairs, seeds):
+            missing = sorted(cycles - seen.get((data, *pair, seed), set()))
             if missing:
-                rows.append((data, *place, seed, ", ".join(map(str, missing))))
+                rows.append((data, *pair, seed, ", ".join(map(str, missing))))
     incomplete = pd.DataFrame(rows, columns=[*RUN, "missing"])
     keys = pd.MultiIndex.from_frame(means[RUN])
     means = means[~keys.isin(pd.MultiIndex.from_frame(incomplete[RUN]))]

@@ -56,7 +56,8 @@ def mean_ranks(values: "pd.Series[float]", errors: Collection[str]) -> pd.DataFr
     Only seeds that every strategy has are ranked: among fewer competitors ranks are smaller.
     """
     found = []
-    for (*_, metric), own in values.groupby(level=[*PLACE, "metric"], sort=False):
+    for _, own in values.groupby(level=[*PLACE, "metric"], sort=False):
+        metric = own.index.get_level_values("metric")[0]
         wide = own.unstack("strategy").dropna(axis="columns", how="all").dropna()
         ranks = wide.rank(axis="columns", ascending=metric in errors).stack(future_stack=True)
         found.append(ranks.groupby(level=CURVE).agg(["mean", "count"]))

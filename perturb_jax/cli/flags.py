@@ -105,9 +105,6 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are classes of settings are flags instead, and whose errors name flags.
 
     Files that a block names are looked for before the command begins.
-
-    Raises:
-        TypeError: two parameters with one name.
     """
     parameters: list[inspect.Parameter] = []
     blocks: dict[str, tuple[type[Options], tuple[Flag, ...]]] = {}
@@ -162,11 +159,7 @@ def _filled(settings: type[Options], flags: tuple[Flag, ...], given: Mapping[str
 
 
 def check_files(paths: Iterable[Path | None]) -> None:
-    """Refuse files that do not exist, before anything slow begins.
-
-    Raises:
-        InputError: the first of them.
-    """
+    """Refuse files that do not exist, before anything slow begins."""
     for path in paths:
         if path is not None and not path.exists():
             raise InputError(f"{path}: no such file")
@@ -267,11 +260,7 @@ class Candidates(Options):
         return self.candidates is not None or self.candidates_go is not None
 
     def check(self) -> None:
-        """Refuse none, two sources, and a column of no table.
-
-        Raises:
-            InputError: such.
-        """
+        """Refuse none, two sources, and a column of no table."""
         if (self.candidates is None) == (self.candidates_go is None):
             got = "both" if self.given else "neither"
             raise InputError(f"expected either --candidates FILE or --candidates-go GO:ID, got {got}")

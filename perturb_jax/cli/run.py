@@ -52,7 +52,7 @@ class Workers(Options):
 @with_flags
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
-    place: Annotated[Workers, Block("Workers")],
+    cluster: Annotated[Workers, Block("Workers")],
     output: Annotated[
         Path | None,
         output_flag(
@@ -73,7 +73,7 @@ def run(
     require_extra()
     from perturb_jax.experiment.run import begin, work
 
-    if sum(given is not None for given in (place.workers or place.memory, place.scheduler, place.slurm)) > 1:
+    if sum(given is not None for given in (cluster.workers or cluster.memory, cluster.scheduler, cluster.slurm)) > 1:
         raise InputError("workers, memory, scheduler, slurm: expected one kind of workers, got several")
     started = begin(file, output)
     if dry_run:
@@ -82,7 +82,7 @@ def run(
     code = 0
     try:
         with _Printing(quiet) as listener:
-            grid = work(started, place.client, listener)
+            grid = work(started, cluster.client, listener)
         code = _conclude(grid, quiet)
     except KeyboardInterrupt:
         print_line(err, "perturb-jax: interrupted; the same command continues")
@@ -182,8 +182,8 @@ class _Printing:
 
 
 def _name_damaged(grid: "Grid") -> None:
-    for place, wrong in grid.store.damaged.items():
-        print_line(err, f"damaged: {place}: {wrong}; it is done again")
+    for directory, wrong in grid.store.damaged.items():
+        print_line(err, f"damaged: {directory}: {wrong}; it is done again")
 
 
 def _clock(seconds: float) -> str:
@@ -191,11 +191,7 @@ def _clock(seconds: float) -> str:
 
 
 def require_extra() -> None:
-    """Refuse to go on without what only experiments need.
-
-    Raises:
-        InputError: it is not installed.
-    """
+    """Refuse to go on without what only experiments need."""
     missing = [name for name in ("distributed", "pyarrow", "pydantic", "sklearn") if find_spec(name) is None]
     if missing:
         raise InputError(f"experiments need {', '.join(missing)}; pip install 'perturb-jax[experiment]'")

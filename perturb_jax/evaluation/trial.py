@@ -137,11 +137,7 @@ def genes_of_screen(screen: Screen) -> tuple[str, ...]:
 
 
 def measured_outside(screen: Screen, graph: KnowledgeGraph) -> tuple[str, ...]:
-    """The measured genes that are not in the graph.
-
-    Raises:
-        InputError: none is in the graph.
-    """
+    """The measured genes that are not in the graph; refuses a graph that has none."""
     outside = graph.names.resolve(screen.readouts, "drop", distinct=False).dropped
     if len(outside) == len(screen.readouts):
         some = ", ".join(screen.readouts[:_SHOWN])

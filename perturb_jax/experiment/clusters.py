@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass
@@ -14,6 +13,7 @@ import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, WorkerPlugin
 
+from perturb_jax.experiment.file import at, read_toml
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import Options, made_from, option
 
@@ -23,11 +23,7 @@ PATIENCE = "60s"
 
 @dataclass(frozen=True)
 class SlurmTable(Options):
-    """What a file says of Slurm: how many jobs, and what each needs, by the names of dask-jobqueue's `SLURMCluster`.
-
-    Raises:
-        InputError: values that the fields do not allow; more processes than cores.
-    """
+    """What a file says of Slurm: how many jobs, and what each needs, by the names of dask-jobqueue's `SLURMCluster`."""
 
     jobs: int = option(MISSING, "How many.", at_least=1)
     cores: int = option(MISSING, "Of a job.", at_least=1)
@@ -50,19 +46,10 @@ class SlurmTable(Options):
 
 
 def read_slurm(path: Path) -> SlurmTable:
-    """What a file says of Slurm.
-
-    Raises:
-        InputError: a file that cannot be read, is no TOML, or has a field that is missing, unknown or wrong.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"slurm: expected a readable TOML file, got {path} ({error})") from None
-    try:
+    """What a file says of Slurm."""
+    table = read_toml(path)
+    with at(f"{path}: "):
         return made_from(SlurmTable, table)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def thread_variables(threads: int) -> dict[str, str]:
@@ -109,11 +96,7 @@ def local_cluster(workers: int, memory: str) -> Iterator[Client]:
 
 @contextmanager
 def existing_scheduler(address: str) -> Iterator[Client]:
-    """A scheduler that was started by others; its workers need this package and the same directory.
-
-    Raises:
-        InputError: none answers there.
-    """
+    """A scheduler that was started by others; its workers need this package and the same directory."""
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -123,11 +106,7 @@ def existing_scheduler(address: str) -> Iterator[Client]:
 
 
 def slurm_cluster(table: SlurmTable) -> Any:
-    """A cluster of Slurm jobs, none of which is submitted yet.
-
-    Raises:
-        InputError: dask-jobqueue is not installed.
-    """
+    """A cluster of Slurm jobs, none of which is submitted yet."""
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError:

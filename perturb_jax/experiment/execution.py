@@ -47,12 +47,8 @@ class Ready(NamedTuple):
     perturbations: tuple[str, ...]
 
 
-def carry_out(work: Work, root: Path) -> None:
-    """Do the work and store what comes of it; nothing where it is there already.
-
-    Raises:
-        InputError, FloatingPointError: what cannot be prepared, selected or learnt.
-    """
+def execute(work: Work, root: Path) -> None:
+    """Do the work and store what comes of it; nothing where it is there already."""
     store = Store(root)
     if store.holds(work):
         return
@@ -65,11 +61,7 @@ def carry_out(work: Work, root: Path) -> None:
 
 
 def prepare(work: Preparation, store: Store) -> None:
-    """Make the screen and store it, with the perturbations that the graph knows.
-
-    Raises:
-        InputError: data that cannot be read or simulated; perturbations that the graph lacks, unless dropped.
-    """
+    """Make the screen and store it, with the perturbations that the graph knows."""
     if work.data.simulation is not None:
         screen, graph = _simulated(work, work.data.simulation, None)
     else:
@@ -89,9 +81,9 @@ def prepare(work: Preparation, store: Store) -> None:
         "graph": graph_record(graph),
         "versions": versions(),
     }
-    with store.writing(work) as place:
-        save_screen(screen, place / SCREEN)
-        write_json(place / RECORD, record)
+    with store.writing(work) as directory:
+        save_screen(screen, directory / SCREEN)
+        write_json(directory / RECORD, record)
 
 
 def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
@@ -121,7 +113,7 @@ def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
 def ready(work: Preparation, root: Path) -> Ready:
     """The screen and the graph, as they were prepared and stored below `root`; the last few are kept in memory."""
     store = Store(root)
-    screen = load_screen(store.place(work) / SCREEN)
+    screen = load_screen(store.directory(work) / SCREEN)
     graph = _graph(work, genes_of_screen(screen))
     return Ready(screen, graph, tuple(store.record(work, RECORD)["perturbations"]))
 
@@ -180,7 +172,7 @@ def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
         raise InputError(f"genes: expected {len(given)}, the perturbed ones, to {len(annotation.genes)}, got {count}")
     order = np.random.default_rng([_GENES_OF_GRAPH, work.seed or 0]).permutation(len(annotation.genes))
     taken = set(given)
-    drawn = (annotation.genes[place] for place in order.tolist())
+    drawn = (annotation.genes[index] for index in order.tolist())
     others = [gene for gene in drawn if gene not in taken and perturbed_genes(gene)]  # one gene is called CTRL
     return [*given, *others[: count - len(given)]]
 
@@ -197,7 +189,7 @@ _COMPILATION = "/jax/core/compile/"
 def _choose(work: Choice, store: Store) -> None:
     _, graph, names = ready(work.preparation, store.root)
     candidates = remaining(remaining(names, work.test), work.selected)
-    view = None if work.run is None else read_view(store.place(work.run), work.parts)
+    view = None if work.run is None else read_view(store.directory(work.run), work.parts)
     # labels are the screen's names, so picks are too
     pool, selected = (nodes_of(graph.names, names) for names in (candidates, work.selected))
     ask = Ask(graph, pool, selected, work.batch, work.seed, view)
@@ -213,8 +205,8 @@ def _choose(work: Choice, store: Store) -> None:
     record = {
         "work": work.identity(), "picks": list(picks), "seconds": seconds, "seconds_first": first, **_environment(),
     }  # fmt: skip
-    with store.writing(work) as place:
-        write_json(place / PICKS, record)
+    with store.writing(work) as directory:
+        write_json(directory / PICKS, record)
 
 
 @cache
@@ -246,14 +238,14 @@ def _train(work: Training, store: Store) -> None:
     seconds["view"] = time.perf_counter() - begin
     begin = time.perf_counter()
     history, report = history_of(trial.fitted)
-    with store.writing(work) as place:
-        trial.metrics.reset_index().to_parquet(place / METRICS, index=False)
+    with store.writing(work) as directory:
+        trial.metrics.reset_index().to_parquet(directory / METRICS, index=False)
         if history is not None:
-            history.to_parquet(place / HISTORY, index=False)
-        _write_view(place / VIEW, view)
+            history.to_parquet(directory / HISTORY, index=False)
+        _write_view(directory / VIEW, view)
         record = {"work": work.identity(), "validation": list(split.validation), "report": report, **_environment()}
         seconds["storing"] = time.perf_counter() - begin
-        write_json(place / RUN, record | {"seconds": seconds})
+        write_json(directory / RUN, record | {"seconds": seconds})
 
 
 def _view_of(fitted: Fitted, names: tuple[str, ...], parts: Sequence[str]) -> View:
@@ -274,11 +266,7 @@ def _write_view(path: Path, view: View) -> None:
 
 
 def read_view(run: Path, parts: Sequence[str]) -> View:
-    """Some parts of the view of a finished run.
-
-    Raises:
-        InputError: a part that its predictor does not have.
-    """
+    """Some parts of the view of a finished run."""
     with np.load(run / VIEW, allow_pickle=False) as file:
         absent = [part for part in parts if part not in file]
         if absent:

@@ -62,7 +62,7 @@ def _seeds(value: object) -> tuple[int, ...]:
 
 
 @contextmanager
-def _at(where: str) -> Iterator[None]:
+def at(where: str) -> Iterator[None]:
     """Say in the text of an error where it is."""
     try:
         yield
@@ -73,13 +73,13 @@ def _at(where: str) -> Iterator[None]:
 def _settings(cls: type[Any], table: object) -> Any:
     if not isinstance(table, Mapping):
         raise ValueError(f"expected a table, got {table!r}")
-    with _at("."):
+    with at("."):
         return made_from(cls, table)
 
 
 def _simulation(table: object) -> Any:
     if isinstance(table, Mapping) and "model" in table:
-        with _at(".model"):
+        with at(".model"):
             table = {**table, "model": _settings(SimulationModel, table["model"])}
     return _settings(Simulation, table)
 
@@ -111,7 +111,7 @@ class Simulation(SimulationChoice):
 class Graph(GraphChoice):
     """The knowledge graph of an experiment: as elsewhere, or of the genes of each screen."""
 
-    universe: Literal["screen", "genome"] | Path | None = option(
+    universe: Literal["screen", "genome"] | Path | None = option(  # type: ignore[assignment]  (it is frozen)
         "screen", "Its genes: 'screen', the measured and perturbed ones; 'genome', all annotated ones; or a file."
     )
 
@@ -230,18 +230,19 @@ class Experiment(NamedTuple):
 
 
 def read_experiment(path: str | Path) -> tuple[dict[str, Any], Experiment]:
-    """What a TOML file says, as it stands there and checked.
+    """What a TOML file says, as it stands there and checked."""
+    raw = read_toml(Path(path))
+    with at(f"{path}: "):
+        return raw, experiment_of(raw, Path(path).parent)
 
-    Raises:
-        InputError: a file that cannot be read or is no TOML; a field that is missing, unknown or wrong.
-    """
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file."""
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path}: expected a readable TOML file ({reason})") from None
-    with _at(f"{path}: "):
-        return raw, experiment_of(raw, Path(path).parent)
 
 
 def experiment_of(
@@ -269,7 +270,7 @@ def experiment_of(
     }
     metrics: tuple[Metric, ...] = ()
     if table.metrics is not None and stored is None:
-        with _at("metrics: "):
+        with at("metrics: "):
             metrics = metrics_of(_located(name, base) for name in table.metrics)
     return Experiment(table, predictors, strategies, metrics)
 
@@ -299,7 +300,7 @@ def _predictor(label: str, given: PredictorTable, base: Path | None, own: Any) -
     name = given.predictor or label
     if own is not None:
         return NamedPredictor(name, Described(own))
-    with _at(f"predictors.{label}."):
+    with at(f"predictors.{label}."):
         return NamedPredictor(name, predictor_of(_located(name, base), given.model_extra or {}))
 
 
@@ -308,7 +309,7 @@ def _strategy(label: str, given: StrategyTable, table: ExperimentTable, base: Pa
     if own is not None:
         strategy = Described(own["identity"], tuple(map(tuple, own["parts"])))
     else:
-        with _at(f"strategies.{label}."):
+        with at(f"strategies.{label}."):
             strategy = strategy_of(_located(given.strategy or label, base), given.model_extra or {})
     wanted = tuple(table.predictors) if given.predictors is None else given.predictors
     absent = [one for one in wanted if one not in table.predictors]

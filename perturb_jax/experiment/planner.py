@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -75,8 +75,8 @@ class Preparation(Work):
     data: Data
     graph: Graph
     seed: int | None
-    checksums: tuple[tuple[str, str], ...] = ()
-    paths: tuple[tuple[str, Path], ...] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
     kind = "data"
 
     def identity(self) -> dict[str, Any]:
@@ -84,17 +84,17 @@ class Preparation(Work):
         simulation = None if self.data.simulation is None else asdict(self.data.simulation)
         data = self.data.model_dump(mode="json", exclude={"simulation"}) | {"simulation": simulation}
         tables = {"data": data, "graph": _GRAPH | changed_options(self.graph)}
-        for key, checksum in self.checksums:
+        for key, checksum in self.checksums.items():
             *way, last = key.split(".")
-            place: dict[str, Any] = tables
+            part: dict[str, Any] = tables
             for step in way:
-                place = place[step]
-            place[last] = {"sha256": checksum}
+                part = part[step]
+            part[last] = {"sha256": checksum}
         return {**tables, "seed": self.seed}
 
     def path(self, key: str) -> Path | None:
         """The file of a key, such as "data.screen"; None where there is none."""
-        return dict(self.paths).get(key)
+        return self.paths.get(key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,11 +200,7 @@ def plain_fields(value: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it.
-
-    Raises:
-        TypeError: what is no plain value.
-    """
+    """A value as JSON has it; refuses what is no plain value."""
     if is_dataclass(value):
         return plain_fields(value)
     if isinstance(value, Mapping):
@@ -273,7 +269,7 @@ def preparation_of(experiment: Experiment, sources: Sources, chain: Chain) -> Pr
     data = experiment.table.data[chain.data]
     seed = None if data.simulation is None else _seed(experiment, chain, "data")
     checksums, paths = sources.checksums[chain.data], sources.paths.get(chain.data, {})
-    return Preparation(data, experiment.table.graph, seed, tuple(checksums.items()), tuple(paths.items()))
+    return Preparation(data, experiment.table.graph, seed, checksums, paths)
 
 
 def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -> Walk:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from distributed import Client, Future, as_completed
 
 from perturb_jax.evaluation.metrics import BUILT_IN
-from perturb_jax.experiment.execution import carry_out
+from perturb_jax.experiment.execution import execute
 from perturb_jax.experiment.file import Experiment, Sources, find_sources, read_experiment
 from perturb_jax.experiment.planner import (
     Chain,
@@ -44,7 +44,7 @@ class Grid:
     """All chains of an experiment, and how far each is.
 
     Attributes:
-        walks: of every chain, as of the last look.
+        walks: of every chain, when last followed.
         failures: by digest.
     """
 
@@ -123,7 +123,7 @@ def work_off(grid: Grid, client: Client, tell: Callable[[Work | None, Failure | 
             if work not in submitted:
                 submitted.add(work)
                 future = client.submit(
-                    carry_out, work, grid.store.root, key=f"{work.kind}-{work.digest}", priority=urgency, pure=False
+                    execute, work, grid.store.root, key=f"{work.kind}-{work.digest}", priority=urgency, pure=False
                 )
                 futures[future] = work
                 queue.add(future)
@@ -230,11 +230,7 @@ class Listener(Protocol):
 
 
 def begin(file: Path, output: Path | None) -> Started:
-    """Read the file of an experiment.
-
-    Raises:
-        InputError: what is wrong with it, or with a file that it names.
-    """
+    """Read the file of an experiment; refuses what is wrong with it, or with a file that it names."""
     raw, experiment = read_experiment(file)
     root = file.parent / "results" / experiment.table.name if output is None else output
     return Started(raw, experiment, find_sources(experiment, file.parent), root.absolute())
@@ -278,9 +274,9 @@ def record_of(started: Started) -> dict[str, Any]:
         if is_own(named.strategy)
     }
     own = {"predictors": predictors, "strategies": strategies}
-    told = ("label", "smaller_is_better", "over", "unit")
+    words = ("label", "smaller_is_better", "over", "unit")
     metrics = {
-        metric.name: {name: getattr(metric, name) for name in told}
+        metric.name: {name: getattr(metric, name) for name in words}
         for metric in experiment.metrics
         if metric.name not in BUILT_IN
     }
@@ -296,17 +292,17 @@ def progress_of(grid: Grid, seconds_left: float | None = None) -> Progress:
 def _work_off(grid: Grid, client: Client, listener: Listener) -> None:
     forecast = Forecast(grid.experiment.table.cycles)
     listener.started(client.dashboard_link, progress_of(grid))
-    told_at = time.monotonic()
+    shown_at = time.monotonic()
 
     def tell(done: Work | None, failure: Failure | None) -> None:
-        nonlocal told_at
+        nonlocal shown_at
         if failure is not None:
             listener.failed(failure)
         elif isinstance(done, Training):
             forecast.finished(done, grid.store.record(done, RUN)["seconds"])
-        if time.monotonic() > told_at + _REFRESH_SECONDS:
+        if time.monotonic() > shown_at + _REFRESH_SECONDS:
             show()
-            told_at = time.monotonic()
+            shown_at = time.monotonic()
 
     def show() -> None:
         left = forecast.left(grid.walks, sum(client.nthreads().values()), grid.failures)

@@ -34,32 +34,32 @@ class Store:
         self._whole: set[Path] = set()
         self._names: dict[str, tuple[str, ...]] = {}
 
-    def place(self, work: Work) -> Path:
+    def directory(self, work: Work) -> Path:
         """Where the result of some work is, or will be."""
         return self.root / work.kind / work.digest
 
     def holds(self, work: Work) -> bool:
         """Whether the result is there, whole; a damaged one is not, and is noted in `damaged`."""
-        place = self.place(work)
-        if place in self._whole:
+        directory = self.directory(work)
+        if directory in self._whole:
             return True
-        if place in self.damaged or not place.is_dir():
+        if directory in self.damaged or not directory.is_dir():
             return False
-        wrong = what_is_wrong(place)
+        wrong = what_is_wrong(directory)
         if wrong:
-            self.damaged[place] = wrong
+            self.damaged[directory] = wrong
             return False
-        self._whole.add(place)
+        self._whole.add(directory)
         return True
 
     def wrote(self, work: Work) -> None:
         """Check the directory again: it was written since."""
-        self.damaged.pop(self.place(work), None)
+        self.damaged.pop(self.directory(work), None)
         (self.root / FAILURES / f"{work.digest}.json").unlink(missing_ok=True)
 
     def record(self, work: Work, name: str) -> dict[str, Any]:
         """A JSON file of a result that is there."""
-        return json.loads((self.place(work) / name).read_text(encoding="utf-8"))
+        return json.loads((self.directory(work) / name).read_text(encoding="utf-8"))
 
     def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
         """See `planner.Known.perturbations`."""
@@ -81,8 +81,8 @@ class Store:
         It is in the same file system, so that renaming it is one step. What somebody else has finished meanwhile is
         kept, what is damaged is replaced.
         """
-        place = self.place(work)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        directory = self.directory(work)
+        directory.parent.mkdir(parents=True, exist_ok=True)
         aside = self.root / STAGING / f"{work.digest[:12]}-{uuid.uuid4().hex}"
         aside.mkdir(parents=True)
         try:
@@ -90,12 +90,12 @@ class Store:
             names = sorted(path.name for path in aside.iterdir())
             text = "".join(f"{sha256_of(aside / name)}  {name}\n" for name in names)
             (aside / CHECKSUMS).write_text(text, encoding="utf-8")
-            if place.exists() and what_is_wrong(place):
-                place.rename(aside.with_name(f"{aside.name}-damaged"))
+            if directory.exists() and what_is_wrong(directory):
+                directory.rename(aside.with_name(f"{aside.name}-damaged"))
             try:
-                aside.rename(place)
+                aside.rename(directory)
             except OSError:
-                if not place.is_dir():
+                if not directory.is_dir():
                     raise
         finally:
             for left in (aside, aside.with_name(f"{aside.name}-damaged")):
@@ -110,18 +110,18 @@ class Store:
         shutil.rmtree(self.root / STAGING, ignore_errors=True)
 
 
-def what_is_wrong(place: Path) -> str:
+def what_is_wrong(directory: Path) -> str:
     """Why a directory is not what was written; empty where it is."""
     try:
-        lines = (place / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        lines = (directory / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return f"{CHECKSUMS} cannot be read"
     expected = {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
-    found = {path.name for path in place.iterdir()} - {CHECKSUMS}
+    found = {path.name for path in directory.iterdir()} - {CHECKSUMS}
     if not expected or found != set(expected):
         odd = sorted(found ^ set(expected)) or ["everything"]
         return f"{', '.join(odd)} {'is missing' if odd[0] not in found else 'does not belong there'}"
-    changed = [name for name, checksum in expected.items() if sha256_of(place / name) != checksum]
+    changed = [name for name, checksum in expected.items() if sha256_of(directory / name) != checksum]
     return f"{', '.join(changed)} has changed since it was written" if changed else ""
 
 
@@ -136,11 +136,7 @@ def write_json(path: Path, record: Any) -> Path:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Keep other commands from working in the same directory; the lock ends with the process, however that ends.
-
-    Raises:
-        InputError: another command works there; a directory that cannot be written.
-    """
+    """Keep other commands from working in the same directory; the lock ends with the process, however that ends."""
     import fcntl  # not on Windows, where the rest can be imported
 
     try:

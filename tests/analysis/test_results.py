@@ -191,10 +191,10 @@ def test_effects_are_in_the_view_where_a_strategy_reads_them(tmp_path: Path) -> 
     experiment = with_strategy(experiment_of(raw), "effect", Hybrid(Random(), 1, Largest("effect")))
     done = finish(experiment, find_sources(experiment, tmp_path), tmp_path)
     work = next(work for work in done if isinstance(work, Training))
-    view = read_view(Store(tmp_path).place(work), ("effect",))
+    view = read_view(Store(tmp_path).directory(work), ("effect",))
     assert view.effect is not None
     assert view.effect.shape == (20, 60)
-    embedding, features = (read_view(Store(tmp_path).place(work), (part,)) for part in ("embedding", "features"))
+    embedding, features = (read_view(Store(tmp_path).directory(work), (part,)) for part in ("embedding", "features"))
     np.testing.assert_array_equal(embedding.embedding, features.features)
 
 

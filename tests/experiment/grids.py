@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from perturb_jax.experiment.execution import carry_out
+from perturb_jax.experiment.execution import execute
 from perturb_jax.experiment.file import Experiment, NamedStrategy, Sources, experiment_of, find_sources
 from perturb_jax.experiment.planner import Work, chains_of, walk
 from perturb_jax.experiment.store import Store, write_json
@@ -52,7 +52,7 @@ def finish(experiment: Experiment, sources: Sources, root: Path) -> list[Work]:
     known, done = Store(root), []
     for chain in chains_of(experiment):
         while wanted := walk(experiment, sources, chain, known).wanted:
-            carry_out(wanted[0], root)
+            execute(wanted[0], root)
             done.append(wanted[0])
     return done
 

@@ -47,7 +47,7 @@ def test_the_job_script_asks_for_what_the_file_says(tmp_path: Path) -> None:
         (SLURM.replace("jobs = 20", "jobs = 0"), "slurm.toml: jobs: expected a whole number of at least 1, got 0"),
         (SLURM.replace("cores = 8", ""), "slurm.toml: cores: expected a value, got none"),
         (SLURM + "gpus = 1", "slurm.toml: gpus: no such setting; expected one of jobs, cores"),
-        ("=", "slurm: expected a readable TOML file"),
+        ("=", "slurm.toml: expected a readable TOML file"),
     ],
 )
 def test_a_wrong_file_for_slurm_is_named(tmp_path: Path, text: str, message: str) -> None:

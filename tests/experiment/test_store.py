@@ -19,7 +19,7 @@ def written(root: Path) -> Path:
     with store.writing(WORK) as place:
         (place / "a.txt").write_text("one")
         (place / "b.txt").write_text("two")
-    return store.place(WORK)
+    return store.directory(WORK)
 
 
 def test_a_result_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         (place / "a.txt").write_text("one")
         raise ZeroDivisionError
     assert not store.holds(WORK)
-    assert not store.place(WORK).exists()
+    assert not store.directory(WORK).exists()
     assert not list((tmp_path / STAGING).iterdir())
 
 
