@@ -226,16 +226,15 @@ def draw_predictors(figure: Figure, summary: Summary, metric: str) -> None:
     sign = -1 if summary.runs.metric(metric).smaller_is_better else 1
     for axes, rows, names in _by_data(figure, summary, own):
         part = rows.set_index(["strategy", "predictor"])
-        means = part["mean"].unstack().reindex(index=names, columns=predictors)
-        limit = float(np.nanmax(np.abs(means.to_numpy()), initial=0)) or 1.0
-        axes.imshow(sign * means.to_numpy(float), cmap="RdBu", vmin=-1.7 * limit, vmax=1.7 * limit, aspect="auto")
+        means = part["mean"].unstack().reindex(index=names, columns=predictors).to_numpy(float)
+        limit = float(np.nanmax(np.abs(means), initial=0)) or 1.0
+        axes.imshow(sign * means, cmap="RdBu", vmin=-1.7 * limit, vmax=1.7 * limit, aspect="auto")
         digits = decimals(((part["high"] - part["low"]) / 2).to_numpy(), part["mean"].to_numpy())
-        for row, strategy in enumerate(names):
-            for column, predictor in enumerate(predictors):
-                text = number(float(means.loc[strategy, predictor]), digits, signed=True)
-                distinct = bool(text) and part.loc[(strategy, predictor), "verdict"] != ""
-                weight = "bold" if distinct else "normal"
-                axes.text(column, row, text, ha="center", va="center", fontsize=9, fontweight=weight)
+        for (row, column), mean in np.ndenumerate(means):
+            text = number(mean, digits, signed=True)
+            distinct = bool(text) and part.loc[(names[row], predictors[column]), "verdict"] != ""
+            weight = "bold" if distinct else "normal"
+            axes.text(column, row, text, ha="center", va="center", fontsize=9, fontweight=weight)
         axes.set_xticks(range(len(predictors)), predictors, rotation=25, ha="right", rotation_mode="anchor")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)

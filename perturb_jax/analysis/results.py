@@ -128,7 +128,8 @@ class _Tables:
         self.done.append((labels, len(training.selected), table))
 
     def results(self, record: dict[str, Any], expected: Sequence[str]) -> Results:
-        names = ordered(BUILT_IN, {*expected, *(name for *_, table in self.done for name in table)} - {"perturbation"})
+        seen = {str(name) for *_, table in self.done for name in table} - {"perturbation"}
+        names = ordered(BUILT_IN, seen.union(expected))
         absent = [(*labels, name) for labels, _, table in self.done for name in names if name not in table]
         columns = [*_LABELS, "size", "perturbation", *names]
         frames = [

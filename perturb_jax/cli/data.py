@@ -178,11 +178,11 @@ def simulate(
         raise InputError(f"output: expected a file that ends with .h5ad, got {output}")
     OutputDirectory(output.parent, [output.name], force)  # whether it can be written, before the work
     given = (simulation.perturbations, simulation.genes)
-    counts_or_names = [flags.names_in(part) if isinstance(part, Path) else part for part in given]
+    perturbed, measured = (flags.names_in(part) if isinstance(part, Path) else part for part in given)
     graph = choice.build(unknown)
     try:
         screen = simulate_screen(
-            graph, *counts_or_names, simulation.cells, control_cells=simulation.control_cells,
+            graph, perturbed, measured, simulation.cells, control_cells=simulation.control_cells,
             homophily=simulation.homophily, hops=simulation.hops, seed=seed, path=output, unknown=unknown,
         )  # fmt: skip
     except OSError as error:

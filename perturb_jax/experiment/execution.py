@@ -120,7 +120,7 @@ def ready(work: Preparation, root: Path) -> Ready:
 
 def _choice(work: Preparation) -> GraphChoice:
     """What the graph is made of: files where they are."""
-    files = {key: work.path(f"graph.{key}") for key in ("file", "annotation", "universe")}
+    files: dict[str, Any] = {key: work.path(f"graph.{key}") for key in ("file", "annotation", "universe")}
     return replace(work.graph, **files)
 
 

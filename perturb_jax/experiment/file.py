@@ -111,7 +111,7 @@ class Simulation(SimulationChoice):
 class Graph(GraphChoice):
     """The knowledge graph of an experiment: as elsewhere, or of the genes of each screen."""
 
-    universe: Literal["screen", "genome"] | Path | None = option(  # type: ignore[assignment]  (it is frozen)
+    universe: Literal["screen", "genome"] | Path | None = option(  # type: ignore[assignment]
         "screen", "Its genes: 'screen', the measured and perturbed ones; 'genome', all annotated ones; or a file."
     )
 
