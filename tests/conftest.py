@@ -1,9 +1,19 @@
-"""Strict mode for every test: shapes are checked at run time, rank promotion raises; and the fixtures."""
+"""Strict mode for every test: shapes are checked at run time, rank promotion raises; and the fixtures.
 
+What XLA compiles is kept for the length of a run: workers and the commands that tests start share it.
+"""
+
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers have it from the process that starts them
+    COMPILED = tempfile.mkdtemp(prefix="perturb_jax_tests_")
+    atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+    os.environ |= {"JAX_COMPILATION_CACHE_DIR": COMPILED, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2"}
 
 import jax
 import pytest

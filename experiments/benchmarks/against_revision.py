@@ -46,6 +46,7 @@ def cases(quick: bool) -> dict[str, Callable[[], Any]]:
         fitted = predictor.fit(screen, small, names[:40], names[40:45], 0)
         return np.asarray(fitted.effects(names[45:50])).tolist()
 
+    few_nodes = pj.load_go_graph(genome.genes[:300])
     small = pj.load_go_graph(genome.genes[:1_500])
     screen = pj.simulate_screen(small, 50, 1_000, 30, seed=1)
     selections = [pool[i : i + 100] for i in range(0, 100 if quick else 900, 100)]
@@ -54,7 +55,7 @@ def cases(quick: bool) -> dict[str, Callable[[], Any]]:
         "GraphReach, whole genome": lambda: picks(pj.graphreach(genome, None, few)),
         "GraphReach, whole genome, k = 2": lambda: picks(pj.graphreach(genome, None, 100 if not quick else 5, hops=2)),
         "MaxSpec, 1,087 candidates": lambda: picks(pj.maxspec(genome, pool, few)),
-        "MaxSpec, Lanczos in JAX": lambda: picks(pj.maxspec(small, pool_of(small), 10, backend="jax")),
+        "MaxSpec, Lanczos in JAX": lambda: picks(pj.maxspec(few_nodes, few_nodes.genes[::10], 5, backend="jax")),
         "GraphDesign, 1,087 candidates, dense": lambda: picks(pj.graphdesign(genome, pool, many if not quick else 20)),
         "GraphDesign, 6,000 candidates, matrix-free": lambda: picks(pj.graphdesign(genome, wide, 50)),
         "GraphDesign, information": lambda: picks(pj.graphdesign(genome, pool, few, criterion="information")),
@@ -63,11 +64,6 @@ def cases(quick: bool) -> dict[str, Callable[[], Any]]:
         "score of 9 selections": lambda: np.asarray(pj.score(genome, pool, selections).gains).sum(2).tolist(),
         "GEARS in Flax, 60 steps": gears_steps,
     }
-
-
-def pool_of(graph: Any) -> list[str]:
-    """Candidates of a small graph."""
-    return list(graph.genes[:: max(1, len(graph.genes) // 100)])[:100]
 
 
 def serve(quick: bool) -> None:
