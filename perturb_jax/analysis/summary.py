@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from itertools import combinations
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,9 +34,9 @@ def estimates(values: "pd.Series[float]") -> pd.DataFrame:
     return table.assign(low=table["mean"] - half, high=table["mean"] + half)
 
 
-def differences(values: "pd.Series[float]", baseline: str) -> "pd.Series[float]":
-    """Each strategy less the baseline with the same seed, where both are there."""
-    wide = values.unstack("strategy")
+def differences(values: "pd.Series[float]", baseline: str, among: str = "strategy") -> "pd.Series[float]":
+    """Each strategy, or what else is compared, less the baseline with the same seed, where both are there."""
+    wide = values.unstack(among)
     paired = wide.sub(wide[baseline], axis=0).drop(columns=baseline)
     stacked: pd.Series[float] = paired.stack(future_stack=True)  # type: ignore[assignment]
     return stacked.dropna().rename("value")
@@ -297,10 +297,7 @@ def _areas(runs: Runs, baseline: str) -> pd.DataFrame:
 
 
 def _predictors(runs: Runs) -> pd.DataFrame:
-    by_predictor = runs.values().unstack("predictor")
-    first = runs.predictors[0]
-    less = by_predictor.sub(by_predictor[first], axis=0).drop(columns=first).rename_axis(columns="predictor")
-    pairs = cast("pd.Series[float]", less.stack(future_stack=True)).dropna().groupby([*PLACE, "metric", "seed"])
+    pairs = differences(runs.values(), runs.predictors[0], "predictor").groupby([*PLACE, "metric", "seed"])
     found = estimates(pairs.mean())
     counts = pairs.size().groupby([*PLACE, "metric"]).sum().rename("pairs")
     return runs.in_order(found.join(counts).assign(verdict=verdicts(found, runs.errors)).reset_index())

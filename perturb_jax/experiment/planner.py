@@ -122,16 +122,9 @@ class Training(Work):
 
     def identity(self) -> dict[str, Any]:
         """The screen's digest, the predictor with all settings but what tables call it, the sets and the seeds."""
-        return {
-            "data": self.preparation.digest,
-            "predictor": predictor_identity(self.predictor.name, self.predictor.predictor),
-            "selected": list(self.selected),
-            "test": list(self.test),
-            "validation": self.validation,
-            "split_seed": self.split_seed,
-            "training_seed": self.training_seed,
-            "effect": self.effect,
-        }
+        names = ("selected", "test", "validation", "split_seed", "training_seed", "effect")
+        predictor = predictor_identity(*self.predictor)
+        return {"data": self.preparation.digest, "predictor": predictor} | {one: getattr(self, one) for one in names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,16 +151,10 @@ class Choice(Work):
 
     def identity(self) -> dict[str, Any]:
         """The screen's and the run's digests, the strategy, the candidates and the budget."""
-        return {
-            "data": self.preparation.digest,
-            "strategy": strategy_identity(self.strategy),
-            "test": list(self.test),
-            "selected": list(self.selected),
-            "batch": self.batch,
-            "seed": self.seed,
-            "parts": list(self.parts),
-            "run": None if self.run is None else self.run.digest,
-        }
+        names = ("test", "selected", "batch", "seed", "parts")
+        whole = {"data": self.preparation.digest, "strategy": strategy_identity(self.strategy)}
+        run = None if self.run is None else self.run.digest
+        return whole | {"run": run} | {one: getattr(self, one) for one in names}
 
 
 def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:

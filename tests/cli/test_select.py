@@ -138,4 +138,4 @@ def test_a_registered_strategy_is_used_by_its_name(monkeypatch: pytest.MonkeyPat
     assert end.value.code == 0
     assert pd.read_csv("out/picks.csv")["gene"].tolist() == ["C", "B"]
     record = json.loads(Path("out/picks.json").read_text())
-    assert record["settings"]["strategy"] == "from-the-end" and record["settings"]["skip"] == 1
+    assert record["settings"]["strategy"] == "from-the-end" and record["settings"]["options"] == {"skip": 1}
