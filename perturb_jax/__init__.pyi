@@ -17,30 +17,40 @@ from .graph.annotation import (
 from .graph.choice import GraphChoice as GraphChoice
 from .graph.edge_list import edge_table as edge_table, graph_from_edges as graph_from_edges
 from .graph.go import load_go_graph as load_go_graph
-from .graph.knowledge_graph import KnowledgeGraph as KnowledgeGraph
+from .graph.knowledge_graph import (
+    GraphBatch as GraphBatch,
+    KnowledgeGraph as KnowledgeGraph,
+    edge_dropout as edge_dropout,
+    graph_batch as graph_batch,
+)
 from .graph.reach import reach as reach
-from .graph.variants import GraphBatch as GraphBatch, edge_dropout as edge_dropout, graph_batch as graph_batch
-from .kernel.dense import DenseKernel as DenseKernel
-from .kernel.features import FeatureKernel as FeatureKernel
 from .kernel.graph import GraphKernel as GraphKernel
 from .kernel.kernel import Kernel as Kernel
 from .kernel.sums import SumKernel as SumKernel
+from .kernel.tables import DenseKernel as DenseKernel, FeatureKernel as FeatureKernel
 from .plan.plan import Plan as Plan, Request as Request, make_plan as make_plan
 from .predictors.baselines import (
     ControlMean as ControlMean,
     NearestNeighbours as NearestNeighbours,
     TrainingMean as TrainingMean,
 )
+from .predictors.gears_flax.moments_loss import fourth_power as fourth_power, pair_moments as pair_moments
 from .predictors.gears_flax.predictor import GearsFlax as GearsFlax
 from .predictors.gears_reference.predictor import GearsReference as GearsReference
 from .predictors.graph_gp import GraphGP as GraphGP
 from .predictors.predictor import Fitted as Fitted, Predictor as Predictor
-from .predictors.registry import PREDICTORS as PREDICTORS, register_predictor as register_predictor
+from .predictors.registry import (
+    PREDICTORS as PREDICTORS,
+    make_predictor as make_predictor,
+    register_predictor as register_predictor,
+)
 from .predictors.ridge import BilinearRidge as BilinearRidge, GraphRidge as GraphRidge
 from .predictors.saved import load_fitted as load_fitted
+from .screen.cells import read_cells as read_cells
 from .screen.noise import relative_noise as relative_noise
 from .screen.pseudobulk import read_pseudobulk as read_pseudobulk
 from .screen.read import read_screen as read_screen
+from .screen.reading import Reading as Reading, open_screen as open_screen
 from .screen.screen import Screen as Screen
 from .screen.simulate import simulate_screen as simulate_screen
 from .screen.simulation_model import SimulationModel as SimulationModel

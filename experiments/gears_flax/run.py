@@ -16,8 +16,8 @@ from cases import SIZES, simulated_case
 
 from perturb_jax.evaluation.metrics import evaluate
 from perturb_jax.predictors.registry import predictor_class
+from perturb_jax.support.files import versions
 from perturb_jax.support.options import read_texts
-from perturb_jax.support.provenance import versions
 
 PACKAGES = ("flax", "optax", "torch", "cell-gears")
 RESULTS = Path(__file__).parent / "results"

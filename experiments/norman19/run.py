@@ -21,9 +21,9 @@ from perturb_jax.evaluation.trial import fit_and_measure
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
 from perturb_jax.predictors.gears_reference.predictor import GearsReference
 from perturb_jax.predictors.predictor import Predictor
-from perturb_jax.predictors.registry import PREDICTORS, predictor_of
+from perturb_jax.predictors.registry import PREDICTORS, make_predictor
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import checksums, versions
+from perturb_jax.support.files import checksums, versions
 
 OWN_COEXPRESSION, FIRST_ROW = "gears-reference, own co-expression", "gears-flax, first row only"
 LONGER = "gears-flax, 800 steps"
@@ -104,7 +104,7 @@ def refuse_other_cells(record: Path, checksum: str | None, where: str) -> None:
 
 
 def _predictor(name: str) -> Predictor:
-    return VARIANTS[name] if name in VARIANTS else predictor_of(name)
+    return VARIANTS[name] if name in VARIANTS else make_predictor(name)
 
 
 def _optional_versions() -> dict[str, str]:

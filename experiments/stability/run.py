@@ -18,8 +18,8 @@ import pandas as pd
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
+from perturb_jax.graph.knowledge_graph import GraphBatch
 from perturb_jax.graph.reach import reach_sets
-from perturb_jax.graph.variants import GraphBatch
 
 RESULTS = Path(__file__).with_name("results")
 TERM = "GO:0003700"

@@ -14,7 +14,7 @@ import pandas as pd
 from perturb_jax.analysis.results import LISTED, PLACE, Runs, ordered, own_metrics
 from perturb_jax.analysis.summary import Summary
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 Mark = Literal["", "better", "worse"]
 

@@ -39,12 +39,12 @@ def print_plan(console: Console, table: "pd.DataFrame", record: Mapping[str, Any
     _print_names(console, record["candidates"])
     shown = Table(box=None, header_style="bold", pad_edge=False)
     picks = len(table)
-    if "teaches" in table:
+    if "informs" in table:
         table = _narrow(table, console.width)
     if "frequency" in table:
         table = table.drop(columns=["covered_fraction", "layer", "bound"])
     for column in table.columns:
-        shown.add_column(column, justify="left" if column in ("gene", "teaches") else "right", no_wrap=True)
+        shown.add_column(column, justify="left" if column in ("gene", "informs") else "right", no_wrap=True)
     for row in table.head(ROWS_SHOWN).itertuples(index=False):
         shown.add_row(*map(_cell, row))
     console.print(shown)
@@ -57,13 +57,13 @@ def print_plan(console: Console, table: "pd.DataFrame", record: Mapping[str, Any
 
 
 def _narrow(table: "pd.DataFrame", width: int) -> "pd.DataFrame":
-    """What fits into a terminal of a design's first picks: not coverage, and of what they teach as much as has room."""
+    """What fits into a terminal of a design's first picks: no coverage, and as many informed targets as have room."""
     table = table.head(ROWS_SHOWN).drop(
         columns=["gain", "covered", "covered_fraction", "layer", "bound", "criterion_bound"], errors="ignore"
     )
-    others = [[str(name), *(str(_cell(value)) for value in table[name])] for name in table if name != "teaches"]
+    others = [[str(name), *(str(_cell(value)) for value in table[name])] for name in table if name != "informs"]
     room = width - sum(2 + max(map(len, cells)) for cells in others)
-    table["teaches"] = [_whole_items(named, room) for named in table["teaches"]]
+    table["informs"] = [_whole_items(named, room) for named in table["informs"]]
     return table
 
 

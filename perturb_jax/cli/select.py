@@ -80,7 +80,7 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         """Choose the genes of a screen: a ranked list with the evidence for each pick.
 
         Writes picks.csv (the order for the lab), picks.json (all settings, versions and checksums) and picks.png (for
-        graphdesign what stays unknown, against random picks, and targets.csv with each target's share of it; for others
+        graphdesign what stays unknown, against random picks, and targets.csv with how much of each target; for others
         coverage against random and most connected genes, and what no selection can exceed; with --robust how often
         noise in the graph leaves each pick in place).
         """
@@ -96,8 +96,8 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         flags.check_files(tables.values())
 
         from perturb_jax.genes.lists import read_numbers
-        from perturb_jax.plan.files import plan_curves, plan_file_names, plan_files, plan_record
-        from perturb_jax.plan.page.page import report_file, report_page
+        from perturb_jax.plan.files import plan_file_names, plan_files, plan_record
+        from perturb_jax.plan.page import report_file, report_page
         from perturb_jax.plan.plan import Request, make_plan
 
         files = OutputDirectory(output, plan_file_names(strategy), force)
@@ -129,18 +129,18 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         with printing.step("Choosing", quiet):
             plan = make_plan(graph, request)
         with printing.step("Comparing", quiet):
-            curves = plan_curves(graph, request, plan)
+            _ = plan.comparison  # made when it is first read
         with printing.step("Writing", quiet):
             inputs = {
                 "candidates": names_.candidates, "already-tested": lists.already_tested,
                 "must-include": lists.must_include, "exclude": lists.exclude, **graph_.files,
                 "costs": tables.get("costs"), "targets": tables.get("targets"),
             }  # fmt: skip
-            record = plan_record(graph, request, plan, inputs, curves)
+            record = plan_record(plan, inputs)
             record["settings"] |= {"candidates-go": names_.candidates_go, "column": names_.column}
-            contents = plan_files(graph, request, plan, record, curves)
+            contents = plan_files(plan, record)
             if page is not None:
-                html = report_page(graph, graph_.known, request, plan, record, contents["picks.png"])
+                html = report_page(graph_.known, plan, record, contents["picks.png"])
             paths = files.write(contents)
             if page is not None:
                 paths += page.write({page.names[0]: html})

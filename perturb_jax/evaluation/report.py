@@ -19,7 +19,7 @@ from perturb_jax.predictors.predictor import history_of
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.figures import DEGREE, SELECTION, canvas
-from perturb_jax.support.provenance import checksums, versions
+from perturb_jax.support.files import checksums, versions
 
 FILES = ("metrics.csv", "predictions.h5ad", "split.json", "train.json", "predictions.png")
 _PANELS = 4

@@ -33,7 +33,7 @@ from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.strategy import Ask
 from perturb_jax.strategies.view import PARTS, View, view_of
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 CELLS = "cells"
 """Directory of the simulated cells that the reference needs: they can be drawn again, and are only kept."""

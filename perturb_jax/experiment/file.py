@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from perturb_jax.evaluation.metrics import Metric, metrics_of
 from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.predictors.predictor import Predictor
-from perturb_jax.predictors.registry import predictor_of
+from perturb_jax.predictors.registry import make_predictor
 from perturb_jax.screen.datasets import CELLS, DATASETS, cache_directory, fetch, holding
 from perturb_jax.screen.reading import Reading
 from perturb_jax.screen.simulation_choice import SimulationChoice
@@ -301,7 +301,7 @@ def _predictor(label: str, given: PredictorTable, base: Path | None, own: Any) -
     if own is not None:
         return NamedPredictor(name, Described(own))
     with at(f"predictors.{label}."):
-        return NamedPredictor(name, predictor_of(_located(name, base), given.model_extra or {}))
+        return NamedPredictor(name, make_predictor(_located(name, base), given.model_extra or {}))
 
 
 def _strategy(label: str, given: StrategyTable, table: ExperimentTable, base: Path | None, own: Any) -> NamedStrategy:

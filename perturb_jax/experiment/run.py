@@ -27,7 +27,7 @@ from perturb_jax.experiment.planner import (
 from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, locked, write_json
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.provenance import versions
+from perturb_jax.support.files import versions
 
 _REFRESH_SECONDS = 0.5
 

@@ -30,9 +30,6 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
     Args:
         path: the file.
         column: the table's or the cells' column with the names; None: the one that is called like `NAME_COLUMNS`.
-
-    Raises:
-        InputError: missing, empty, binary or otherwise unreadable files, blank names, no such column.
     """
     path = Path(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -57,9 +54,6 @@ def read_numbers(path: str | Path, column: str, default: float | None = None) ->
         path: the file; names stand in a column as for `read_names`.
         column: the column with the numbers.
         default: what every name gets where there is no such column, or no table at all; None: the column is needed.
-
-    Raises:
-        InputError: as `read_names`; no such column; a cell that is not a number; a name twice.
     """
     names = read_names(path)
     table = read_csv(Path(path)) if _is_table(Path(path)) else pd.DataFrame()

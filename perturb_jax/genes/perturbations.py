@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from perturb_jax.genes.symbols import GeneNames, Unknown
+from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 
 CONTROL_NAMES = frozenset({"ctrl", "control", "non-targeting", "nontargeting", "non_targeting", "negctrl", "nt"})
@@ -16,10 +17,6 @@ CONTROL_NAMES = frozenset({"ctrl", "control", "non-targeting", "nontargeting", "
 
 def perturbed_genes(condition: str, controls: Collection[str] = CONTROL_NAMES) -> tuple[str, ...]:
     """The genes of a condition: none for a control, and controls within a combination do not count.
-
-    Args:
-        condition: genes and controls, joined by "+".
-        controls: what is called a control, in lower case.
 
     Examples:
         >>> perturbed_genes("KLF1+ctrl"), perturbed_genes("ctrl"), perturbed_genes("KLF1+MAP2K6")
@@ -31,13 +28,6 @@ def perturbed_genes(condition: str, controls: Collection[str] = CONTROL_NAMES) -
 
 def condition_name(condition: str, controls: Collection[str] = CONTROL_NAMES) -> str:
     """One name for all the ways to write a condition: its genes in sorted order, each once; "" for a control.
-
-    Args:
-        condition: genes and controls, joined by "+".
-        controls: what is called a control, in lower case.
-
-    Raises:
-        InputError: a blank part, as in "KLF1+".
 
     Examples:
         >>> [condition_name(name) for name in ("ctrl+KLF1", "KLF1", "MAP2K6+KLF1", "ctrl+ctrl")]
@@ -52,9 +42,6 @@ def condition_name(condition: str, controls: Collection[str] = CONTROL_NAMES) ->
 def identity(perturbation: str) -> frozenset[str]:
     """What makes a perturbation that one: the set of its genes, so "A+B" and "B+A" are the same.
 
-    Raises:
-        InputError: no gene in the name, as for control.
-
     Examples:
         >>> identity("B+A") == identity("A+B+ctrl")
         True
@@ -65,7 +52,6 @@ def identity(perturbation: str) -> frozenset[str]:
     return genes
 
 
-_SHOWN = 5
 NO_MEMBER = -1
 """Fills the rows of `Perturbations.members` where combinations have different sizes."""
 
@@ -123,15 +109,10 @@ class Perturbations:
 
     def joined(self, others: "Perturbations") -> "Perturbations":
         """These candidates and then `others`, of which none may be among them."""
-        arity = max(self.members.shape[1], others.members.shape[1])
-        padded = [
-            np.pad(part.members, ((0, 0), (0, arity - part.members.shape[1])), constant_values=NO_MEMBER)
-            for part in (self, others)
-        ]
         return replace(
             self,
             labels=self.labels + others.labels,
-            members=np.concatenate(padded),
+            members=join_members(self.members, others.members),
             renamed=self.renamed | others.renamed,
             dropped=self.dropped | others.dropped,
         )
@@ -168,11 +149,11 @@ def parse_perturbations(
     if names is None:
         return Perturbations(known.genes, np.arange(len(known), dtype=np.int32)[:, None], {}, {}, known)
     names = (names,) if isinstance(names, str) else tuple(names)
-    if not any(isinstance(name, str) and "+" in name for name in names):
-        resolved = known.resolve(names, unknown)
-        members = np.array([known.position[gene] for gene in resolved.genes], np.int32)[:, None]
-        return Perturbations(resolved.genes, members, resolved.renamed, resolved.dropped, known)
-    return _parse_combinations(known, names, unknown)
+    if any(isinstance(name, str) and "+" in name for name in names):
+        return _parse_combinations(known, names, unknown)
+    resolved = known.resolve(names, unknown)
+    members = np.array([known.position[gene] for gene in resolved.genes], np.int32)[:, None]
+    return Perturbations(resolved.genes, members, resolved.renamed, resolved.dropped, known)
 
 
 def without(
@@ -205,10 +186,7 @@ def _parse_combinations(known: GeneNames, names: tuple[str, ...], unknown: Unkno
         first[frozenset(row)] = name
         rows.append(row)
         labels.append("+".join(genes))
-    members = np.full((len(rows), max(map(len, rows), default=1)), NO_MEMBER, np.int32)
-    for row_number, row in enumerate(rows):
-        members[row_number, : len(row)] = row
-    return Perturbations(tuple(labels), members, resolved.renamed, dropped, known)
+    return Perturbations(tuple(labels), _members(rows), resolved.renamed, dropped, known)
 
 
 def _parts(name: str) -> list[str]:
@@ -238,22 +216,28 @@ def unknown_to(known: GeneNames, perturbations: Iterable[str]) -> dict[str, str]
 
 
 def nodes_of(known: GeneNames, perturbations: Sequence[str]) -> Perturbations:
-    """Perturbations as numbers of their genes, old symbols resolved; the same one may come more than once.
-
-    Raises:
-        InputError: genes that are not in the graph, with the perturbations that they belong to.
-    """
-    unknown = unknown_to(known, perturbations)
+    """Perturbations as numbers of their genes, old symbols resolved; the same one may come more than once."""
+    unknown = [f"{name!r} ({reason})" for name, reason in unknown_to(known, perturbations).items()]
     if unknown:
-        shown = "; ".join(f"{name!r} ({reason})" for name, reason in list(unknown.items())[:_SHOWN])
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        raise InputError(f"perturbations with genes that the graph does not have: {shown}{more}; leave them out")
+        shown = listed(unknown, "; ")
+        raise InputError(f"perturbations with genes that the graph does not have: {shown}; leave them out")
     sets = [sorted(identity(name)) for name in perturbations]
     resolved = known.resolve(dict.fromkeys(gene for genes in sets for gene in genes), distinct=False)
-    gene_of = dict(zip(resolved.given, resolved.genes, strict=True))
-    position = known.position
-    rows = [sorted({position[gene_of[gene]] for gene in genes}) for genes in sets]
+    number = {name: known.position[gene] for name, gene in zip(resolved.given, resolved.genes, strict=True)}
+    rows = [sorted({number[gene] for gene in genes}) for genes in sets]
+    return Perturbations(tuple(perturbations), _members(rows), resolved.renamed, {}, known)
+
+
+def _members(rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "rows arity"]:
+    """Rows of different lengths, filled with `NO_MEMBER`."""
     members = np.full((len(rows), max(map(len, rows), default=1)), NO_MEMBER, np.int32)
-    for row, nodes in zip(members, rows, strict=True):
-        row[: len(nodes)] = nodes
-    return Perturbations(tuple(perturbations), members, resolved.renamed, {}, known)
+    for filled, row in zip(members, rows, strict=True):
+        filled[: len(row)] = row
+    return members
+
+
+def join_members(some: Int[np.ndarray, "rows a"], others: Int[np.ndarray, "others b"]) -> Int[np.ndarray, "both c"]:
+    """Both, one after the other, filled with `NO_MEMBER` to the same width."""
+    width = max(some.shape[1], others.shape[1])
+    filled = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=NO_MEMBER) for part in (some, others)]
+    return np.concatenate(filled)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 
 Unknown = Literal["error", "drop"]
@@ -66,11 +67,7 @@ class GeneNames:
         return len(self.genes)
 
     def index(self, names: Iterable[str]) -> Int[np.ndarray, " names"]:
-        """The numbers of some names; old symbols are resolved.
-
-        Raises:
-            InputError: unknown, ambiguous, blank or repeated names.
-        """
+        """The numbers of some names; old symbols are resolved."""
         return np.array([self.position[gene] for gene in self.resolve(names).genes], np.int32)
 
     def resolve(self, names: Iterable[str], unknown: Unknown = "error", distinct: bool = True) -> Resolution:
@@ -80,9 +77,6 @@ class GeneNames:
             names: gene names; each gene at most once.
             unknown: "error" raises on unknown and ambiguous names, "drop" leaves both out and reports them.
             distinct: refuse two names of one gene.
-
-        Raises:
-            InputError: blank names, two names of one gene, and, unless dropped, unknown or ambiguous names.
         """
         if unknown not in ("error", "drop"):
             raise InputError(f"unknown: expected 'error' or 'drop', got {unknown!r}")
@@ -118,12 +112,12 @@ class GeneNames:
 
     def _refuse(self, missing: list[str], ambiguous: Mapping[str, tuple[str, ...]]) -> None:
         if ambiguous:
-            listed = _listed([f"{name} (now {' or '.join(choices)})" for name, choices in ambiguous.items()])
-            raise InputError(f"ambiguous old gene symbols: {listed}; write the current symbol that is meant")
+            meant = listed([f"{name} (now {' or '.join(choices)})" for name, choices in ambiguous.items()])
+            raise InputError(f"ambiguous old gene symbols: {meant}; write the current symbol that is meant")
         if missing:
             shown = [self._with_suggestion(name) for name in missing[:_SHOWN]] + missing[_SHOWN:]
             raise InputError(
-                f"{_count(missing, 'gene')} not in {self.where}: {_listed(shown)}; correct the spelling, or leave "
+                f"{_count(missing, 'gene')} not in {self.where}: {listed(shown)}; correct the spelling, or leave "
                 "unknown genes out with unknown='drop'"
             )
 
@@ -145,24 +139,17 @@ def _clean(names: Iterable[str]) -> tuple[str, ...]:
             raise InputError(f"gene names: {name!r} has spaces around it; remove them")
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
-        raise InputError(f"{_count(repeated, 'gene')} given more than once: {_listed(repeated)}; give each once")
+        raise InputError(f"{_count(repeated, 'gene')} given more than once: {listed(repeated)}; give each once")
     return names
 
 
 def _refuse_same_gene(found: Mapping[str, str]) -> None:
-    if len(set(found.values())) == len(found):
-        return
     first: dict[str, str] = {}
     for name, gene in found.items():
-        if gene in first:
-            raise InputError(f"{first[gene]!r} and {name!r} are names of one gene, {gene}; give it once")
-        first[gene] = name
+        other = first.setdefault(gene, name)
+        if other != name:
+            raise InputError(f"{other!r} and {name!r} are names of one gene, {gene}; give it once")
 
 
 def _count(items: Sequence[str], noun: str) -> str:
     return f"{len(items)} {noun}{'s' if len(items) > 1 else ''}"
-
-
-def _listed(items: Sequence[str]) -> str:
-    more = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

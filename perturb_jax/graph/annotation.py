@@ -1,7 +1,6 @@
 """Annotations of genes: terms with their ancestors, read from gene2go, GAF and GMT files."""
 
 import gzip
-import hashlib
 import json
 import lzma
 import zlib
@@ -12,10 +11,12 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Int, Integer
 
 from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import sha256_of
 
 NAMESPACES = ("BP", "MF", "CC")
 """GO's three namespaces: biological process, molecular function, cellular component."""
@@ -60,6 +61,12 @@ class Annotation:
         """The number of (gene, term) pairs."""
         return len(self.indices)
 
+    @property
+    def matrix(self) -> sp.csr_array:
+        """1 where a gene carries a term, [genes, terms]."""
+        pairs = (np.ones(self.num_pairs, np.int32), self.indices, self.indptr)
+        return sp.csr_array(pairs, shape=(len(self.genes), len(self.terms) or 1))
+
     def in_namespaces(self, namespaces: Iterable[str]) -> "Annotation":
         """Keep the terms of some namespaces, and the genes that carry at least one of them.
 
@@ -69,7 +76,7 @@ class Annotation:
         Raises:
             InputError: an unknown namespace, or an annotation whose terms have no namespace.
         """
-        wanted = (namespaces,) if isinstance(namespaces, str) else tuple(namespaces)
+        wanted = as_tuple(namespaces)
         for namespace in wanted:
             if namespace not in NAMESPACES:
                 raise InputError(f"namespaces: expected any of {', '.join(NAMESPACES)}, got {namespace!r}")
@@ -77,27 +84,25 @@ class Annotation:
             raise InputError("namespaces: expected at least one of BP, MF, CC, got none")
         if set(wanted) == set(NAMESPACES):
             return self
+        name = self.metadata.get("name", "this annotation")
         if len(self.namespaces) and (self.namespaces == UNKNOWN_NAMESPACE).all():
-            raise InputError(
-                f"namespaces: the terms of {self.metadata.get('name', 'this annotation')} carry no namespace; "
-                "omit it to use all of them"
-            )
+            raise InputError(f"namespaces: the terms of {name} carry no namespace; omit it to use all of them")
         codes = [NAMESPACES.index(namespace) for namespace in wanted]
         keep = np.isin(self.namespaces, codes)[self.indices]
         if not keep.any():
-            name = self.metadata.get("name", "this annotation")
             raise InputError(f"namespaces: no gene of {name} has a term in {', '.join(wanted)}; choose others")
-        rows = np.repeat(np.arange(len(self.genes)), np.diff(self.indptr))[keep]
-        return self._with_rows(rows, self.indices[keep])
+        counts = np.bincount(self._rows[keep], minlength=len(self.genes))
+        kept = np.flatnonzero(counts)
+        indptr = np.concatenate([[0], np.cumsum(counts[kept])])
+        genes = tuple(self.genes[i] for i in kept)
+        return replace(self, genes=genes, indptr=indptr, indices=self.indices[keep])
 
     def subset(self, genes: Iterable[str]) -> "Annotation":
         """The rows of some genes, in sorted order; each must be in `genes`."""
         position = self.names.position
-        rows = np.array([position[gene] for gene in sorted(genes)], np.int64)
-        lengths = np.diff(self.indptr)[rows]
-        indptr = np.concatenate([[0], np.cumsum(lengths)])
-        pairs = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - self.indptr[rows], lengths)
-        return replace(self, genes=tuple(self.genes[i] for i in rows), indptr=indptr, indices=self.indices[pairs])
+        genes = tuple(sorted(genes))
+        some = self.matrix[[position[gene] for gene in genes]]
+        return replace(self, genes=genes, indptr=some.indptr.astype(np.int64), indices=some.indices.astype(np.int32))
 
     def genes_with(self, term: str) -> tuple[str, ...]:
         """The genes that carry a term directly, in sorted order.
@@ -111,14 +116,17 @@ class Annotation:
                 f"GO term {term!r} is not in {self.metadata.get('name', 'the annotation')}; expected the id of a term "
                 "with direct annotations, such as GO:0003700"
             )
-        rows = np.repeat(np.arange(len(self.genes)), np.diff(self.indptr))[has_term]
-        return tuple(self.genes[i] for i in rows)
+        return tuple(self.genes[i] for i in self._rows[has_term])
 
-    def _with_rows(self, rows: np.ndarray, indices: np.ndarray) -> "Annotation":
-        counts = np.bincount(rows, minlength=len(self.genes))
-        kept = np.flatnonzero(counts)
-        indptr = np.concatenate([[0], np.cumsum(counts[kept])])
-        return replace(self, genes=tuple(self.genes[i] for i in kept), indptr=indptr, indices=indices)
+    @property
+    def _rows(self) -> Int[np.ndarray, " pairs"]:
+        """The gene of every pair."""
+        return np.repeat(np.arange(len(self.genes)), np.diff(self.indptr))
+
+
+def as_tuple(words: Iterable[str]) -> tuple[str, ...]:
+    """One word, or several."""
+    return (words,) if isinstance(words, str) else tuple(words)
 
 
 def annotation_from_pairs(
@@ -128,20 +136,17 @@ def annotation_from_pairs(
     metadata: Mapping[str, str | int],
 ) -> Annotation:
     """Build an `Annotation` from (gene, term) pairs in any order."""
-    unique = sorted(pairs)
-    genes = sorted({gene for gene, _ in unique})
-    terms = sorted({term for _, term in unique})
-    term_number = {term: i for i, term in enumerate(terms)}
-    gene_number = {gene: i for i, gene in enumerate(genes)}
-    counts = np.bincount(np.array([gene_number[gene] for gene, _ in unique], np.int64), minlength=len(genes))
+    columns = zip(*sorted(pairs), strict=True)
+    (genes, rows), (terms, indices) = (np.unique(column, return_inverse=True) for column in columns)
+    current = set(genes.tolist())
     return Annotation(
-        genes=tuple(genes),
-        terms=tuple(terms),
+        genes=tuple(genes.tolist()),
+        terms=tuple(terms.tolist()),
         namespaces=np.array([namespace_of.get(term, UNKNOWN_NAMESPACE) for term in terms], np.uint8),
-        indptr=np.concatenate([[0], np.cumsum(counts)]),
-        indices=np.array([term_number[term] for _, term in unique], np.int32),
-        aliases={alias: names for alias, names in aliases.items() if alias not in gene_number},
-        metadata={**metadata, "pairs": len(unique)},
+        indptr=np.concatenate([[0], np.cumsum(np.bincount(rows))]),
+        indices=indices.astype(np.int32),
+        aliases={alias: names for alias, names in aliases.items() if alias not in current},
+        metadata={**metadata, "pairs": len(pairs)},
     )
 
 
@@ -152,7 +157,6 @@ def human_annotation() -> Annotation:
     20,728 gene symbols, 18,933 terms, 300,448 pairs, from Bioconductor's org.Hs.eg.db 3.16.0 (NCBI gene2go of
     2022-09-12, GO of 2022-07-01; GO annotation CC BY 4.0).
     """
-    content = EMBEDDED_TABLE.read_bytes()
     with np.load(EMBEDDED_TABLE, allow_pickle=False) as table:
         symbols = _lines(table["symbols"])
         indptr = np.concatenate([[0], np.cumsum(table["row_lengths"].astype(np.int64))])
@@ -172,10 +176,7 @@ def human_annotation() -> Annotation:
             indices=indices,
             aliases={alias: tuple(targets[start:end]) for alias, start, end in spans},
             symbol_of_entrez=dict(zip(table["entrez"].tolist(), symbols, strict=True)),
-            metadata={
-                **json.loads(table["metadata"].tobytes()),
-                "sha256": hashlib.sha256(content).hexdigest(),
-            },
+            metadata={**json.loads(table["metadata"].tobytes()), "sha256": sha256_of(EMBEDDED_TABLE)},
         )
 
 
@@ -227,7 +228,7 @@ def read_annotation(
     Args:
         path: the file.
         evidence: keep only rows with these evidence codes ("IDA", "IMP", ...); None: all.
-        drop_evidence: leave out rows with these evidence codes ("IEA", "ND", ...).
+        drop_evidence: omit rows with these evidence codes ("IEA", "ND", ...).
         taxon: which species' rows of a gene2go file to read.
 
     Raises:
@@ -237,17 +238,17 @@ def read_annotation(
     Complexity: O(rows log rows), one pass.
     """
     path = Path(path)
-    evidence = (evidence,) if isinstance(evidence, str) else evidence
-    drop_evidence = (drop_evidence,) if isinstance(drop_evidence, str) else drop_evidence
+    evidence = None if evidence is None else as_tuple(evidence)
+    drop_evidence = as_tuple(drop_evidence)
     lines = _text_lines(path)
     _, first = peeked = next(lines, (0, ""))
     if not first:
         raise InputError(f"{path}: the file is empty; expected NCBI gene2go, GAF 2.x or GMT")
     fields = _fields(chain([peeked], lines))
-    if first.startswith("#tax_id") or _looks_like_gene2go(first):
+    if first.startswith("#tax_id") or _is_gene2go(first):
         aliases = human_annotation().aliases if taxon == HUMAN else {}
         return _collect(path, "gene2go", _gene2go(path, fields, taxon), evidence, drop_evidence, aliases)
-    if first.startswith("!") or _looks_like_gaf(first):
+    if first.startswith("!") or _is_gaf(first):
         return _collect(path, "GAF", _gaf(path, fields), evidence, drop_evidence)
     if first.count("\t") < 2:
         raise InputError(
@@ -298,11 +299,9 @@ def _collect(
         raise InputError(f"{path}: no annotation in this {file_format} file after filtering")
     if aliases is None:  # a current symbol of the file is no alias, even if all its rows were left out
         aliases = {alias: tuple(sorted(meant)) for alias, meant in symbols_of.items() if alias not in symbols}
-    with path.open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
     metadata: dict[str, str | int] = {
         "name": f"{file_format} file {path.name}",
-        "sha256": checksum,
+        "sha256": sha256_of(path),
         "rows qualified NOT, dropped": negated,
     }
     if evidence is not None:
@@ -313,7 +312,7 @@ def _collect(
 
 
 def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a text file, compressed or not; a file that cannot be read as such raises `InputError`."""
+    """Numbered lines of a text file, compressed or not."""
     try:
         with path.open("rb") as raw:
             opener = gzip.open if raw.read(2) == b"\x1f\x8b" else open
@@ -333,12 +332,12 @@ def _fields(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]
             yield number, line.rstrip("\r\n").split("\t")
 
 
-def _looks_like_gene2go(first: str) -> bool:
+def _is_gene2go(first: str) -> bool:
     fields = first.split("\t")
     return len(fields) == 8 and fields[0].isdigit() and fields[2].startswith("GO:")
 
 
-def _looks_like_gaf(first: str) -> bool:
+def _is_gaf(first: str) -> bool:
     fields = first.split("\t")
     return len(fields) >= _GAF_COLUMNS and fields[4].startswith("GO:")
 

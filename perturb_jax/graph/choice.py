@@ -31,7 +31,7 @@ class GraphChoice(Options):
     namespaces: tuple[str, ...] | None = option(None, "GO namespaces that count.", shown="BP,MF,CC")
     evidence: tuple[str, ...] | None = option(None, "Evidence codes to keep, e.g. IDA,IMP (needs an annotation file).")
     drop_evidence: tuple[str, ...] | None = option(
-        None, "Evidence codes to leave out, e.g. IEA,ND (needs an annotation file)."
+        None, "Evidence codes to omit, e.g. IEA,ND (needs an annotation file)."
     )
 
     def __post_init__(self) -> None:
@@ -46,12 +46,10 @@ class GraphChoice(Options):
     @cached_property
     def known(self) -> "Annotation":
         """The annotation: the one that ships here, or a file's."""
+        from perturb_jax.graph.annotation import human_annotation, read_annotation
+
         if self.annotation is None:
-            from perturb_jax.graph.annotation import human_annotation
-
             return human_annotation()
-        from perturb_jax.graph.annotation import read_annotation
-
         return read_annotation(self.annotation, self.evidence, self.drop_evidence or ())
 
     def build(self, unknown: "Unknown" = "error", genes: Sequence[str] | None = None) -> "KnowledgeGraph":

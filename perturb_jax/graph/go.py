@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral, Real
+from numbers import Real
 from os import cpu_count
 from pathlib import Path
 
 import numpy as np
 
 from perturb_jax.genes.symbols import Resolution, Unknown
-from perturb_jax.graph.annotation import NAMESPACES, Annotation, human_annotation, read_annotation
+from perturb_jax.graph.annotation import NAMESPACES, Annotation, as_tuple, human_annotation, read_annotation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
+from perturb_jax.support.checks import check_count
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import group_by, kernel
 
@@ -21,18 +22,10 @@ _GENES_PER_CORE = 4000  # with fewer, a second thread costs more than it does
 def most_similar(
     annotation: Annotation, neighbors: int, min_jaccard: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The edges of GEARS' gene-ontology graph.
+    """The edges of `load_go_graph`: senders, receivers (ascending; within one by falling similarity), weights.
 
-    With T(v) the set of terms of gene v, the similarity of two genes is |T(u) & T(v)| / |T(u) | T(v)|. Per target, the
-    sources with similarity > `min_jaccard` compete, the target itself among them, and the `neighbors + 1` largest
-    stay, the earlier gene first among equals: `gears.utils.get_GO_edge_list` followed by pandas' ``nlargest``.
-
-    Complexity: O(sum over terms of genes(term)^2) additions over an inverted index, most of them vectorised (a term
-    that a tenth of all genes carry is added as a dense row), and O(genes) memory per core.
-
-    Returns:
-        senders [E] int32, receivers [E] int32 (ascending; within a receiver by falling similarity), weights [E]
-        float64 in (min_jaccard, 1].
+    `gears.utils.get_GO_edge_list` followed by pandas' ``nlargest``, over an inverted index; most additions are
+    vectorised: a term that a tenth of all genes carry is added as a dense row.
     """
     num_genes, num_terms = len(annotation.genes), len(annotation.terms)
     rows = np.repeat(np.arange(num_genes, dtype=np.int32), np.diff(annotation.indptr))
@@ -47,19 +40,10 @@ def most_similar(
     cores = min(cpu_count() or 1, 1 + num_genes // _GENES_PER_CORE)
     bounds = np.linspace(0, num_genes, min(num_genes, cores * _BLOCKS_PER_CORE) + 1).astype(np.int64)
 
+    tables = (annotation.indptr, annotation.indices, term_indptr, term_genes, dense_row, dense)
+
     def block(start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return _most_similar_block(
-            annotation.indptr,
-            annotation.indices,
-            term_indptr,
-            term_genes,
-            dense_row,
-            dense,
-            min(neighbors, num_genes) + 1,
-            min_jaccard,
-            start,
-            stop,
-        )
+        return _most_similar_block(*tables, min(neighbors, num_genes) + 1, min_jaccard, start, stop)
 
     with ThreadPoolExecutor(cores) as pool:
         blocks = list(pool.map(block, bounds[:-1].tolist(), bounds[1:].tolist()))
@@ -109,18 +93,18 @@ def _most_similar_block(  # type: ignore[no-untyped-def]
             score = both / (size + sizes[source] - both)
             if score <= min_jaccard or (found == keep and score <= best_score[keep - 1]):
                 continue
-            place = found if found < keep else keep - 1
-            while place > 0 and best_score[place - 1] < score:
-                best_score[place] = best_score[place - 1]
-                best_gene[place] = best_gene[place - 1]
-                place -= 1
-            best_score[place] = score
-            best_gene[place] = source
+            slot = found if found < keep else keep - 1
+            while slot > 0 and best_score[slot - 1] < score:
+                best_score[slot] = best_score[slot - 1]
+                best_gene[slot] = best_gene[slot - 1]
+                slot -= 1
+            best_score[slot] = score
+            best_gene[slot] = source
             found = min(found + 1, keep)
         counts[target - start] = found
-        for place in range(found):
-            senders[end + place] = best_gene[place]
-            weights[end + place] = best_score[place]
+        for slot in range(found):
+            senders[end + slot] = best_gene[slot]
+            weights[end + slot] = best_score[slot]
         end += found
     return senders[:end], weights[:end], counts
 
@@ -138,7 +122,7 @@ def load_go_graph(
     With T(v) the GO terms of gene v, w(u, v) = |T(u) & T(v)| / |T(u) | T(v)| (Jaccard). Per target v, the sources u
     with w > `min_jaccard` compete, v itself among them (w = 1), and the `neighbors + 1` largest become edges u -> v;
     among equals the first in sorted gene order. That is GEARS' rule (Roohani et al., Nat Biotechnol 2024; functions
-    ``get_GO_edge_list`` and ``get_similarity_network``), so v can lose its own place to more than `neighbors` genes of
+    ``get_GO_edge_list`` and ``get_similarity_network``), so v can lose its own edge to more than `neighbors` genes of
     identical annotation.
 
     Args:
@@ -162,15 +146,14 @@ def load_go_graph(
         >>> graph.genes
         ('GATA1', 'MDM2', 'MDM4', 'TP53')
     """
-    if isinstance(neighbors, bool) or not isinstance(neighbors, Integral) or neighbors < 1:
-        raise InputError(f"neighbors: expected a whole number of at least 1, got {neighbors!r}")
+    check_count("neighbors", neighbors)
     if not isinstance(min_jaccard, Real) or not 0 <= min_jaccard < 1:
         raise InputError(f"min_jaccard: expected a number in [0, 1), got {min_jaccard!r}")
     if annotation is None:
         annotation = human_annotation()
     elif not isinstance(annotation, Annotation):
         annotation = read_annotation(annotation)
-    namespaces = (namespaces,) if isinstance(namespaces, str) else tuple(namespaces)
+    namespaces = as_tuple(namespaces)
     annotation = annotation.in_namespaces(namespaces)
     source = str(annotation.metadata.get("name", "annotation"))
     universe = Resolution((), (), {}, {})

@@ -46,9 +46,7 @@ class Operator(NamedTuple):
     def edges(self, size: int | None = None) -> "Edges":
         """The entries in their order, on the default device and in its precision.
 
-        Args:
-            size: fill up with edges of weight 0 to as many, so that graphs of almost the same size share what is
-                compiled; None: as they are.
+        Filled up to `size` with edges of weight 0, so that graphs of almost the same size share what is compiled.
         """
         fill = (0, 0 if size is None else size - len(self.weights))
         receivers = np.pad(self.receivers, fill, constant_values=max(self.num_nodes - 1, 0))
@@ -99,10 +97,7 @@ class Edges(NamedTuple):
 def message_passing(graph: KnowledgeGraph, weighted: bool = True, symmetric: bool = False) -> Operator:
     """The graph's adjacency with the self-loops that gcn_norm adds: weight 1 where a node has none.
 
-    Args:
-        graph: the knowledge graph.
-        weighted: use the edge weights; else every edge weighs 1.
-        symmetric: both directions of every edge, with the larger weight where both exist.
+    Every edge weighs 1 if not `weighted`; if `symmetric`, both directions of an edge have the larger weight.
     """
     nodes = graph.num_nodes
     senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
@@ -134,10 +129,5 @@ def gcn_norm(operator: Operator) -> Operator:
 
 def is_symmetric(operator: Operator) -> bool:
     """Whether A equals its transpose."""
-    forward = np.lexsort((operator.senders, operator.receivers))
-    backward = np.lexsort((operator.receivers, operator.senders))
-    return (
-        np.array_equal(operator.senders[forward], operator.receivers[backward])
-        and np.array_equal(operator.receivers[forward], operator.senders[backward])
-        and np.array_equal(operator.weights[forward], operator.weights[backward])
-    )
+    matrix = operator.rows()
+    return (matrix - matrix.T).count_nonzero() == 0

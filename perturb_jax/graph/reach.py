@@ -13,8 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph, walk_edges
-from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, walk_edges
 from perturb_jax.support.checks import check_hops
 from perturb_jax.support.loops import breadth_first, group_by
 
@@ -98,12 +97,13 @@ def reach_mask(
     check_hops(hops)
     if isinstance(graph, GraphBatch):
         nodes = graph.graph.num_nodes
-        here, there = batch_steps(graph, direction)
-        masks = [mask_by_steps(jnp.asarray(members), here, row, min(hops, nodes), nodes) for row in there]
-        return jnp.concatenate(masks, axis=1)
-    nodes = graph.num_nodes
-    here, there = map(jnp.asarray, walk_edges(graph, direction))
-    return mask_by_steps(jnp.asarray(members), here, there, min(hops, nodes), nodes)
+        here, each = batch_steps(graph, direction)
+    else:
+        nodes = graph.num_nodes
+        here, there = map(jnp.asarray, walk_edges(graph, direction))
+        each = there[None]
+    masks = [mask_by_steps(jnp.asarray(members), here, there, min(hops, nodes), nodes) for there in each]
+    return jnp.concatenate(masks, axis=1)
 
 
 def reach_sets(

@@ -10,10 +10,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
-from perturb_jax.graph.degrees import in_degrees, out_degrees
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record, in_degrees, out_degrees
 from perturb_jax.support.figures import DEGREE, SELECTION, canvas
-from perturb_jax.support.provenance import checksums, versions
+from perturb_jax.support.files import checksums, versions
 
 
 def describe_graph(
@@ -55,12 +54,6 @@ def describe_graph(
     return record
 
 
-def graph_picture(graph: KnowledgeGraph) -> bytes:
-    """The degrees of all genes, as a PNG."""
-    title = f"{graph.provenance.source}: {graph.num_nodes:,} genes, {graph.num_edges:,} edges"
-    return degree_figure(title, in_degrees(graph), out_degrees(graph))
-
-
 def _spread(degrees: Int[np.ndarray, " nodes"]) -> dict[str, float]:
     return {
         "least": int(degrees.min(initial=0)),
@@ -70,16 +63,20 @@ def _spread(degrees: Int[np.ndarray, " nodes"]) -> dict[str, float]:
     }
 
 
-def degree_figure(title: str, in_degrees: Int[np.ndarray, " nodes"], out_degrees: Int[np.ndarray, " nodes"]) -> bytes:
+def graph_picture(graph: KnowledgeGraph) -> bytes:
     """How many genes have how many edges, in and out, as a PNG."""
+    title = f"{graph.provenance.source}: {graph.num_nodes:,} genes, {graph.num_edges:,} edges"
+    read, readers = in_degrees(graph), out_degrees(graph)
     with canvas(title, (10.0, 3.8)) as (figure, output):
         left, right = figure.subplots(1, 2)
-        left.hist(in_degrees, bins=np.arange(in_degrees.max(initial=0) + 2) - 0.5, color=SELECTION)
-        left.set(title=f"In-degree: {_summary(in_degrees)}", xlabel="genes that a gene reads", yscale="log")
+        left.hist(read, bins=np.arange(read.max(initial=0) + 2) - 0.5, color=SELECTION)
+        left.set(title=f"In-degree: {_summary(read)}", xlabel="genes that a gene reads", yscale="log")
         left.set_ylabel("genes")
-        degrees = np.sort(out_degrees[out_degrees > 0])
-        right.step(degrees, np.arange(len(degrees), 0, -1), where="post", color=DEGREE, linewidth=2.2)
-        right.set(title=f"Out-degree: {_summary(out_degrees)}", xlabel="genes that read a gene")
+        degrees = np.sort(readers[readers > 0])
+        marker = "o" * (len(degrees) == 1)  # one point has no line
+        counts = np.arange(len(degrees), 0, -1)
+        right.step(degrees, counts, where="post", color=DEGREE, linewidth=2.2, marker=marker)
+        right.set(title=f"Out-degree: {_summary(readers)}", xlabel="genes that read a gene")
         if len(degrees):  # a log axis needs a number above 0
             right.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * degrees[-1]), ylim=(0.8, 1.25 * len(degrees)))
         right.set_ylabel("genes with at least so many")

@@ -13,7 +13,17 @@ from jaxtyping import Array, Float, Int
 
 from perturb_jax.graph.knowledge_graph import DIRECTIONS, Direction, KnowledgeGraph
 from perturb_jax.graph.operator import Edges, Operator, gcn_norm, message_passing
-from perturb_jax.kernel.kernel import CHUNK, Block, FeatureMap, Kernel, Members, Rows, Source, incidence, on_device
+from perturb_jax.kernel.kernel import (
+    Block,
+    FeatureMap,
+    Kernel,
+    Members,
+    Rows,
+    Source,
+    incidence,
+    on_device,
+    scaled,
+)
 from perturb_jax.support.checks import check_choice, check_hops
 from perturb_jax.support.errors import InputError
 
@@ -88,11 +98,13 @@ class GraphKernel(Source):
         return self._features(self.units_of(members))
 
     def _features(self, units: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, Block]]:
-        for start in range(0, len(units), CHUNK):
-            block: Block = incidence(units[start : start + CHUNK], self.num_units)
-            for _ in range(self.hops):
-                block = _times(block, self.operator)
-            yield slice(start, start + CHUNK), block
+        for part, sums in self.sums(units):
+            yield part, self._walked(sums, self.operator)
+
+    def _walked(self, block: Block, operator: sp.csr_array) -> Block:
+        for _ in range(self.hops):
+            block = _times(block, operator)
+        return block
 
     def _squares(self, members: Int[np.ndarray, "rows arity"]) -> Float[np.ndarray, " rows"]:
         squares = [np.asarray((features * features).sum(1)) for _, features in self._features(members)]
@@ -103,10 +115,7 @@ class GraphKernel(Source):
         transposed = self._transposed
         read = sp.csr_array(incidence(others.members, self.num_units).T.multiply(others.scale[None, :]))
         for part, features in self._features(some.members):
-            block = features
-            for _ in range(self.hops):
-                block = _times(block, transposed)
-            yield part, _scaled(_times(block, read), some.scale[part])
+            yield part, scaled(_times(self._walked(features, transposed), read), some.scale[part])
 
     def times(self, some: Rows, others: Rows) -> Partial:
         """The kernel on a device, F F^T, without anything of the size of genes x genes."""
@@ -123,19 +132,15 @@ class GraphKernel(Source):
 
     def made_of(self) -> dict[str, Any]:
         """The arguments that make it again, over the graph's genes."""
-        names = ("graph", "hops", "direction", "weighted", "normalize")
-        return {name: getattr(self, name) for name in names}
+        return {"graph": self.graph} | self._settings
 
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""
-        return {
-            "kernel": "graph",
-            "graph": self.graph.provenance.source,
-            "hops": self.hops,
-            "direction": self.direction,
-            "weighted": self.weighted,
-            "normalize": self.normalize,
-        }
+        return {"kernel": "graph", "graph": self.graph.provenance.source} | self._settings
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("hops", "direction", "weighted", "normalize")}
 
 
 def as_kernel(
@@ -145,11 +150,7 @@ def as_kernel(
     weighted: bool = True,
     normalize: bool = True,
 ) -> Kernel:
-    """A kernel as it is; a graph alone means its `GraphKernel` with these settings.
-
-    Raises:
-        InputError: settings of a graph's kernel with a kernel that is there already; anything else than these two.
-    """
+    """A kernel as it is; a graph alone means its `GraphKernel` with these settings."""
     given = {"hops": hops, "direction": direction, "weighted": weighted, "normalize": normalize}
     if isinstance(source, KnowledgeGraph):
         return GraphKernel(source, **given)  # type: ignore[arg-type]
@@ -187,10 +188,6 @@ def _times(block: Block, matrix: sp.csr_array) -> Block:
     if isinstance(product, np.ndarray):
         return product
     return product.toarray() if product.nnz > _DENSE * product.shape[0] * product.shape[1] else product
-
-
-def _scaled(block: Block, scale: Float[np.ndarray, " rows"]) -> Block:
-    return block * scale[:, None] if isinstance(block, np.ndarray) else block.multiply(scale[:, None]).tocsr()
 
 
 def _largest(features: Block) -> Float[np.ndarray, " rows"]:

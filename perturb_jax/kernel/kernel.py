@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
-from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
+from perturb_jax.genes.perturbations import NO_MEMBER, join_members, parse_perturbations
 from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import sum_of_outer_products
@@ -170,7 +170,7 @@ class Kernel(ABC):
             gram[part] = as_dense(block)
         return gram
 
-    def taught(
+    def target_gram(
         self, rows: Rows, targets: Rows, weights: Float[np.ndarray, " targets"]
     ) -> Float[np.ndarray, "rows rows"]:
         """B = sum over targets t of w_t K_ut K_tv, dense: O(targets x rows^2), less where the kernel is sparse."""
@@ -180,10 +180,10 @@ class Kernel(ABC):
         columns = half.tocsc()
         return sum_of_outer_products(columns.indptr, columns.indices, columns.data, len(rows))
 
-    def taught_alone(
+    def target_gram_diagonal(
         self, rows: Rows, targets: Rows, weights: Float[np.ndarray, " targets"]
     ) -> Float[np.ndarray, " rows"]:
-        """The diagonal of `taught`, without the rest."""
+        """The diagonal of `target_gram`, without the rest."""
         return np.concatenate([(block * block) @ weights for _, block in self.between(rows, targets)])
 
     def __add__(self, other: "Kernel") -> "Kernel":
@@ -210,10 +210,6 @@ class Source(Kernel):
 
     What a gene is numbered by inside is its unit: its position among the genes that the source knows, or, for a gene
     that it does not know, a number after them that no other gene has. A subclass says what units have in common.
-
-    Args:
-        known: the genes that the source knows.
-        normalize: scale to unit diagonal, so that every perturbation has the same prior variance.
     """
 
     def __init__(self, known: GeneNames, normalize: bool = True):
@@ -232,17 +228,18 @@ class Source(Kernel):
         return self._known
 
     def rows(self, members: Int[np.ndarray, "rows arity"]) -> Rows:
-        """Perturbations as rows of this kernel, with their prior variances.
-
-        Raises:
-            InputError: combinations whose genes' features cancel.
-        """
+        """Perturbations as rows of this kernel, with their prior variances."""
         units = self.units_of(members)
         lengths, ones = self._squares(units), np.ones(len(members))
         if self.normalize and not (lengths > 0).all():
             genes = [self.genes[member] for member in members[lengths.argmin()] if member != NO_MEMBER]
             raise InputError(f"{'+'.join(genes)}: features that cancel have no direction; omit this combination")
         return Rows(units, 1 / np.sqrt(lengths), ones) if self.normalize else Rows(units, ones, lengths)
+
+    def sums(self, units: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, sp.csr_array]]:
+        """Perturbations as sums of units, slice by slice: 1 at each of their genes."""
+        for start in range(0, len(units), CHUNK):
+            yield slice(start, start + CHUNK), incidence(units[start : start + CHUNK], self.num_units)
 
     def units_of(self, members: Int[np.ndarray, "rows arity"]) -> Int[np.ndarray, "rows arity"]:
         """Positions of genes in `names` as units."""
@@ -262,52 +259,6 @@ class Source(Kernel):
                 other.__dict__.pop(name, None)
         other.names, other._units, other.num_units = names, units, len(self.known) + int(new.sum())
         return other
-
-
-class TableSource(Source):
-    """A source that has its genes in a table: what these have in common is a product of two factors of width d.
-
-    For perturbations as sums of units M, [rows, units], the kernel is left(M) right(M')^T before it is scaled, beside
-    the identity among genes that the table does not have.
-    """
-
-    @abstractmethod
-    def _left(self, sums: sp.csr_array) -> Float[np.ndarray, "rows width"]: ...
-
-    @abstractmethod
-    def _right(self, sums: sp.csr_array) -> Block: ...
-
-    @abstractmethod
-    def _apply(self) -> Partial:
-        """The kernel among all genes of the table, as a function of a vector that begins with them, on a device."""
-
-    def between(self, some: Rows, others: Rows) -> Iterator[tuple[slice, Block]]:
-        """The kernel, slice by slice of `some`: blocks [rows of the slice, others], dense and scaled."""
-        known = len(self.known)
-        read = sp.csr_array(incidence(others.members, self.num_units).multiply(others.scale[:, None]))
-        right, new = self._right(read[:, :known]).T, read[:, known:].T.tocsr()
-        for part, sums in self._sums(some.members):
-            block = np.asarray(self._left(sums[:, :known]) @ right)
-            if new.shape[0]:
-                block = block + (sums[:, known:] @ new).toarray()
-            yield part, block * some.scale[part, None]
-
-    def times(self, some: Rows, others: Rows) -> Partial:
-        """The kernel on a device. O(the table)."""
-        return Partial(
-            _table_times, self._apply(), jnp.zeros(self.num_units), on_device(some, self), on_device(others, self)
-        )
-
-    def _squares(self, members: Int[np.ndarray, "rows arity"]) -> Float[np.ndarray, " rows"]:
-        known, squares = len(self.known), [np.zeros(0)]
-        for _, sums in self._sums(members):
-            left, right = self._left(sums[:, :known]), as_dense(self._right(sums[:, :known]))
-            squares.append(np.einsum("rd,rd->r", left, right) + np.asarray(sums[:, known:].sum(1)))
-        return np.concatenate(squares)
-
-    def _sums(self, members: Int[np.ndarray, "rows arity"]) -> Iterator[tuple[slice, sp.csr_array]]:
-        for start in range(0, len(members), CHUNK):
-            yield slice(start, start + CHUNK), incidence(members[start : start + CHUNK], self.num_units)
 
 
 class Members(NamedTuple):
@@ -338,16 +289,17 @@ def incidence(members: Int[np.ndarray, "rows arity"], columns: int) -> sp.csr_ar
     return sp.csr_array((np.ones(len(rows)), (rows, members[rows, positions])), shape=(len(members), columns))
 
 
+def scaled(block: Block, left: Float[np.ndarray, " rows"], right: Float[np.ndarray, " columns"] | None = None) -> Block:
+    """A block with its rows, and its columns, multiplied."""
+    for factor in (left[:, None], None if right is None else right[None, :]):
+        if factor is not None and not (factor == 1).all():
+            block = block * factor if isinstance(block, np.ndarray) else sp.csr_array(block.multiply(factor))
+    return block
+
+
 def as_dense(block: Block) -> np.ndarray:
     """A block as a NumPy array."""
     return block if isinstance(block, np.ndarray) else cast(np.ndarray, block.toarray())
-
-
-def join_members(some: Int[np.ndarray, "rows a"], others: Int[np.ndarray, "others b"]) -> Int[np.ndarray, "both c"]:
-    """Both, one after the other, filled with `NO_MEMBER` to the same width."""
-    width = max(some.shape[1], others.shape[1])
-    filled = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=NO_MEMBER) for part in (some, others)]
-    return np.concatenate(filled)
 
 
 def positions(known: GeneNames, names: GeneNames) -> Int[np.ndarray, " names"]:
@@ -381,11 +333,3 @@ def union(sets: Sequence[GeneNames]) -> GeneNames:
         genes += [gene for gene in names.genes if gene not in known]
         aliases = {**names.aliases, **aliases}
     return first if len(genes) == len(first) else GeneNames(genes, aliases, "the kernel")
-
-
-def _table_times(
-    apply: Partial, like: Array, some: Members, others: Members, values: Float[Array, " others"]
-) -> Float[Array, " some"]:
-    units = others.spread(values, len(like))
-    known = apply(units)
-    return some.gather(jnp.concatenate([known, units[len(known) :]]))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.genes.perturbations import unknown_to
 from perturb_jax.genes.symbols import GeneNames
-from perturb_jax.kernel.kernel import CHUNK, Block, Kernel, Rows, as_dense, union
+from perturb_jax.kernel.kernel import CHUNK, Block, Kernel, Rows, as_dense, scaled, union
 from perturb_jax.support.checks import is_number
 from perturb_jax.support.errors import InputError
 
@@ -81,14 +81,14 @@ class SumKernel(Kernel):
         Args:
             names: genes or combinations "A+B", also such as no source knows; None: every gene.
         """
-        asked = list(self.genes if names is None else [names] if isinstance(names, str) else names)
+        wanted = list(self.genes if names is None else [names] if isinstance(names, str) else names)
 
         def known(source: Kernel) -> Bool[np.ndarray, " names"]:
-            unknown = unknown_to(source.known, asked)
-            return np.array([name not in unknown for name in asked], bool)
+            unknown = unknown_to(source.known, wanted)
+            return np.array([name not in unknown for name in wanted], bool)
 
         columns = {label: known(source) for label, source in zip(self.labels, self.sources, strict=True)}
-        return pd.DataFrame(columns, index=pd.Index(asked, name="perturbation"))
+        return pd.DataFrame(columns, index=pd.Index(wanted, name="perturbation"))
 
     def rows(self, members: Int[np.ndarray, "rows arity"]) -> Rows:
         """Perturbations as rows of every source, with their prior variance: the sum of the weights."""
@@ -110,7 +110,7 @@ class SumKernel(Kernel):
         for start in range(0, len(some), CHUNK):
             here = some.take(np.arange(start, min(start + CHUNK, len(some))))
             blocks = [
-                _unit(source.covariance(ours, theirs), ours, theirs) * weight
+                scaled(source.covariance(ours, theirs), ours.variance**-0.5, theirs.variance**-0.5) * weight
                 for source, weight, ours, theirs in zip(
                     self.sources, self.weights, here.parts, others.parts, strict=True
                 )
@@ -147,16 +147,6 @@ class SumKernel(Kernel):
             for weight, source in zip(self.weights, self.sources, strict=True)
         ]
         return {"kernel": "sum", "sources": sources}
-
-
-def _unit(block: Block, some: Rows, others: Rows) -> Block:
-    """A source's block as if its diagonal were 1; nothing is done where it is."""
-    left, right = 1 / np.sqrt(some.variance), 1 / np.sqrt(others.variance)
-    if (left == 1).all() and (right == 1).all():
-        return block
-    if isinstance(block, np.ndarray):
-        return block * left[:, None] * right[None, :]
-    return block.multiply(left[:, None]).multiply(right[None, :]).tocsr()
 
 
 def _sum_times(

@@ -1,27 +1,45 @@
-"""A screen's plan: candidates, must-haves and what was tested before, turned into ranked picks."""
+"""Plans: what a user wants to know, turned into ranked picks with the evidence for them.
+
+A strategy names the kind of its evidence (`Strategy.evidence`): columns beside the picks, curves to compare them with,
+a picture, a part of the record. Every kind is a class that derives from `Coverage`, which is what a strategy gets that
+names none; one line in `EVIDENCE` gives it its name.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.genes.symbols import Unknown
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.plan.evidence import EVIDENCE, Comparison, Found, Question
+from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph, Provenance, make_graph
+from perturb_jax.kernel.kernel import Kernel
 from perturb_jax.selection.selection import Selection
-from perturb_jax.strategies.choose import choose, in_order
+from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.registry import STRATEGIES, make_strategy, name_of, one_shot_names
 from perturb_jax.strategies.strategy import Ask, Strategy, check_strategy, costs_of, parts_of
-from perturb_jax.support.checks import check_hops, is_whole
+from perturb_jax.support.checks import check_count, check_hops
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import options_of
+from perturb_jax.support.registry import Registry
 
 if TYPE_CHECKING:
     from perturb_jax.plan.coverage import Coverage
+
+EVIDENCE: Registry[Any] = Registry(
+    "evidence",
+    {
+        "coverage": "perturb_jax.plan.coverage:Coverage",
+        "spectral": "perturb_jax.plan.spectral:Spectral",
+        "design": "perturb_jax.plan.design:Learned",
+        "robust": "perturb_jax.plan.coverage:Robust",
+    },
+    "perturb_jax.evidence",
+)
+"""Kinds of evidence by name."""
 
 DEFAULT_CYCLES = 5
 DEFAULT_STRATEGY = "graphdesign"
@@ -30,12 +48,11 @@ DEFAULT_STRATEGY = "graphdesign"
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for.
+    """What a plan is wanted for.
 
     Attributes:
         candidates: genes or combinations "A+B" that may be perturbed.
-        budget: perturbations to choose, `must_include` among them; where the
-            strategy has costs, what they may cost.
+        budget: perturbations to choose, `must_include` among them; where the strategy has costs, what they may cost.
         strategy: a name in `STRATEGIES`, or "FILE.py:NAME", or an instance.
         hops: layers of graph convolution of the model that will be trained; an instance that has `hops` has its own.
         direction: "in", "out" or "both"; an instance that has `direction` has its own.
@@ -63,19 +80,69 @@ class Request:
     unknown: Unknown = "error"
 
 
+class Question(NamedTuple):
+    """A request whose names are understood and whose strategy is made.
+
+    Attributes:
+        request: what is wanted.
+        strategy: an instance.
+        name: what it is called.
+        graph: the knowledge graph; beside a kernel its genes without edges.
+        kernel: how similar the effects are expected to be; None: what the graph alone implies.
+        given: all candidates that were given, whatever became of them.
+        must: what ranks first.
+        pool: the candidates for the rest.
+        tested: what counts as covered.
+        hops: steps within which coverage is measured.
+        direction: of that reach.
+    """
+
+    request: Request
+    strategy: Any
+    name: str
+    graph: KnowledgeGraph
+    kernel: Kernel | None
+    given: Perturbations
+    must: Perturbations
+    pool: Perturbations
+    tested: Perturbations
+    hops: int
+    direction: Direction
+
+
+class Found(NamedTuple):
+    """What a kind of evidence says of the picks.
+
+    Attributes:
+        columns: for the table of picks.
+        targets: a row per target, where the strategy has such.
+        details: for the record, where it is found here.
+    """
+
+    columns: pd.DataFrame
+    targets: pd.DataFrame | None = None
+    details: Any = None
+
+
+class Comparison(NamedTuple):
+    """What the picks are compared with: the coverage of random and most connected ones, and a kind's own curves."""
+
+    coverage: Any = None
+    own: Any = None
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The answer to a `Request`.
 
     Attributes:
-        table: one row per pick: rank, gene, cycle, gain (genes newly reached, in its layer), covered,
+        table: one row per pick: rank, gene, cycle; on a graph gain (genes newly reached, in its layer), covered,
             covered_fraction, layer, bound; and the columns of the strategy's evidence: with MaxSpec sigma, the spectral
-            norm after the pick; with GraphDesign cost, explained and teaches (see `Learned.found`); with noisy copies
-            of the graph mean_covered, mean_bound and frequency (see `Robustness`).
+            norm after the pick; with GraphDesign, and with any kernel, cost, explained and informs (see
+            `Learned.found`); with noisy copies of the graph mean_covered, mean_bound and frequency (see
+            `Robust.found`).
         picks: the perturbations of the table.
         must: the must-haves, in the order picked.
-        pool: the candidates that the rest was chosen from.
-        tested: what counted as covered.
         selections: what the strategy returned, for the must-haves and for the rest.
         renamed: old symbols that were given, with the current names.
         dropped: names left out, with the reason.
@@ -87,14 +154,22 @@ class Plan:
     table: pd.DataFrame
     picks: Perturbations
     must: Perturbations
-    pool: Perturbations
-    tested: Perturbations
     selections: tuple[Selection, ...]
     renamed: dict[str, str]
     dropped: dict[str, str]
     evidence: "Coverage"
     found: Found
     warnings: tuple[str, ...]
+
+    @property
+    def pool(self) -> Perturbations:
+        """The candidates that all but the must-haves were chosen from."""
+        return self.evidence.question.pool
+
+    @property
+    def tested(self) -> Perturbations:
+        """What counted as covered."""
+        return self.evidence.question.tested
 
     @property
     def targets(self) -> pd.DataFrame | None:
@@ -112,16 +187,36 @@ class Plan:
         return self.evidence.curve(self)
 
 
-def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
+def make_plan(source: KnowledgeGraph | Kernel, request: Request) -> Plan:
     """Choose and rank the perturbations of a screen.
 
     Must-haves rank first and use budget; already tested ones count as covered and never appear. The bound of a row
-    holds for every selection of that many picks that begins with the must-haves.
+    holds for every selection of that many picks that begins with the must-haves. With a kernel, picks are shown with
+    what they explain of the targets, whatever strategy made them, and nothing is covered.
+
+    Args:
+        source: a knowledge graph, or a kernel for strategies that need no graph.
+        request: what is wanted.
 
     Raises:
-        InputError: anything in the request that cannot be used.
+        InputError: anything in the request that cannot be used; a kernel with a strategy that reads a graph.
+
+    Examples:
+        >>> import numpy as np, perturb_jax as pj
+        >>> kernel = pj.DenseKernel(["A", "B", "C"], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
+        >>> pj.make_plan(kernel, pj.Request(kernel.genes, 2)).table["gene"].tolist()
+        ['A', 'C']
     """
+    kernel = source if isinstance(source, Kernel) else None
+    graph = source if isinstance(source, KnowledgeGraph) else _genes_of(source)
     strategy = _strategy(request)
+    name = strategy_name(request)
+    if kernel is not None and getattr(strategy, "needs_graph", Strategy.needs_graph):
+        others = [one for one in one_shot_names() if not getattr(STRATEGIES.get(one), "needs_graph", True)]
+        raise InputError(
+            f"strategy: {name} reads a knowledge graph, and a kernel was given; give a graph, or choose "
+            f"{' or '.join(others)}"
+        )
     hops, direction = getattr(strategy, "hops", request.hops), getattr(strategy, "direction", request.direction)
     check_hops(hops)
     given, must, tested, excluded = (
@@ -133,32 +228,26 @@ def make_plan(graph: KnowledgeGraph, request: Request) -> Plan:
     pool = given.without(tested).without(excluded).without(must)
     if costs_of(strategy) is None:
         _check_budget(request.budget, len(must), len(pool))
-    kind = getattr(strategy, "evidence", Strategy.evidence)
-    question = Question(
-        graph, strategy, strategy_name(request), request.budget, given, must, pool, tested, hops, direction,
-        request.seed, request.unknown,
-    )  # fmt: skip
+    question = Question(request, strategy, name, graph, kernel, given, must, pool, tested, hops, direction)
+    kind = getattr(strategy, "evidence", Strategy.evidence) if kernel is None else "design"
     evidence: Coverage = EVIDENCE.get(kind)(question)
-    selections = _select(question, evidence)
+    selections = _select(evidence)
     if len(must):
         must = selections[0].perturbations
-    picks = must if len(selections) == 1 and len(must) else selections[-1].perturbations
-    if len(selections) == 2:
-        picks = must.joined(picks)
+    picks = must.joined(selections[1].perturbations) if len(selections) == 2 else selections[0].perturbations
     found = evidence.found(picks, selections)
+    order = {"rank": np.arange(1, len(picks) + 1), "gene": list(picks), "cycle": _cycles(len(picks), request.cycles)}
     named = (given, must, tested, excluded, *evidence.named)
     return Plan(
-        table=pd.concat([_table(question, picks, selections, request.cycles), found.columns], axis=1),
+        table=pd.concat([pd.DataFrame(order), found.columns], axis=1),
         picks=picks,
         must=must,
-        pool=pool,
-        tested=tested,
         selections=selections,
         renamed={old: new for names in named for old, new in names.renamed.items()},
         dropped={name: reason for names in named for name, reason in names.dropped.items()},
         evidence=evidence,
         found=found,
-        warnings=_warnings(graph, must, pool),
+        warnings=_warnings(question) if kernel is None else (),
     )
 
 
@@ -167,16 +256,25 @@ def strategy_name(request: Request) -> str:
     return request.strategy if isinstance(request.strategy, str) else name_of(request.strategy)
 
 
+def under(conditions: Mapping[str, object], name: str, options: Mapping[str, object] = {}) -> Any:
+    """The strategy of a name with options, and under those of the conditions that are options of it."""
+    cls = STRATEGIES.get(name)
+    known = {one.name for one in options_of(cls)} if hasattr(cls, "__dataclass_fields__") else set()
+    return make_strategy(name, {key: value for key, value in conditions.items() if key in known} | dict(options))
+
+
+def _genes_of(kernel: Kernel) -> KnowledgeGraph:
+    """The genes of a kernel as a graph without edges."""
+    nothing = np.zeros(0)
+    graph = make_graph(nothing, nothing, nothing, kernel.genes, provenance=Provenance(f"kernel: {kernel.label}"))
+    return replace(graph, names=kernel.names)
+
+
 def _strategy(request: Request) -> Any:
     """The strategy with its options; hops and direction are among them where it has such."""
     strategy = request.strategy
     if isinstance(strategy, str):
-        cls = STRATEGIES.get(strategy)
-        known = {one.name for one in options_of(cls)} if hasattr(cls, "__dataclass_fields__") else set()
-        conditions: dict[str, object] = {"hops": request.hops, "direction": request.direction}
-        strategy = make_strategy(
-            strategy, {name: value for name, value in conditions.items() if name in known} | dict(request.options)
-        )
+        strategy = under({"hops": request.hops, "direction": request.direction}, strategy, request.options)
     elif request.options:
         raise InputError("options: expected none beside an instance of a strategy, which has its own; omit them")
     check_strategy(strategy)
@@ -195,18 +293,20 @@ def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Un
         raise InputError(f"{option}: {error}") from None
 
 
-def _select(question: Question, evidence: "Coverage") -> tuple[Selection, ...]:
-    must, covered = question.must, question.tested
-    left = question.budget - evidence.cost(must)
-    conditions = (question.hops, question.direction)
+def _select(evidence: "Coverage") -> tuple[Selection, ...]:
+    """What the strategy picks of the must-haves, in its order, and then of the rest."""
+    question = evidence.question
     selections = []
-    if len(must):
-        ask = Ask(question.graph, must, covered, len(must), question.seed, kernel=question.kernel)
-        selections.append(choose(evidence.asked(first=True), ask, *conditions))
-        covered = covered.joined(must)
-    if evidence.buys_more(left) or not selections:
-        ask = Ask(question.graph, question.pool, covered, left, question.seed, kernel=question.kernel)
-        selections.append(choose(evidence.asked(first=False), ask, *conditions))
+    left = question.request.budget - evidence.cost(question.must)
+    steps: list[tuple[Perturbations, int | float, Perturbations]] = []
+    if len(question.must):
+        steps.append((question.must, len(question.must), question.tested))
+    if evidence.buys_more(left) or not steps:
+        steps.append((question.pool, left, question.tested.joined(question.must)))
+    for candidates, budget, before in steps:
+        ask = Ask(question.graph, candidates, before, budget, question.request.seed, kernel=question.kernel)
+        strategy = evidence.strategy_for(candidates)
+        selections.append(choose(strategy, ask, question.hops, question.direction))
     if len(selections) == 2:
         selections[0] = _within_layer(selections[0], int(selections[1].layers[0]))
     return tuple(selections)
@@ -219,30 +319,6 @@ def _within_layer(picks: Selection, layer: int) -> Selection:
     )
 
 
-def _table(
-    question: Question, picks: Perturbations, selections: tuple[Selection, ...], cycles: int | None
-) -> pd.DataFrame:
-    graph = question.graph
-    coverage = in_order(graph, picks, question.tested, question.hops, question.direction, question.name)
-    gains, bounds, layers = (
-        np.concatenate([getattr(part, name) for part in selections]) for name in ("gains", "bounds", "layers")
-    )
-    bounds[: len(question.must)] = np.nan
-    is_coverage = selections[0].objective == coverage.objective
-    return pd.DataFrame(
-        {
-            "rank": np.arange(1, len(picks) + 1),
-            "gene": list(picks),
-            "cycle": _cycles(len(picks), cycles),
-            "gain": (gains if is_coverage else coverage.gains).astype(int),
-            "covered": coverage.values.astype(int),
-            "covered_fraction": (coverage.values / graph.num_nodes).round(6),
-            "layer": layers,
-            "bound": pd.array(bounds if is_coverage else np.full(len(picks), np.nan), dtype="Int64"),
-        }
-    )
-
-
 def _cycles(picks: int, cycles: int | None) -> np.ndarray:
     cycles = min(DEFAULT_CYCLES, picks) if cycles is None else cycles
     if not 1 <= cycles <= picks:
@@ -251,8 +327,7 @@ def _cycles(picks: int, cycles: int | None) -> np.ndarray:
 
 
 def _check_budget(budget: int | float, must: int, pool: int) -> None:
-    if not is_whole(budget) or budget < 1:
-        raise InputError(f"budget: expected a whole number of at least 1, got {budget}")
+    check_count("budget", budget)
     if budget < must:
         raise InputError(f"budget: {budget} is less than the {must} must-include genes; raise the budget")
     if must + pool == 0:
@@ -261,7 +336,7 @@ def _check_budget(budget: int | float, must: int, pool: int) -> None:
         )
     if budget > must + pool:
         raise InputError(
-            f"budget: {budget} picks asked for, but only {must + pool} candidates can be picked (already tested and "
+            f"budget: {budget} picks are wanted, but only {must + pool} candidates can be picked (already tested and "
             "excluded ones do not count); lower the budget or add candidates"
         )
 
@@ -272,10 +347,11 @@ def _refuse_overlap(one_name: str, one: Perturbations, other_name: str, other: P
         raise InputError(f"{', '.join(both[:5])}: in both {one_name} and {other_name}; keep it in one of them")
 
 
-def _warnings(graph: KnowledgeGraph, must: Perturbations, pool: Perturbations) -> tuple[str, ...]:
+def _warnings(question: Question) -> tuple[str, ...]:
+    graph = question.graph
     is_candidate = np.zeros(graph.num_nodes + 1, bool)  # the last for NO_MEMBER, which no edge names
-    is_candidate[pool.members] = True
-    is_candidate[must.members] = True
+    is_candidate[question.pool.members] = True
+    is_candidate[question.must.members] = True
     senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
     between = is_candidate[senders] & is_candidate[receivers] & (senders != receivers)
     if between.any():

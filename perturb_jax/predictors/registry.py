@@ -37,7 +37,7 @@ def predictor_class(name: str) -> type[Any]:
     return found
 
 
-def predictor_of(name: str, settings: Mapping[str, object] = {}) -> Any:
+def make_predictor(name: str, settings: Mapping[str, object] = {}) -> Any:
     """The predictor of a name with some settings changed, as TOML and JSON have them.
 
     Text, such as a command line has, is read first: ``read_texts(predictor_class(name), texts)``.
@@ -46,7 +46,7 @@ def predictor_of(name: str, settings: Mapping[str, object] = {}) -> Any:
         InputError: another name; what are no settings, or values that these do not allow.
 
     Examples:
-        >>> predictor_of("graph-gp", {"hops": [1, 2]}).hops
+        >>> make_predictor("graph-gp", {"hops": [1, 2]}).hops
         (1, 2)
     """
     return made_from(predictor_class(name), settings)

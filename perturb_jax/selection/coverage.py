@@ -9,9 +9,8 @@ from jax.sharding import Mesh
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
 from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
-from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.selection.device.sharded import sharded_cover
 from perturb_jax.selection.greedy import greedy, tie_order, upper_bounds
 from perturb_jax.selection.host import coverage as host

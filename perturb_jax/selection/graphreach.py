@@ -9,8 +9,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
 from perturb_jax.selection.coverage import Ties, fixed_point, maximum_coverage
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.support.checks import check_budget, check_choice, check_seed

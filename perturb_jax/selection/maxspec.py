@@ -17,9 +17,9 @@ from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.selection.spectral import spectral
-from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_budget, check_choice, check_seed
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import Backend, on_host
 
 TIE = 1e-4
 """Norms that differ by at most this fraction are equal; they are computed to a tenth of it or better."""

@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
-from perturb_jax.graph.knowledge_graph import Direction
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch
 from perturb_jax.graph.reach import batch_steps, mask_by_steps
-from perturb_jax.graph.variants import GraphBatch
 from perturb_jax.selection.coverage import Ties, coverage, maximum_coverage, rarity
 from perturb_jax.selection.greedy import greedy, tie_order
-from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_budget, check_hops, check_seed
+from perturb_jax.support.loops import Backend, on_host
 
 
 class PickCounts(NamedTuple):

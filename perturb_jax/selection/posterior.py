@@ -170,11 +170,12 @@ def variance_reduction_of(
     """`variance_reduction` of a design problem's targets by its candidates."""
     kernel, rows = problem.kernel, problem.kernel.rows(candidates.members)
     if len(rows) <= _LARGEST_BLOCK:
-        block = kernel.taught(rows, problem.rows, problem.weights)
+        block = kernel.target_gram(rows, problem.rows, problem.weights)
         taught, gram = block.diagonal(), kernel.gram(rows)
         columns = block_columns(jnp.asarray(gram, float), jnp.asarray(block, float))
     else:
-        taught, columns = kernel.taught_alone(rows, problem.rows, problem.weights), kernel_columns(problem, rows)
+        taught = kernel.target_gram_diagonal(rows, problem.rows, problem.weights)
+        columns = kernel_columns(problem, rows)
     return variance_reduction(
         columns,
         jnp.asarray(rows.variance, float),

@@ -17,6 +17,7 @@ class GraphDesign(Strategy):
     """Pick the experiments from which most is learned about the targets: see `perturb_jax.graphdesign`."""
 
     evidence: ClassVar[str] = "design"
+    needs_graph: ClassVar[bool] = False
     compared: ClassVar[tuple[str, ...]] = ("graphreach", "maxspec")
 
     hops: int = option(1, "Graph-convolution layers of the model that will be trained.", at_least=1)

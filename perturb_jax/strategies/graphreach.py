@@ -8,8 +8,7 @@ from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import option
 
 if TYPE_CHECKING:
-    from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-    from perturb_jax.graph.variants import GraphBatch
+    from perturb_jax.graph.knowledge_graph import GraphBatch, KnowledgeGraph
     from perturb_jax.selection.selection import Selection
 
 DROPOUT = 0.1
@@ -60,7 +59,7 @@ class GraphReach(Strategy):
         """The noisy copies of a graph."""
         import jax
 
-        from perturb_jax.graph.variants import edge_dropout
+        from perturb_jax.graph.knowledge_graph import edge_dropout
 
         missing = DROPOUT if self.dropout is None else self.dropout
         return edge_dropout(graph, missing, self.robust or 0, jax.random.key(self.dropout_seed or 0))

@@ -70,12 +70,14 @@ class Strategy(Options):
     """What strategies inherit. A user's own needs nothing but a method `choose`; the rest is as it stands here.
 
     Attributes:
-        evidence: the kind of evidence that it brings to a plan: a name in `perturb_jax.plan.evidence.EVIDENCE`.
+        evidence: the kind of evidence that it brings to a plan: a name in `perturb_jax.plan.plan.EVIDENCE`.
+        needs_graph: whether it reads the edges of the graph; one that does not can plan with a kernel alone.
         compared: names of the strategies that a plan of it is compared with, where its evidence compares any.
         longest: picks after which its own curve ends where it is what another one is compared with; None: never.
     """
 
     evidence: ClassVar[str] = "coverage"
+    needs_graph: ClassVar[bool] = True
     compared: ClassVar[tuple[str, ...]] = ()
     longest: ClassVar[int | None] = None
 

@@ -15,7 +15,7 @@ class TopDegree(Strategy):
 
     def choose(self, ask: Ask) -> tuple[str, ...]:
         """The most connected candidates, the most connected first."""
-        from perturb_jax.graph.degrees import candidate_degrees
+        from perturb_jax.graph.knowledge_graph import candidate_degrees
 
         pool = ask.candidates if ask.seed is None else ask.candidates.shuffled(ask.seed)
         order = (-candidate_degrees(ask.graph, pool)).argsort(kind="stable")

@@ -24,6 +24,12 @@ def _finite(value: Real) -> bool:
         return False
 
 
+def listed(items: Sequence[str], separator: str = ", ", shown: int = 5) -> str:
+    """The first of some words, and how many more there are."""
+    more = len(items) - shown
+    return separator.join(items[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
 def check_seed(seed: object) -> None:
     """Refuse a seed that is neither None nor a whole number of at least 0."""
     if seed is not None and not (is_whole(seed) and seed >= 0):  # type: ignore[operator]
@@ -49,12 +55,6 @@ def check_count(name: str, value: object) -> None:
 def check_hops(hops: object) -> None:
     """Refuse anything but a whole number of at least 1."""
     check_count("hops", hops)
-
-
-def check_positive(name: str, value: object) -> None:
-    """Refuse anything but a finite number above 0."""
-    if not (is_number(value) and value > 0):  # type: ignore[operator]
-        raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:

@@ -1,10 +1,13 @@
-"""Compiled host loops: the decorator, and loops that several modules need."""
+"""Compiled host loops: the decorator, when they are meant, and loops that several modules need."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
+import jax
 import numba
 import numpy as np
+
+from perturb_jax.support.checks import check_choice
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -14,6 +17,16 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # numba: "no locator available" on a read-only installation without a home directory
         compiled = numba.njit(nogil=True)(function)
     return compiled
+
+
+Backend = Literal["auto", "host", "jax"]
+"""What computes where there are two ways: compiled loops on the host, or JAX on the default device."""
+
+
+def on_host(backend: str) -> bool:
+    """Whether the host's loops are meant: "auto" chooses them where JAX has nothing but a CPU."""
+    check_choice("backend", backend, get_args(Backend))
+    return backend == "host" or (backend == "auto" and jax.default_backend() == "cpu")
 
 
 @kernel

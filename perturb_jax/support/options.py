@@ -10,9 +10,10 @@ Values are checked when an instance is made, all of them before anything is said
 alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import lru_cache
+from operator import ge, gt, le, lt
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -83,7 +84,7 @@ class Option:
         name: the field's.
         kinds: the types that it may have; None among them where it may be left open.
         default: its value where none is given; `dataclasses.MISSING` where one must be.
-        about: what `option` was told.
+        about: what `option` says of it.
     """
 
     name: str
@@ -95,11 +96,6 @@ class Option:
     def help(self) -> str:
         """One sentence for people who plan screens; empty where there is none."""
         return self.about.help
-
-    @property
-    def shown_default(self) -> str:
-        """The default in words."""
-        return self.about.default or ("" if self.default in (None, MISSING) else str(self.default))
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -123,11 +119,7 @@ class Option:
         return f"expected {self._expected()}, got {value!r}"
 
     def read(self, text: str | Sequence[str]) -> Any:
-        """The value that text says; of a mapping several texts KEY=VALUE.
-
-        Raises:
-            InputError: text that says none; a key twice.
-        """
+        """The value that text says; of a mapping several texts KEY=VALUE."""
         if self.is_mapping:
             return self._read_pairs([text] if isinstance(text, str) else text)
         if not isinstance(text, str):
@@ -170,13 +162,16 @@ class Option:
         return True
 
     def _within(self, value: Any) -> bool:
+        return all(holds(value, limit) for _, holds, limit in self._bounds())
+
+    def _bounds(self) -> list[tuple[str, Callable[[Any, Any], bool], int | float]]:
+        """The limits that are given, each in words and as a comparison."""
         about = self.about
-        return not (
-            (about.above is not None and value <= about.above)
-            or (about.at_least is not None and value < about.at_least)
-            or (about.below is not None and value >= about.below)
-            or (about.at_most is not None and value > about.at_most)
-        )
+        bounds = (
+            ("above", gt, about.above), ("of at least", ge, about.at_least), ("below", lt, about.below),
+            ("of at most", le, about.at_most),
+        )  # fmt: skip
+        return [(words, holds, limit) for words, holds, limit in bounds if limit is not None]
 
     def _expected(self) -> str:
         given = [kind for kind in self.kinds if kind is not NoneType] or list(self.kinds)
@@ -192,11 +187,7 @@ class Option:
         if get_origin(kind) is Literal:
             return f"one of {', '.join(map(str, get_args(kind)))}"
         if kind in (int, float):
-            bounds = (
-                ("above", self.about.above), ("of at least", self.about.at_least), ("below", self.about.below),
-                ("of at most", self.about.at_most),
-            )  # fmt: skip
-            limits = " and ".join(f"{word} {limit:g}" for word, limit in bounds if limit is not None)
+            limits = " and ".join(f"{words} {limit:g}" for words, _, limit in self._bounds())
             number = "a whole number" if kind is int else "a finite number"
             return f"{number} {limits}".rstrip()
         return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))
@@ -211,7 +202,8 @@ class Options:
     """
 
     def __post_init__(self) -> None:
-        check_options(self)
+        wrong = {one.name: one.problem(getattr(self, one.name)) for one in options_of(self)}
+        _refuse(f"{name}: {problem}" for name, problem in wrong.items() if problem)
 
 
 def options_of(settings: Any) -> tuple[Option, ...]:
@@ -230,28 +222,12 @@ def _option(declared: "Field[Any]", hint: Any) -> Option:
     return Option(declared.name, kinds, declared.default, declared.metadata.get(_KEY, _About()))
 
 
-def check_options(settings: Any) -> None:
-    """Refuse settings with values that their fields do not allow; names all of them.
-
-    Raises:
-        InputError: such values.
-    """
-    wrong = {one.name: one.problem(getattr(settings, one.name)) for one in options_of(settings)}
-    _refuse(f"{name}: {problem}" for name, problem in wrong.items() if problem)
-
-
 def made_from(cls: type[Settings], table: Mapping[str, object]) -> Settings:
-    """An instance of a dataclass of settings from a table as TOML or JSON have it.
-
-    Raises:
-        InputError: keys that are no settings, values that the settings do not allow, all of them.
-    """
+    """An instance of a dataclass of settings from a table as TOML or JSON have it."""
     known = {one.name: one for one in options_of(cls) if one.is_plain or one.about.help}
     values = {key.replace("-", "_"): _as_tuple(value) for key, value in table.items()}
     values |= {key: _as_path(value, known[key]) for key, value in values.items() if key in known}
-    unknown = [key for key in values if key not in known]
-    expected = f"expected one of {', '.join(known)}" if known else "there are none"
-    problems = [f"{key}: no such setting; {expected}" for key in unknown]
+    problems = [_no_such(key, known) for key in values if key not in known]
     wrong = {key: known[key].problem(value) for key, value in values.items() if key in known}
     problems += [f"{key}: {problem}" for key, problem in wrong.items() if problem]
     absent = [one.name for one in known.values() if one.default is MISSING and one.name not in values]
@@ -261,18 +237,13 @@ def made_from(cls: type[Settings], table: Mapping[str, object]) -> Settings:
 
 
 def read_texts(cls: type[Any], texts: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:
-    """The values that texts say of settings, by name.
-
-    Raises:
-        InputError: names that are no settings, texts that say no value, all of them.
-    """
+    """The values that texts say of settings, by name."""
     known = {one.name: one for one in options_of(cls) if one.is_plain}
     values, problems = {}, []
     for key, text in texts.items():
         name = key.replace("-", "_")
         if name not in known:
-            expected = f"expected one of {', '.join(known)}" if known else "there are none"
-            problems.append(f"{key}: no such setting; {expected}")
+            problems.append(_no_such(key, known))
             continue
         try:
             values[name] = known[name].read(text)
@@ -286,6 +257,11 @@ def changed_options(settings: Any) -> dict[str, Any]:
     """The settings that differ from their defaults."""
     values = {one.name: (getattr(settings, one.name), one.default) for one in options_of(settings)}
     return {name: value for name, (value, default) in values.items() if value is not default and value != default}
+
+
+def _no_such(key: str, known: Iterable[str]) -> str:
+    names = ", ".join(known)
+    return f"{key}: no such setting; " + (f"expected one of {names}" if names else "there are none")
 
 
 def _refuse(problems: Iterable[str]) -> None:

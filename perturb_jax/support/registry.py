@@ -3,9 +3,9 @@
 import copyreg
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,7 @@ class Registry(Generic[Thing]):
     """Things of one kind by name.
 
     A name is looked up among those that were registered, those that ship here, the entry points of installed packages;
-    "FILE.py:NAME" is what a user's own file defines. Nothing is imported before it is asked for.
+    "FILE.py:NAME" is what a user's own file defines. Nothing is imported before it is used.
 
     Args:
         kind: what one of them is called in messages, such as "strategy".
@@ -40,34 +40,26 @@ class Registry(Generic[Thing]):
     @property
     def names(self) -> tuple[str, ...]:
         """All names, in the order of tables: those that ship here first."""
-        return (
-            *self.built_in,
-            *(name for name in (*self._registered, *self._installed()) if name not in self.built_in),
-        )
+        return tuple(dict.fromkeys((*self.built_in, *self._registered, *self._installed())))
 
     def register(self, name: str, thing: Thing) -> None:
-        """Give a name to a thing for this process.
-
-        Raises:
-            InputError: the name of one that ships here, or no name.
-        """
+        """Give a name to a thing for this process."""
         if not name or name in self.built_in or ":" in name:
             raise InputError(f"{self.kind}: expected a new name without ':', got {name!r}; choose another")
         self._registered[name] = thing
 
     def get(self, name: str) -> Thing:
-        """The thing of a name.
-
-        Raises:
-            InputError: another name, a file that cannot be loaded or does not define it.
-        """
+        """The thing of a name."""
         if name in self._registered:
             return self._registered[name]
         if name in self.built_in:
             module, attribute = self.built_in[name].split(":")
             return getattr(import_module(module), attribute)
         if name in (installed := self._installed()):
-            return self._loaded(installed[name])
+            try:
+                return installed[name].load()
+            except (ImportError, AttributeError) as error:
+                raise InputError(f"{self.kind} {name}: its package cannot be loaded ({error})") from None
         if ".py:" in name:
             return from_file(name, self.kind)
         raise InputError(f"{self.kind}: expected one of {', '.join(self.names)}, or FILE.py:NAME; got {name!r}")
@@ -83,12 +75,6 @@ class Registry(Generic[Thing]):
     def _installed(self) -> "dict[str, EntryPoint]":
         return {point.name: point for point in _installed_points(self.group) if point.name not in self.built_in}
 
-    def _loaded(self, point: "EntryPoint") -> Thing:
-        try:
-            return point.load()
-        except (ImportError, AttributeError) as error:
-            raise InputError(f"{self.kind} {point.name}: its package cannot be loaded ({error})") from None
-
 
 @lru_cache(None)
 def _installed_points(group: str) -> "tuple[EntryPoint, ...]":
@@ -102,9 +88,6 @@ def from_file(reference: str, kind: str) -> Any:
 
     What a class makes, with no state but the fields of a dataclass, can be sent to other processes, which need not have
     the file: its source goes with it.
-
-    Raises:
-        InputError: no such file, a file that ends with an exception, a file that does not define NAME.
     """
     path, _, name = reference.rpartition(":")
     try:
@@ -112,7 +95,7 @@ def from_file(reference: str, kind: str) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{kind}: {path} cannot be read ({reason})") from None
-    return _defined(source, path, name, kind)
+    return remade(source, path, name, kind)
 
 
 def source_checksum(thing: Any) -> str | None:
@@ -135,11 +118,7 @@ def source_of(part: Any, thing: Any) -> tuple[str, str, str] | None:
 
 
 def remade(source: str, path: str, name: str, kind: str) -> Any:
-    """What NAME means in a user's file, whose source came with it."""
-    return _defined(source, path, name, kind)
-
-
-def _defined(source: str, path: str, name: str, kind: str) -> Any:
+    """What NAME means in a user's file, whose source is there."""
     checksum = hashlib.sha256(source.encode()).hexdigest()
     module_name = f"_perturb_jax_user_{checksum[:16]}"
     module = sys.modules.get(module_name)
@@ -154,26 +133,20 @@ def _defined(source: str, path: str, name: str, kind: str) -> Any:
             del sys.modules[module_name]
             raise InputError(f"{kind}: {path} cannot be loaded ({type(error).__name__}: {error})") from None
     if not hasattr(module, name):
-        public = ", ".join(key for key, value in vars(module).items() if _is_own(value, module_name))
-        raise InputError(f"{kind}: {path} defines no {name!r}; expected one of: {public or 'nothing'}")
+        own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module_name]
+        raise InputError(f"{kind}: {path} defines no {name!r}; expected one of: {', '.join(own) or 'nothing'}")
     thing = getattr(module, name)
     if isinstance(thing, type):
-        copyreg.pickle(thing, _reduce_with(source, path, kind))
+        copyreg.pickle(thing, partial(_reduced, source, path, kind))
     return thing
 
 
-def _reduce_with(source: str, path: str, kind: str) -> Callable[[Any], tuple[Any, ...]]:
-    def reduce(instance: Any) -> tuple[Any, ...]:
-        held = fields(instance) if is_dataclass(instance) else ()
-        values = {one.name: getattr(instance, one.name) for one in held if one.init}
-        return _remade, (source, path, type(instance).__name__, kind, values)
-
-    return reduce
+def _reduced(source: str, path: str, kind: str, instance: Any) -> tuple[Any, ...]:
+    """An instance as what makes it again in another process: the source and the values of its fields."""
+    held = fields(instance) if is_dataclass(instance) else ()
+    values = {one.name: getattr(instance, one.name) for one in held if one.init}
+    return _made_again, (source, path, type(instance).__name__, kind, values)
 
 
-def _remade(source: str, path: str, name: str, kind: str, values: dict[str, Any]) -> Any:
-    return _defined(source, path, name, kind)(**values)
-
-
-def _is_own(value: object, module_name: str) -> bool:
-    return getattr(value, "__module__", None) == module_name
+def _made_again(source: str, path: str, name: str, kind: str, values: dict[str, Any]) -> Any:
+    return remade(source, path, name, kind)(**values)

@@ -82,7 +82,7 @@ BAD_INPUT = {
     "malformed combination": (select("combination.txt", "1"), "malformed combination 'TP53+'"),
     "budget 0": (select("genes.txt", "0"), "at least 1, got 0"),
     "budget negative": (select("genes.txt", "-3"), "at least 1, got -3"),
-    "budget too large": (select("genes.txt", "6"), "6 picks asked for, but only 5 candidates"),
+    "budget too large": (select("genes.txt", "6"), "6 picks are wanted, but only 5 candidates"),
     "budget no number": (select("genes.txt", "x"), "Invalid value for '--budget'"),
     "hops 0": (select("genes.txt", "2", "--hops", "0"), "hops: expected a whole number of at least 1, got 0"),
     "hops of a path that is too long for a kernel": (

@@ -10,9 +10,8 @@ from rich.console import Console
 import perturb_jax as pj
 from perturb_jax.cli import printing
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.plan.files import plan_curves, plan_record
+from perturb_jax.plan.files import plan_record
 from perturb_jax.plan.plan import Request, make_plan
-from perturb_jax.support.provenance import checksums
 from tests.graphs import graph_of
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8)])
@@ -22,7 +21,7 @@ NAMES = [f"G{i}" for i in range(10)]
 def printed(graph: pj.KnowledgeGraph, request: Request) -> str:
     plan = make_plan(graph, request)
     console = Console(file=io.StringIO(), width=200)
-    record = plan_record(graph, request, plan, {}, plan_curves(graph, request, plan))
+    record = plan_record(plan)
     printing.print_plan(console, plan.table, record, [Path("picks.csv")])
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -47,7 +46,7 @@ def test_what_was_tested_before_is_named_as_part_of_what_is_reached() -> None:
 def test_at_least_is_never_rounded_up(covered: int, bound: int, share: str) -> None:
     request = Request(NAMES, 2, "graphreach")
     plan = make_plan(GRAPH, request)
-    record = plan_record(GRAPH, request, plan, {}, plan_curves(GRAPH, request, plan))
+    record = plan_record(plan)
     record["result"] |= {"covered": covered, "bound": bound}
     console = Console(file=io.StringIO(), width=200)
     printing.print_plan(console, plan.table, record, [Path("picks.csv")])
@@ -60,11 +59,3 @@ def test_names_are_printed_as_they_are_and_never_read_as_markup() -> None:
     graph = make_graph(np.array([0]), np.array([1]), np.array([1.0]), names)
     text = printed(graph, Request(names, 2, "graphreach"))
     assert all(name in text for name in names)
-
-
-def test_a_pipe_has_no_checksum(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"abc")
-    record = checksums({"a": tmp_path / "file", "b": Path("/dev/null"), "c": None})
-    assert record["a"]["sha256"] is not None
-    assert record["b"]["sha256"] is None
-    assert "c" not in record

@@ -96,9 +96,11 @@ def check(kernel: Kernel, a: list[str], b: list[str], between: np.ndarray, among
     wanted = np.vstack([among[:, [2, 0]], between.T[:, [2, 0]]])
     np.testing.assert_allclose(both if isinstance(both, np.ndarray) else both.toarray(), wanted, rtol=1e-11, atol=1e-13)
     weights = np.linspace(0, 2, len(b))
-    taught = between * weights @ between.T
-    np.testing.assert_allclose(kernel.taught(some, others, weights), taught, rtol=1e-10, atol=1e-13)
-    np.testing.assert_allclose(kernel.taught_alone(some, others, weights), np.diag(taught), rtol=1e-10, atol=1e-13)
+    gram = between * weights @ between.T
+    np.testing.assert_allclose(kernel.target_gram(some, others, weights), gram, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(
+        kernel.target_gram_diagonal(some, others, weights), np.diag(gram), rtol=1e-10, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("name", CASES)

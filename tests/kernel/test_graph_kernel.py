@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import NO_MEMBER
 from perturb_jax.graph.knowledge_graph import DIRECTIONS, Direction
-from perturb_jax.kernel import graph as module
+from perturb_jax.kernel import graph as module, kernel as contract
 from perturb_jax.kernel.kernel import as_dense
 from tests.design_oracles import Genes, dense_gcn_norm, graph_with, scattered_graph
 
@@ -56,20 +56,20 @@ def check_blocks(kernel: pj.GraphKernel, graph: pj.KnowledgeGraph, rng: np.rando
     gram, between = features @ features.T, features @ of_targets.T
     assert_close(rows.variance, np.diag(gram))
     blocks = list(kernel.between(rows, targets))
-    assert [part.start for part, _ in blocks] == list(range(0, len(ours), vars(module)["CHUNK"]))
+    assert [part.start for part, _ in blocks] == list(range(0, len(ours), vars(contract)["CHUNK"]))
     assert_close(np.concatenate([as_dense(block) for _, block in blocks]), between)
     assert_close(as_dense(kernel.covariance(rows, targets)), between)
     unscaled = np.concatenate([as_dense(block) for _, block in kernel.features(rows.members)])
     assert_close(rows.scale[:, None] * unscaled, features)
     assert_close(kernel.gram(rows), gram)
-    taught = between @ np.diag(weights) @ between.T
-    assert_close(kernel.taught(rows, targets, weights), taught)
-    assert_close(kernel.taught_alone(rows, targets, weights), np.diag(taught))
+    target_gram = between @ np.diag(weights) @ between.T
+    assert_close(kernel.target_gram(rows, targets, weights), target_gram)
+    assert_close(kernel.target_gram_diagonal(rows, targets, weights), np.diag(target_gram))
     some = rng.permutation(len(ours))[:5]
     assert_close(kernel.gram(rows.take(some)), gram[np.ix_(some, some)])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([(1, 0), (5, 4), (40, 20), (40, 300), (150, 500)]),
@@ -80,7 +80,7 @@ def test_blocks_sparse_and_dense_are_those_of_the_dense_kernel(
     seed: int, size: tuple[int, int], chosen: Options, inside: tuple[int, float]
 ) -> None:
     graph = scattered_graph(seed, *size)
-    with patch.object(module, "CHUNK", inside[0]), patch.object(module, "_DENSE", inside[1]):
+    with patch.object(contract, "CHUNK", inside[0]), patch.object(module, "_DENSE", inside[1]):
         check_blocks(pj.GraphKernel(graph, **chosen), graph, np.random.default_rng(seed), chosen)
 
 
@@ -90,7 +90,7 @@ def test_blocks_of_400_nodes(direction: Direction, num_edges: int) -> None:
     graph = scattered_graph(num_edges, 400, num_edges)
     for hops in (1, 2, 3):
         chosen: Options = {"hops": hops, "direction": direction, "weighted": True, "normalize": hops != 2}
-        with patch.object(module, "CHUNK", 10):
+        with patch.object(contract, "CHUNK", 10):
             check_blocks(pj.GraphKernel(graph, **chosen), graph, np.random.default_rng(hops), chosen)
 
 

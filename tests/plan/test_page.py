@@ -5,13 +5,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import networkx as nx
-import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 
-from perturb_jax.plan.page.covered_map import communities, place
+from perturb_jax.plan.page import _named
 from tests.cli.test_cli import run
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
@@ -41,7 +38,8 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["select", "--candidates", "genes.txt", "--graph", "edges.csv", "--already-tested", "tested.txt"]
     command += ["--budget", "5", "--out", "plan"]
     good, again, name, empty = run(
-        directory, [*command, "--report", "page.html"], [*command, "--force", "--report", "page.html", "--quiet"],
+        directory, [*command, "--strategy", "graphreach", "--report", "page.html"],
+        [*command, "--force", "--report", "page.html", "--quiet"],
         [*command[:-1], "other", "--report", "page.txt"], [*command[:-1], "other", "--report", ""],
     )  # fmt: skip
     assert good.code == 0, good
@@ -112,22 +110,6 @@ def test_in_chromium_the_table_sorts_and_nothing_overflows(plan: Path, tmp_path:
     assert up == down[::-1]
 
 
-def test_communities_are_as_modular_as_those_of_networkx() -> None:
-    graph = nx.planted_partition_graph(8, 40, 0.3, 0.01, seed=0)
-    links = sp.csr_array(nx.to_scipy_sparse_array(graph, dtype=float))
-    labels = communities(links)
-    parts = [set(np.flatnonzero(labels == label).tolist()) for label in range(labels.max() + 1)]
-    theirs = nx.community.modularity(graph, nx.community.louvain_communities(graph, seed=0))
-    assert nx.community.modularity(graph, parts) >= 0.98 * theirs
-    assert np.all(np.diff(np.bincount(labels)) <= 0)
-
-
-def test_discs_do_not_overlap_and_hold_their_nodes() -> None:
-    rng = np.random.default_rng(0)
-    labels = np.sort(rng.geometric(0.2, 3000)) - 1
-    labels = np.unique(labels, return_inverse=True)[1]
-    one_way = sp.random_array((3000, 3000), density=0.002, rng=rng)
-    positions, centres, radii = place(sp.csr_array(one_way + one_way.T), labels)
-    assert np.all(np.linalg.norm(positions - centres[labels], axis=1) < radii[labels])
-    apart = np.linalg.norm(centres[:, None] - centres[None], axis=2) - radii[:, None] - radii[None]
-    assert apart[np.triu_indices(len(radii), 1)].min() > -1e-6
+def test_a_term_without_a_name_is_shown_by_its_id() -> None:
+    assert _named("GO:0000005") == "GO:0000005"
+    assert _named("<b>") == "&lt;b&gt;"

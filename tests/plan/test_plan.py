@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
+from perturb_jax.plan.files import plan_files, plan_record
 from perturb_jax.plan.plan import Request, make_plan
+from perturb_jax.support.figures import SELECTION
 from tests.graphs import graph_of
+from tests.pictures import colours
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8)])
 NAMES = [f"G{i}" for i in range(10)]
@@ -165,3 +168,45 @@ def test_an_option_of_another_strategy_is_refused() -> None:
 def test_ties_can_go_to_the_first() -> None:
     plan = make_plan(GRAPH, Request(NAMES, 5, "graphreach", options={"ties": "first"}))
     assert genes(plan.table) == list(pj.graphreach(GRAPH, NAMES, 5, ties="first").genes)
+
+
+def test_any_kernel_gives_a_plan_with_what_it_explains() -> None:
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 4)), index=[f"K{i}" for i in range(12)])
+    features = pj.FeatureKernel(table)
+    dense = pj.DenseKernel(features.genes, features.matrix())
+    for kernel, must, tested in ((features, ["K3"], ["K7"]), (dense, [], []), (0.5 * features + 0.5 * dense, [], [])):
+        plan = make_plan(kernel, Request(kernel.genes, 5, must_include=must, already_tested=tested))
+        pool = [gene for gene in kernel.genes if gene not in must + tested]
+        picks = pj.graphdesign(kernel, pool, 5 - len(must), targets=kernel.genes, selected=tested + must)
+        assert genes(plan.table) == [*must, *picks.genes]
+        assert list(plan.table.columns) == ["rank", "gene", "cycle", "explained", "informs"]
+        assert plan.targets is not None
+        assert sorted(plan.targets["target"]) == sorted(kernel.genes)
+        assert plan.targets["remaining"].mean() == pytest.approx(1 - plan.table["explained"].iloc[-1], abs=1e-5)
+        assert plan.curve["remaining"].tolist()[1:] == pytest.approx((1 - plan.table["explained"]).tolist(), abs=1e-5)
+        assert list(plan.curve.columns) == ["spent", "remaining", "random", "random_least", "random_most"]
+        record = plan_record(plan)
+        assert record["kernel"] == kernel.description()
+        assert record["result"]["design"]["remaining variance"] == pytest.approx(plan.curve["remaining"].iloc[-1])
+        assert colours(plan_files(plan, record)["picks.png"])[SELECTION] > 100
+
+
+def test_random_picks_of_a_kernel_are_shown_with_what_they_explain() -> None:
+    kernel = pj.DenseKernel(["A", "B", "C"], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
+    plan = make_plan(kernel, Request(["A", "B", "C"], 2, "random", seed=1))
+    assert genes(plan.table) == list(np.random.default_rng(1).permutation(["A", "B", "C"])[:2])
+    assert plan.curve["remaining"].tolist() == pytest.approx(plan.curve["random"].tolist(), abs=0.2)
+    assert plan.targets is not None and len(plan.targets) == 3
+    with_costs = make_plan(kernel, Request(["A", "B", "C"], 3, options={"costs": {"A": 2.5}}))
+    assert with_costs.table["cost"].sum() <= 3
+
+
+@pytest.mark.parametrize("strategy", ["graphreach", "maxspec", "top-degree", "k-center", pj.GraphReach()])
+def test_a_kernel_and_a_strategy_that_needs_a_graph_do_not_go_together(strategy: object) -> None:
+    kernel = pj.DenseKernel(["A", "B"], [[1, 0.5], [0.5, 1]])
+    with pytest.raises(pj.InputError, match="give a graph, or choose graphdesign or random"):
+        make_plan(kernel, Request(["A", "B"], 1, strategy))
+    with pytest.raises(pj.InputError, match="hops: only for a graph; the kernel given has its own"):
+        make_plan(kernel, Request(["A", "B"], 1, hops=2))
+    with pytest.raises(pj.InputError, match="'X'"):
+        make_plan(kernel, Request(["A", "X"], 1))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
-from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.graph.knowledge_graph import GraphBatch
 from perturb_jax.selection import pick_counts as module
 from perturb_jax.selection.pick_counts import pick_counts
 from tests.graphs import NUM_NODES, compilations, graph_of, random_graphs

@@ -7,10 +7,12 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.genes.symbols import GeneNames
-from perturb_jax.plan.files import plan_curves, plan_file_names, plan_files, plan_record
+from perturb_jax.plan.files import plan_file_names, plan_files, plan_record
 from perturb_jax.strategies.registry import identity_of, strategy_of
 from perturb_jax.strategies.strategy import Ask
+from perturb_jax.support.figures import SELECTION
 from tests.graphs import graph_of
+from tests.pictures import colours
 
 GRAPH = graph_of(8, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 0), (6, 7)])
 NAMES = list(GRAPH.genes)
@@ -67,11 +69,11 @@ def test_its_plan_has_coverage_baselines_and_a_picture(mine: str) -> None:
     assert plan.table["gene"].tolist() == ["G2", "G0", "G1"]
     assert {"covered", "gain", "layer", "bound"} <= set(plan.table)
     assert plan.table["covered"].iloc[-1] == plan.curve["covered"].iloc[-1]
-    record = plan_record(GRAPH, request, plan, {}, plan_curves(GRAPH, request, plan))
+    record = plan_record(plan)
     assert record["settings"]["options"] == {"backwards": False}
-    files = plan_files(GRAPH, request, plan, record, plan.comparison)
+    files = plan_files(plan, record)
     assert tuple(files) == plan_file_names(f"{mine}:Last") == ("picks.csv", "picks.json", "picks.png")
-    assert files["picks.png"].startswith(b"\x89PNG")
+    assert colours(files["picks.png"])[SELECTION] > 100
 
 
 def test_what_a_file_or_its_answer_gets_wrong_is_named(mine: str) -> None:
@@ -97,5 +99,5 @@ def test_names_are_understood_once_per_list(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(GeneNames, "resolve", counted)
     request = pj.Request(NAMES, 3, must_include=["G2"], already_tested=["G7"], exclude=["G5"])
     plan = pj.make_plan(GRAPH, request)
-    plan_files(GRAPH, request, plan, plan_record(GRAPH, request, plan, {}, plan.comparison), plan.comparison)
+    plan_files(plan, plan_record(plan))
     assert understood == [8, 1, 1, 1]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.support.files import OutputDirectory, sha256_of
+from perturb_jax.support.files import OutputDirectory, checksums, sha256_of
 
 
 def test_files_appear_in_a_new_directory_and_nothing_else(tmp_path: Path) -> None:
@@ -111,3 +111,11 @@ def test_a_directory_in_a_file_s_place_is_refused_before_anything_is_replaced(tm
 def test_a_name_that_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(pj.InputError, match="cannot be written"):
         OutputDirectory(tmp_path / ("x" * 300), ["x"])
+
+
+def test_a_pipe_has_no_checksum(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    record = checksums({"a": tmp_path / "file", "b": Path("/dev/null"), "c": None})
+    assert record["a"]["sha256"] is not None
+    assert record["b"]["sha256"] is None
+    assert "c" not in record

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, UInt32
 
 from perturb_jax.genes.perturbations import NO_MEMBER
-from perturb_jax.graph.knowledge_graph import Direction
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch
 from perturb_jax.graph.reach import batch_walk
-from perturb_jax.graph.variants import GraphBatch
 
 WORD = 32
 

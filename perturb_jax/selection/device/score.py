@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
-from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, as_batch
 from perturb_jax.graph.operator import gcn_norm, message_passing
-from perturb_jax.graph.variants import GraphBatch, as_batch
 from perturb_jax.selection.device.bits import (
     Walk,
     count,
@@ -26,9 +25,9 @@ from perturb_jax.selection.device.bits import (
 )
 from perturb_jax.selection.host.coverage import coverage_on_host
 from perturb_jax.selection.spectral import norm_within
-from perturb_jax.support.backend import Backend, on_host
 from perturb_jax.support.checks import check_hops
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import Backend, on_host
 
 _SELECTIONS_AT_ONCE = 4
 

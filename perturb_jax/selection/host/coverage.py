@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from perturb_jax.graph.knowledge_graph import Direction, walk_edges
-from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, walk_edges
 from perturb_jax.support.loops import breadth_first, group_by, kernel, visit
 
 NOWHERE = np.int32(2**31 - 1)

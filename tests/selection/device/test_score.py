@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
-from perturb_jax.graph.knowledge_graph import Direction
-from perturb_jax.graph.variants import GraphBatch
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch
 from perturb_jax.selection.device import score as module
 from perturb_jax.selection.device.bits import num_words, padded, walk_of
-from perturb_jax.support.backend import Backend, on_host
+from perturb_jax.support.loops import Backend, on_host
 from tests.graphs import NUM_NODES, compilations, graph_of, random_graphs
 from tests.oracles import dense_operator, reach_by_bfs
 

@@ -19,9 +19,6 @@ def communities(links: sp.csr_array) -> Int[np.ndarray, " nodes"]:
     Louvain (Blondel et al. 2008, https://doi.org/10.1088/1742-5468/2008/10/P10008), with nodes visited in their
     order, so that equal graphs give equal communities. A local optimum, not the best partition.
 
-    Args:
-        links: symmetric non-negative weights [nodes, nodes].
-
     Complexity: O(links) per pass over the nodes.
     """
     total = float(links.sum())
@@ -78,22 +75,16 @@ _DIRECTIONS = 72
 _RINGS = 400
 
 
-def place(
-    links: sp.csr_array, labels: Int[np.ndarray, " nodes"]
-) -> tuple[Float[np.ndarray, "nodes 2"], Float[np.ndarray, "communities 2"], Float[np.ndarray, " communities"]]:
-    """Positions of the nodes, and the discs that hold them: centres and radii, in units of a node's room.
+def lay_out(links: sp.csr_array, labels: Int[np.ndarray, " nodes"]) -> tuple[np.ndarray, ...]:
+    """Positions of the nodes, centres and radii of the discs that hold them, weights of the links between discs.
 
     Discs never overlap and have areas proportional to their nodes, so that density is the same everywhere and 10,000
     nodes stay as readable as 100. Larger discs are laid first, each as near as it fits to those it is linked with.
     Within a disc, nodes lie in a sunflower's spiral, the best linked in the middle.
-
-    Args:
-        links: symmetric weights [nodes, nodes].
-        labels: the community of every node, from 0, the largest first.
     """
     sizes = np.bincount(labels)
     radii = np.sqrt(sizes) + 1.0
-    member = sp.csr_array((np.ones(len(labels)), (np.arange(len(labels)), labels)), shape=(len(labels), len(sizes)))
+    member = sp.csr_array((np.ones(len(labels)), (np.arange(len(labels)), labels)))
     between = (member.T @ links @ member).toarray()
     centres = _pack(radii, between)
     order = np.lexsort((-np.asarray(links.sum(1)).ravel(), labels))
@@ -102,7 +93,7 @@ def place(
     radius, angle = np.sqrt(rank + 0.5), rank * _GOLDEN_ANGLE
     positions = np.empty((len(labels), 2))
     positions[order] = centres[labels[order]] + np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
-    return positions, centres, radii
+    return positions, centres, radii, between
 
 
 def _pack(
@@ -170,22 +161,13 @@ def map_covered(graph: KnowledgeGraph, covered: Bool[np.ndarray, " nodes"]) -> C
     one_way = sp.csr_array(edges, shape=(len(nodes), len(nodes)))
     links = sp.csr_array(one_way + one_way.T)
     labels = np.minimum(communities(links), MAX_DISCS - 1)
-    positions, centres, radii = place(links, labels)
-    member = sp.csr_array((np.ones(len(nodes)), (np.arange(len(nodes)), labels)))
-    return CoveredMap(nodes, labels, positions, centres, radii, (member.T @ links @ member).toarray())
+    return CoveredMap(nodes, labels, *lay_out(links, labels))
 
 
 def draw(
     drawn: CoveredMap, graph: KnowledgeGraph, picks: Int[np.ndarray, " picks"], tested: Int[np.ndarray, " t"]
 ) -> str:
-    """The map as an SVG: about 15 bytes for a covered gene, 150 for a marked one.
-
-    Args:
-        drawn: the layout.
-        graph: for the genes' names.
-        picks: node numbers of the picks, drawn as black dots.
-        tested: node numbers of the tested genes, drawn as white squares.
-    """
+    """The map as an SVG: about 15 bytes for a covered gene, 150 for a marked one."""
     low = (drawn.centres - drawn.radii[:, None]).min(0)
     span = (drawn.centres + drawn.radii[:, None]).max(0) - low
     scale = _SIZE / span.max()
