@@ -210,6 +210,8 @@ BASELINE = "random"
 class Summary(NamedTuple):
     """An experiment in numbers; every frame is tidy, in the order of the config.
 
+    The frames that are not listed are those of the functions of their names, of `selection_times` and of `Results`.
+
     Attributes:
         runs: what was summarised.
         baseline: the strategy that others are compared with.
@@ -217,15 +219,10 @@ class Summary(NamedTuple):
             rank_seeds.
         differences: to the baseline at the last cycle, paired by seed: data, predictor, metric, strategy, `ESTIMATE`,
             verdict.
-        curves: see `curves`.
-        difference_curves: see `difference_curves`.
         areas: under the learning curves: data, predictor, metric, strategy, `ESTIMATE`, then less the baseline's:
             difference, low_difference, high_difference, verdict, then the columns of `setbacks`.
-        times: see `selection_times`.
-        costs: where the time went: see `Results`.
         predictors: each predictor less the first at the same strategy, cycle and seed, mean of a seed's pairs: data,
             predictor, metric, pairs, `ESTIMATE`, verdict.
-        stability: see `stability`; empty where `notes` says why.
         notes: what the numbers cannot say, in sentences; the first is `about`.
     """
 

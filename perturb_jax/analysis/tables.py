@@ -32,14 +32,9 @@ class Cell(NamedTuple):
 
 
 class TextTable(NamedTuple):
-    """A table for people.
+    """A table for people; its name is for LaTeX's label.
 
-    Attributes:
-        name: short, of letters and hyphens, for LaTeX's label.
-        caption: what it shows.
-        header: the columns' names.
-        words: how many columns, from the left, are words and not numbers.
-        blocks: rows, in groups that a rule divides.
+    So many columns, from the left, are words and not numbers; a rule divides the blocks of rows.
     """
 
     name: str

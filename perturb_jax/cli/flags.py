@@ -29,13 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """How a command shows a class of settings.
+    """How a command shows a class of settings: below which heading, and by field what differs from the class.
 
-    Attributes:
-        panel: the heading in its help; None: the general one.
-        flags: flags of fields that are called otherwise there, such as {"file": "--graph"}.
-        shown: defaults in words that differ from what the class says.
-        words: what a shell completes, where the class has no choices.
+    That is flags, such as {"file": "--graph"}, defaults in words, and what a shell completes.
     """
 
     panel: str | None = None
@@ -166,11 +162,7 @@ def check_files(paths: Iterable[Path | None]) -> None:
 
 
 def in_flags(message: str, names: Mapping[str, str]) -> str:
-    """A library's message with the flags of a command where it names arguments.
-
-    Args:
-        message: "hops: expected ...", "...; unknown='drop' leaves them out".
-        names: argument -> flag.
+    """A library's message with the flags of a command where it names arguments; `names`: argument -> flag.
 
     Examples:
         >>> in_flags("min_jaccard: too large", {"min_jaccard": "--min-jaccard"})

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from perturb_jax.cli.flags import AsJson, Force, Quiet, output_flag, with_flags
-from perturb_jax.cli.printing import out, print_line, print_wrote
+from perturb_jax.cli.printing import out, print_line, print_table, print_wrote
 from perturb_jax.support.files import OutputDirectory
 
 if TYPE_CHECKING:
@@ -61,13 +60,8 @@ def table(
 
 def _print_table(table: "TextTable") -> None:
     print_line(out, table.caption)
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for column, name in enumerate(table.header):
-        shown.add_column(Text(name), justify="left" if column < table.words else "right")
-    for block in table.blocks:
-        for row in block:
-            shown.add_row(*(Text(cell.text, style=_STYLES[cell.mark]) for cell in row))
-    out.print(shown)
+    rows = ((Text(cell.text, style=_STYLES[cell.mark]) for cell in row) for block in table.blocks for row in block)
+    print_table(out, table.header, table.header[: table.words], rows)
     print_line(out, "")
 
 

@@ -149,7 +149,7 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         if as_json:
             typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
         elif not quiet:
-            printing.print_plan(printing.out, plan.table, record, paths)
+            printing.print_plan(printing.out, plan, record, paths)
 
     return select
 

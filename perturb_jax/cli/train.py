@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from perturb_jax.cli import flags
-from perturb_jax.cli.printing import out, print_line, print_wrote
+from perturb_jax.cli.printing import out, print_line, print_table, print_wrote
 from perturb_jax.predictors.registry import PREDICTORS
 from perturb_jax.screen.reading import open_screen
 from perturb_jax.support.errors import InputError
@@ -119,11 +119,9 @@ def _report(record: dict[str, Any], paths: list[Path]) -> None:
         f"{record['settings']['predictor']}: {sizes['train']} perturbations to train, "
         f"{sizes['validation']} to validate, {sizes['test']} to test",
     )
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("metric", "mean", "median", "undefined"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+    rows = []
     for metric, row in record["result"].items():
         cells = ["" if row[name] is None else f"{row[name]:.4f}" for name in ("mean", "median")]
-        table.add_row(metric, *cells, f"{row['undefined']:.0f}")
-    out.print(table)
+        rows.append(map(Text, (metric, *cells, f"{row['undefined']:.0f}")))
+    print_table(out, ("metric", "mean", "median", "undefined"), ("metric",), rows)
     print_wrote(paths)

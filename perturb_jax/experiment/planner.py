@@ -64,12 +64,9 @@ _GRAPH = {
 
 @dataclass(frozen=True, eq=False)
 class Preparation(Work):
-    """Reading or simulating a screen, and building its graph.
+    """Reading or simulating a screen (then with a seed), and building its graph.
 
-    Attributes:
-        seed: of a simulation; None for data that are read.
-        checksums: of the files that are read, by key: a file is what it holds, wherever it is.
-        paths: where the files are, by key; not needed to know what the work is.
+    A file is what it holds, wherever it is: checksums, by key, say what the work is, and paths where the files are.
     """
 
     data: Data
@@ -99,14 +96,10 @@ class Preparation(Work):
 
 @dataclass(frozen=True, eq=False)
 class Training(Work):
-    """Fitting a predictor to what is selected, and measuring it: a run.
+    """Fitting a predictor to what is selected, sorted, and measuring it: a run.
 
-    Attributes:
-        selected: perturbations to train and to validate on, sorted.
-        validation: fraction of the selected that validates.
-        split_seed: which selected ones validate.
-        effect: whether predicted effects are part of the view that is stored.
-        metrics: what is measured, where that is not all that ships here; not needed to know what the work is.
+    A fraction of the selected validates, which one the split's seed says. With `effect`, predicted effects are part of
+    the view that is stored. Metrics are named where they are not all that ship here, and do not say what the work is.
     """
 
     preparation: Preparation
@@ -129,14 +122,9 @@ class Training(Work):
 
 @dataclass(frozen=True, eq=False)
 class Choice(Work):
-    """Selecting among the perturbations of a screen.
+    """Selecting a batch among the perturbations of a screen but those that test and those that are selected already.
 
-    Attributes:
-        test: perturbations that are no candidates.
-        selected: perturbations that are selected already, in the order picked.
-        batch: how many to select.
-        parts: of the view that the strategy reads.
-        run: whose view that is; None where it reads none.
+    The strategy reads parts of the view of a run, or none.
     """
 
     preparation: Preparation

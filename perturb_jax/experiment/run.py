@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -41,12 +41,7 @@ class Failure(NamedTuple):
 
 
 class Grid:
-    """All chains of an experiment, and how far each is.
-
-    Attributes:
-        walks: of every chain, when last followed.
-        failures: by digest.
-    """
+    """All chains of an experiment, how far each is, and what failed, by digest."""
 
     def __init__(self, experiment: Experiment, sources: Sources, store: Store):
         self.experiment, self.sources, self.store = experiment, sources, store
@@ -106,13 +101,10 @@ class Grid:
                 waiting.append(chain)
 
 
-def work_off(grid: Grid, client: Client, tell: Callable[[Work | None, Failure | None], None]) -> None:
+def work_off(grid: Grid, client: Client) -> Iterator[Work | Failure]:
     """Do everything that can be done, on a dask cluster whose workers see the experiment's directory.
 
-    `tell` is called with work that is done, and with its failure where it failed.
-
-    Raises:
-        InputError: the scheduler went away.
+    Yields what is done, and what failed. Refuses to go on where the scheduler went away.
     """
     futures: dict[Future, Work] = {}
     submitted: set[Work] = set()
@@ -134,11 +126,10 @@ def work_off(grid: Grid, client: Client, tell: Callable[[Work | None, Failure | 
         if future.status == "cancelled":
             raise InputError("the scheduler went away; the same command continues")
         if future.status == "error":
-            tell(work, grid.failed(work, future.exception(), future.traceback()))
+            yield grid.failed(work, future.exception(), future.traceback())
         else:
-            chains = grid.finished(work)
-            tell(work, None)
-            submit(chains)
+            submit(grid.finished(work))
+            yield work
         future.release()
 
 
@@ -294,19 +285,16 @@ def _work_off(grid: Grid, client: Client, listener: Listener) -> None:
     listener.started(client.dashboard_link, progress_of(grid))
     shown_at = time.monotonic()
 
-    def tell(done: Work | None, failure: Failure | None) -> None:
-        nonlocal shown_at
-        if failure is not None:
-            listener.failed(failure)
+    def show() -> None:
+        left = forecast.left(grid.walks, sum(client.nthreads().values()), grid.failures)
+        listener.progressed(progress_of(grid, left))
+
+    for done in work_off(grid, client):
+        if isinstance(done, Failure):
+            listener.failed(done)
         elif isinstance(done, Training):
             forecast.finished(done, grid.store.record(done, RUN)["seconds"])
         if time.monotonic() > shown_at + _REFRESH_SECONDS:
             show()
             shown_at = time.monotonic()
-
-    def show() -> None:
-        left = forecast.left(grid.walks, sum(client.nthreads().values()), grid.failures)
-        listener.progressed(progress_of(grid, left))
-
-    work_off(grid, client, tell)
     show()
