@@ -244,9 +244,6 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
     """All numbers of the tables and figures, from the rows of every test perturbation.
 
     `baseline` is the label or the name of the strategy that the others are compared with.
-
-    Raises:
-        InputError: no run has all of its cycles; no strategy of the baseline's name among those that have.
     """
     runs = complete_runs(results)
     label = label_of(results, runs, baseline)

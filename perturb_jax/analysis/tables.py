@@ -410,9 +410,6 @@ def read_summary(directory: str | Path) -> Summary:
 
     Limits: tables have no single runs. `runs` has the names, and no row in `means` but one for each metric without a
     value; `absent` is empty (`notes` say what is).
-
-    Raises:
-        InputError: a directory without these files.
     """
     root = Path(directory)
     missing = [name for name in FILES if not (root / name).is_file()]

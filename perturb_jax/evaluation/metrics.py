@@ -18,7 +18,6 @@ from perturb_jax.support.registry import Registry, remade, source_of
 Nan = Literal["keep", "zero"]
 
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
-_GEARS_PEARSONS = ["pearson", "pearson_de"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +154,7 @@ def register_metric(metric: Metric) -> None:
 
 
 def metrics_of(named: Iterable[str | Metric] | None = None) -> tuple[Metric, ...]:
-    """Metrics by their names, or by "FILE.py:NAME"; all that ship here where none are named.
-
-    Raises:
-        InputError: an unknown one, no metric, one name twice.
-    """
+    """Metrics by their names, or by "FILE.py:NAME"; all that ship here where none are named."""
     found = [METRICS.get(one) if isinstance(one, str) else one for one in (BUILT_IN if named is None else tuple(named))]
     metrics = [_checked(metric, "metrics") for metric in found]
     names = [metric.name for metric in metrics]
@@ -234,7 +229,7 @@ def evaluate(
     table = {metric.name: _values(metric, measured) for metric in chosen}
     result = pd.DataFrame(table, index=pd.Index(list(perturbations), name="perturbation"))
     if nan == "zero":
-        there = [name for name in _GEARS_PEARSONS if name in result]
+        there = [name for name in ("pearson", "pearson_de") if name in result]
         result[there] = result[there].fillna(0.0)
     return result
 

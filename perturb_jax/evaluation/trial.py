@@ -112,9 +112,6 @@ def usable_perturbations(screen: Screen, graph: KnowledgeGraph, unknown: str = "
     """The perturbations of a screen that a predictor on the graph can learn from or predict.
 
     Those of genes that the graph lacks are refused, or with ``unknown="drop"`` omitted and reported.
-
-    Raises:
-        InputError: such perturbations, unless dropped; no other perturbation.
     """
     missing = unknown_to(graph.names, screen.perturbations)
     shown = "; ".join(f"{name} ({reason})" for name, reason in list(missing.items())[:_SHOWN])
@@ -155,9 +152,6 @@ def split_of(
 
     `test` names the test set, of which those that are missing are omitted; or it is its size, a count or a fraction,
     drawn from what is not selected. `selected` trains and validates; None: all that does not test.
-
-    Raises:
-        InputError: see `choose_test` and `split_selected`.
     """
     if isinstance(test, int | float):
         held_out = choose_test(usable.perturbations, test, seed, selected or ())

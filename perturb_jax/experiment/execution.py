@@ -90,9 +90,6 @@ def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
     """The screen with a file of its cells, for a predictor that learns from cells.
 
     Simulated cells are drawn again, the same, and kept.
-
-    Raises:
-        InputError: a simulation of expected moments, which has no cells.
     """
     simulation = work.data.simulation
     if simulation is None:
@@ -183,7 +180,6 @@ _GENES_OF_GRAPH = 3
 
 _REPEATED_BELOW = 1.0
 """Seconds; the first time holds imports and compilation, which would hide what so short a choice takes."""
-_COMPILATION = "/jax/core/compile/"
 
 
 def _choose(work: Choice, store: Store) -> None:
@@ -215,7 +211,7 @@ def _compilations() -> list[float]:
     heard: list[float] = []
 
     def hear(event: str, duration_secs: float, **_: str | int) -> None:
-        if event.startswith(_COMPILATION):
+        if event.startswith("/jax/core/compile/"):
             heard.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(hear)

@@ -252,9 +252,6 @@ def experiment_of(
 
     Relative paths start from `base`, or the current directory. Where results are read, `stored` is what they say of the
     parts that a user's files define: the files are not needed.
-
-    Raises:
-        InputError: a field that is missing, unknown or wrong.
     """
     try:
         table = ExperimentTable.model_validate(raw)
@@ -331,11 +328,7 @@ class Sources(NamedTuple):
 
 
 def find_sources(experiment: Experiment, base: Path) -> Sources:
-    """Find all files, relative paths from `base`, and take their checksums.
-
-    Raises:
-        InputError: a file that is not there, naming the field; a published data set that is not in the cache.
-    """
+    """Find all files, relative paths from `base`, and take their checksums; an error names the field."""
     checksum = cache(sha256_of)
     table = experiment.table
     paths = {label: _paths(label, data, table.graph, base) for label, data in table.data.items()}

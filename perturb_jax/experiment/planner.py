@@ -202,15 +202,12 @@ class Known(Protocol):
 
     def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
         """Those of the screen that the graph knows; None while it is not prepared."""
-        ...
 
     def picks(self, work: Choice) -> tuple[str, ...] | None:
         """What was selected; None while nothing is."""
-        ...
 
     def holds(self, work: Training) -> bool:
         """Whether the run is finished."""
-        ...
 
 
 class Cycle(NamedTuple):
@@ -252,9 +249,6 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
 
     Cycles in a row in which the strategy reads no view are selected together; a cycle in which it reads one needs the
     run of the cycle before.
-
-    Raises:
-        InputError: fewer perturbations than the experiment selects and tests.
     """
     table, strategy = experiment.table, experiment.strategies[chain.strategy].strategy
     preparation = preparation_of(experiment, sources, chain)
@@ -304,9 +298,7 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
     return Walk(tuple(cycles), tuple(wanted))
 
 
-@lru_cache(256)
-def _test_of(names: tuple[str, ...], size: int | float, seed: int) -> tuple[str, ...]:
-    return choose_test(names, size, seed)
+_test_of = lru_cache(256)(choose_test)  # the same for every chain of a repetition
 
 
 def _seed(experiment: Experiment, chain: Chain, purpose: Purpose, cycle: int = 0) -> int:

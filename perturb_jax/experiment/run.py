@@ -231,9 +231,6 @@ def work(started: Started, cluster: Callable[[], AbstractContextManager[Client]]
     """Do everything that is left, with the workers that `cluster` starts.
 
     Returns how far every chain is in the end, and what failed: `Grid.failures`.
-
-    Raises:
-        InputError: another command works in that directory; the scheduler went away.
     """
     with locked(started.root):
         Store(started.root).clear_staging()
