@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -36,7 +37,7 @@ class Provenance(NamedTuple):
     dropped: tuple[tuple[str, str], ...] = ()
 
 
-@jax.tree_util.register_pytree_node_class
+@partial(jax.tree_util.register_dataclass, data_fields=["graph"], meta_fields=["names", "provenance"])
 @dataclass(frozen=True, eq=False)
 class KnowledgeGraph:
     """Genes and directed weighted edges: a `jraph.GraphsTuple`, with the gene names beside it.
@@ -95,17 +96,6 @@ class KnowledgeGraph:
 
     def __repr__(self) -> str:
         return f"KnowledgeGraph({self.num_nodes} genes, {self.num_edges} edges, {self.provenance.source})"
-
-    def tree_flatten(self) -> tuple[tuple[jraph.GraphsTuple], tuple[GeneNames, Provenance]]:
-        """Arrays as children, names and provenance as static data."""
-        return (self.graph,), (self.names, self.provenance)
-
-    @classmethod
-    def tree_unflatten(
-        cls, static: tuple[GeneNames, Provenance], children: tuple[jraph.GraphsTuple]
-    ) -> "KnowledgeGraph":
-        """The inverse of `tree_flatten`."""
-        return cls(children[0], *static)
 
 
 def make_graph(
