@@ -10,7 +10,7 @@ import jraph
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
+from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.support.checks import check_choice, check_count
 from perturb_jax.support.errors import InputError
@@ -157,8 +157,8 @@ def out_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
 
 def candidate_degrees(graph: KnowledgeGraph, pool: Perturbations) -> Int[np.ndarray, " candidates"]:
     """Outgoing edges of every candidate: a combination's is the sum over its genes."""
-    degrees = np.append(out_degrees(graph), 0)
-    return degrees[np.where(pool.members == NO_MEMBER, graph.num_nodes, pool.members)].sum(1)
+    degrees = np.append(out_degrees(graph), 0)  # the last for NO_MEMBER, -1
+    return degrees[pool.members].sum(1)
 
 
 def _ends(graph: KnowledgeGraph, ends: Int[np.ndarray, " edges"]) -> Int[np.ndarray, " nodes"]:
