@@ -1,5 +1,6 @@
 """What is learned as evidence: what each pick informs, what stays unknown, and what others would leave unknown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -31,6 +32,9 @@ from perturb_jax.support.figures import RANDOM, SELECTION, canvas
 
 TARGETS_SHOWN = 5
 """Targets named with each pick."""
+
+LEAST_SHOWN = 8
+"""Targets that a terminal names as least known."""
 
 LEAST_KNOWN = 10
 """Targets that the record names as least known."""
@@ -70,6 +74,8 @@ class Learned(Coverage):
     files: ClassVar[dict[str, str]] = {"targets.csv": "targets"}
     heading: ClassVar[str] = "What stays unknown"
     recorded_elsewhere: ClassVar[tuple[str, ...]] = ("targets", "costs")
+    hidden: ClassVar[tuple[str, ...]] = ("gain", "covered", "covered_fraction", "layer", "bound", "criterion_bound")
+    listing: ClassVar[str] = "informs"
     note: ClassVar[str] = " <i>Informs</i>: the targets of which it explains most, given the picks before it."
 
     def __init__(self, question: Question):
@@ -200,6 +206,29 @@ class Learned(Coverage):
         drawn = f"{100 * np.mean(learned['random']):.1f} %"
         words = f"of the variance of {learned['targets']:,} targets expected to remain; {drawn} with random picks"
         return [(f"{100 * learned['remaining variance']:.1f} %", words), *super().facts(plan, result)]
+
+    def lines(self, record: Mapping[str, Any]) -> list[str]:
+        """What stays unknown, and the coverage."""
+        learned, picks = record["result"]["design"], len(record["picks"])
+        random = learned["random"]
+        compared = "".join(
+            f", {name} {end['remaining variance']:.1%}" + (f" (first {end['spent']:g})" if end["spent"] < picks else "")
+            for name, end in learned.items()
+            if isinstance(end, Mapping)
+        )
+        lines = [
+            f"Expected variance that stays unknown of {learned['targets']:,} targets: "
+            f"{learned['remaining variance before']:.1%} before, {learned['remaining variance']:.1%} after these "
+            f"picks; random picks {min(random):.1%} to {max(random):.1%}{compared}.",
+            f"Least known will be {', '.join(learned['least known'][:LEAST_SHOWN])} (all in targets.csv).",
+        ]
+        if "bound" in learned:
+            lines.append(
+                f"No selection has a larger {learned['objective']} than {learned['bound']:.4g}: these have "
+                f"{learned['value']:.4g}, at least {100 * learned['value'] / learned['bound']:.1f} % of the best "
+                "possible."
+            )
+        return lines + (super().lines(record) if self.question.kernel is None else [])
 
     def figure(self, plan: Plan, title: str) -> bytes:
         """What stays unknown: in total against what is spent, and of each target in the end, as a PNG."""

@@ -1,5 +1,6 @@
 """The spectral norm as evidence: how it grows with the number of picks, for a plan and for what it is compared with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,17 @@ class Spectral(Coverage):
             "top-degree": float(norms.top_degree[-1]),
         }
         return {"sigma": sigma} | super().record(plan)
+
+    def lines(self, record: Mapping[str, Any]) -> list[str]:
+        """The norms, too."""
+        sigma, computed = record["result"]["sigma"], record["result"]["computed"]
+        lines = super().lines(record)
+        lines.insert(
+            2,
+            f"Spectral norm of what is reached: {sigma['picks']:.4f}; random picks {min(sigma['random']):.4f} to "
+            f"{max(sigma['random']):.4f}, the most connected genes {sigma['top-degree']:.4f} ({computed}).",
+        )
+        return lines
 
     def figure(self, plan: Plan, title: str) -> bytes:
         """Spectral norm and coverage against the number of picks, as a PNG."""

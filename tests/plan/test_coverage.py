@@ -107,7 +107,7 @@ def test_columns_are_those_of_the_definitions_and_the_record_says_what_made_them
     covered = [len(reach_by_bfs(copies.variant(i), reached, 1, "in")) for i in range(6)]
     assert record["result"]["robust"]["picks of the graph itself"] == pytest.approx(np.mean(covered))
     console = Console(file=io.StringIO(), width=100)
-    printing.print_plan(console, table, record, [])
+    printing.print_plan(console, plan, record, [])
     assert "On 6 copies of the graph, each without 30% of the edges" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
