@@ -248,7 +248,8 @@ def run_experiment(
     from perturb_jax.experiment.clusters import local_cluster
 
     started = begin(Path(file), None if output is None else Path(output))
-    grid = work(started, lambda: local_cluster(workers or CPU_COUNT, memory), _Silent())
+    silent = _Silent()  # type: ignore[abstract]  # the empty methods of the protocol are what it needs
+    grid = work(started, lambda: local_cluster(workers or CPU_COUNT, memory), silent)
     if grid.failures:
         reasons = listed([failure.reason for failure in grid.failures.values()], "; ")
         raise InputError(f"{file}: {len(grid.failures)} failed ({reasons}); the same call tries again")

@@ -1,7 +1,6 @@
 """Annotations of genes: terms with their ancestors, read from gene2go, GAF and GMT files."""
 
 import gzip
-import json
 import lzma
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
@@ -15,6 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import Int, Integer
 
 from perturb_jax.genes.symbols import GeneNames
+from perturb_jax.graph.embedded import EMBEDDED_TABLE, about_embedded
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
 
@@ -22,8 +22,6 @@ NAMESPACES = ("BP", "MF", "CC")
 """GO's three namespaces: biological process, molecular function, cellular component."""
 
 UNKNOWN_NAMESPACE = len(NAMESPACES)
-
-EMBEDDED_TABLE = Path(__file__).parent / "data" / "human_go.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +174,7 @@ def human_annotation() -> Annotation:
             indices=indices,
             aliases={alias: tuple(targets[start:end]) for alias, start, end in spans},
             symbol_of_entrez=dict(zip(table["entrez"].tolist(), symbols, strict=True)),
-            metadata={**json.loads(table["metadata"].tobytes()), "sha256": sha256_of(EMBEDDED_TABLE)},
+            metadata={name: value for name, value in about_embedded().items() if name not in ("genes", "terms")},
         )
 
 
