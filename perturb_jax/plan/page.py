@@ -28,7 +28,8 @@ class SharedTerms:
 
     def __init__(self, graph: KnowledgeGraph, annotation: Annotation):
         known, carries = annotation.names.position, annotation.matrix
-        with_unknown = sp.csr_array(sp.vstack([carries, sp.csr_array((1, carries.shape[1]), dtype=np.int32)]))
+        unknown: Any = sp.csr_array((1, carries.shape[1]), dtype=np.int32)
+        with_unknown = sp.csr_array(sp.vstack([carries, unknown]))
         self._carries = with_unknown[[known.get(gene, len(known)) for gene in graph.genes]]
         self._terms: Sequence[str] = annotation.terms
         self._rarity = np.log(len(annotation.genes) / np.maximum(carries.sum(0), 1))
