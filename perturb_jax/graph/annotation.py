@@ -242,13 +242,16 @@ def read_annotation(
     _, first = peeked = next(lines, (0, ""))
     if not first:
         raise InputError(f"{path}: the file is empty; expected NCBI gene2go, GAF 2.x or GMT")
+    columns = first.split("\t")
+    is_gene2go = len(columns) == 8 and columns[0].isdigit() and columns[2].startswith("GO:")
+    is_gaf = len(columns) >= _GAF_COLUMNS and columns[4].startswith("GO:")
     fields = _fields(chain([peeked], lines))
-    if first.startswith("#tax_id") or _is_gene2go(first):
+    if is_gene2go or first.startswith("#tax_id"):
         aliases = human_annotation().aliases if taxon == HUMAN else {}
         return _collect(path, "gene2go", _gene2go(path, fields, taxon), evidence, drop_evidence, aliases)
-    if first.startswith("!") or _is_gaf(first):
+    if is_gaf or first.startswith("!"):
         return _collect(path, "GAF", _gaf(path, fields), evidence, drop_evidence)
-    if first.count("\t") < 2:
+    if len(columns) < 3:
         raise InputError(
             f"{path}: not an annotation file; expected NCBI gene2go, GAF 2.x or GMT (tab-separated), got a file that "
             f"starts with {first.strip()[:60]!r}"
@@ -328,16 +331,6 @@ def _fields(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]
     for number, line in lines:
         if line.strip():
             yield number, line.rstrip("\r\n").split("\t")
-
-
-def _is_gene2go(first: str) -> bool:
-    fields = first.split("\t")
-    return len(fields) == 8 and fields[0].isdigit() and fields[2].startswith("GO:")
-
-
-def _is_gaf(first: str) -> bool:
-    fields = first.split("\t")
-    return len(fields) >= _GAF_COLUMNS and fields[4].startswith("GO:")
 
 
 def _negated(qualifier: str) -> bool:
