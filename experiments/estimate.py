@@ -15,10 +15,8 @@ import numpy as np
 import pandas as pd
 
 import perturb_jax as pj
-from perturb_jax.experiment.file import Experiment, read_experiment
-from perturb_jax.experiment.planner import chains_of, walk
-from perturb_jax.experiment.sources import Sources
-from perturb_jax.experiment.work import Choice, Preparation, Training
+from perturb_jax.experiment.file import Experiment, Sources, read_experiment
+from perturb_jax.experiment.planner import Choice, Preparation, Training, chains_of, walk
 from perturb_jax.strategies.choose import choose
 
 HERE = Path(__file__).parent
@@ -74,7 +72,7 @@ class Imagined:
         drawn = np.random.default_rng(int(work.digest, 16)).permutation(len(left))[: work.batch]
         return tuple(left[place] for place in drawn)
 
-    def has_run(self, work: Training) -> bool:  # noqa: ARG002  (the contract's)
+    def holds(self, work: Training) -> bool:  # noqa: ARG002  (the contract's)
         """Always."""
         return True
 

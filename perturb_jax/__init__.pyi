@@ -1,6 +1,14 @@
 """The public names, each with the module that defines it; `__init__.py` loads them by this list when they are used."""
 
+from .analysis.figures import (
+    draw_areas as draw_areas,
+    draw_differences as draw_differences,
+    draw_learning as draw_learning,
+    draw_stability as draw_stability,
+)
 from .analysis.results import Results as Results, read_results as read_results
+from .analysis.summary import Summary as Summary, summarise as summarise
+from .analysis.tables import main_table as main_table, read_summary as read_summary
 from .evaluation.metrics import (
     METRICS as METRICS,
     Metric as Metric,
@@ -8,6 +16,7 @@ from .evaluation.metrics import (
     register_metric as register_metric,
 )
 from .evaluation.trial import Trial as Trial, fit_and_measure as fit_and_measure
+from .experiment.run import run_experiment as run_experiment
 from .genes.perturbations import Perturbations as Perturbations, parse_perturbations as parse_perturbations
 from .graph.annotation import (
     Annotation as Annotation,
@@ -63,29 +72,29 @@ from .screen.split import (
 from .screen.store import load_screen as load_screen, save_screen as save_screen
 from .selection.device.score import Scores as Scores, score as score
 from .selection.graphdesign import graphdesign as graphdesign
-from .selection.graphreach import graphreach as graphreach
+from .selection.graphreach import (
+    PickCounts as PickCounts,
+    graphreach as graphreach,
+    pick_counts as pick_counts,
+)
 from .selection.maxspec import maxspec as maxspec
-from .selection.pick_counts import PickCounts as PickCounts, pick_counts as pick_counts
 from .selection.selection import SearchInfo as SearchInfo, Selection as Selection
 from .selection.spectral import spectral_norm as spectral_norm
 from .strategies.acs_fw import ACSFW as ACSFW
+from .strategies.baselines import KCenter as KCenter, Random as Random, TopDegree as TopDegree
 from .strategies.choose import choose as choose
 from .strategies.graphdesign import GraphDesign as GraphDesign
 from .strategies.graphreach import GraphReach as GraphReach
-from .strategies.hybrid import Hybrid as Hybrid
-from .strategies.k_center import KCenter as KCenter
 from .strategies.maxspec import MaxSpec as MaxSpec
-from .strategies.random import Random as Random
 from .strategies.registry import (
     STRATEGIES as STRATEGIES,
+    Hybrid as Hybrid,
     make_strategy as make_strategy,
     register_strategy as register_strategy,
 )
 from .strategies.strategy import Ask as Ask, Strategy as Strategy
-from .strategies.top_degree import TopDegree as TopDegree
 from .strategies.typiclust import TypiClust as TypiClust
-from .strategies.uncertainty import Uncertainty as Uncertainty
-from .strategies.view import View as View
+from .strategies.view import Uncertainty as Uncertainty, View as View
 from .support.errors import InputError as InputError
 from .support.options import Options as Options, option as option
 

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import perturb_jax as pj
-from perturb_jax.experiment.file import read_experiment, seed_for
-from perturb_jax.experiment.prepare import prepare, ready, with_cells
-from perturb_jax.experiment.sources import find_sources
+from perturb_jax.experiment.execution import prepare, ready, with_cells
+from perturb_jax.experiment.file import find_sources, read_experiment, seed_for
+from perturb_jax.experiment.planner import Preparation
 from perturb_jax.experiment.store import Store
-from perturb_jax.experiment.work import Preparation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import Split, choose_test, remaining, split_selected
@@ -67,11 +66,13 @@ def _adamson(seed: int, directory: Path) -> tuple[Screen, KnowledgeGraph]:
     """As the experiment draws a repetition."""
     file, label = ADAMSON
     _, experiment = read_experiment(file)
-    found = find_sources(experiment, file.parent).of(label)
+    found = find_sources(experiment, file.parent)
     table = experiment.table
-    work = Preparation(table.data[label], table.graph, seed_for("data", seed), found.checksums, found.paths)
+    work = Preparation(
+        table.data[label], table.graph, seed_for("data", seed), found.checksums[label], found.paths[label]
+    )
     store = Store(directory / "adamson")
     if not store.holds(work):
         prepare(work, store)
-    screen, graph, _ = ready(work, store)
+    screen, graph, _ = ready(work, store.root)
     return with_cells(work, store, screen), graph

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from perturb_jax.analysis.results import read_results
-from perturb_jax.analysis.runs import complete_runs
+from perturb_jax.analysis.results import complete_runs, read_results
 
 HERE = Path(__file__).parent
 NAMES = ("hop-depth", "hop-depth-gears")

@@ -18,9 +18,8 @@ from matplotlib.axes import Axes
 from published import LABELLED, MAIN, METRICS, RANDOM, read_published, unpaired
 
 from perturb_jax.analysis.results import read_results
-from perturb_jax.analysis.statistics import differences, estimates
-from perturb_jax.analysis.summary import Summary, summarise
-from perturb_jax.analysis.text_tables import Cell, TextTable, markdown, number, with_interval, with_spread
+from perturb_jax.analysis.summary import Summary, differences, estimates, summarise
+from perturb_jax.analysis.tables import Cell, TextTable, markdown, number, with_interval, with_spread
 from perturb_jax.support.figures import RANDOM as GREY, canvas
 
 BOTH = {RANDOM: "random", "ACS-FW": "acs-fw", "TypiClust": "typiclust"}

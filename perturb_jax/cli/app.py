@@ -10,10 +10,9 @@ import typer
 
 from perturb_jax.cli import data, printing
 from perturb_jax.cli.graph import graph
-from perturb_jax.cli.plot import plot
+from perturb_jax.cli.results import plot, table
 from perturb_jax.cli.run import run as run_experiment
 from perturb_jax.cli.select import select_command
-from perturb_jax.cli.table import table
 from perturb_jax.cli.train import train
 from perturb_jax.support.compilation_cache import keep_compiled
 from perturb_jax.support.errors import InputError

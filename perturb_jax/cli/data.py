@@ -1,36 +1,30 @@
-"""The commands about perturbation screens as data: parse, call and print."""
+"""The commands about perturbation screens as data: what is published, reading one, drawing a test set, simulating."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from perturb_jax.cli.blocks import (
-    AsJson,
-    HowToRead,
-    Quiet,
-)
-from perturb_jax.cli.data_simulate import simulate
-from perturb_jax.cli.data_split import split
-from perturb_jax.cli.flags import complete, with_flags
-from perturb_jax.cli.printing import err, out, print_line
-from perturb_jax.screen.datasets import (
-    CACHE_VARIABLE,
-    CELLS,
-    DATASETS,
-    PROCESSED_BY,
-    cache_directory,
-    fetch,
-    holding,
-)
+from perturb_jax.cli import flags
+from perturb_jax.cli.printing import err, out, print_line, print_wrote
+from perturb_jax.screen.datasets import CACHE_VARIABLE, CELLS, DATASETS, PROCESSED_BY, cache_directory, fetch, holding
 from perturb_jax.screen.reading import open_screen
-from perturb_jax.support.files import Progress
+from perturb_jax.screen.simulation_choice import SimulationChoice
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import OutputDirectory, Progress
 
 app = typer.Typer(name="data", help="Perturbation screens: what is published, and getting it.", no_args_is_help=True)
 
+Unknown = Annotated[
+    Literal["error", "drop"],
+    typer.Option(
+        help="Genes that are not in the graph: 'error', or 'drop' and report them.",
+        autocompletion=flags.complete("error", "drop"),
+    ),
+]
 Cache = Annotated[
     Path | None,
     typer.Option(
@@ -40,8 +34,8 @@ Cache = Annotated[
 
 
 @app.command("list", epilog="Example: perturb-jax data list")
-@with_flags
-def list_datasets(cache: Cache = None, as_json: AsJson = False) -> None:
+@flags.with_flags
+def list_datasets(cache: Cache = None, as_json: flags.AsJson = False) -> None:
     """List the data sets: what they are, what to cite, where the licence stands, what is on disk."""
     root = cache_directory(cache)
     record = [
@@ -73,17 +67,17 @@ def list_datasets(cache: Cache = None, as_json: AsJson = False) -> None:
 
 
 @app.command("fetch", epilog="Example: perturb-jax data fetch norman --cache screens")
-@with_flags
+@flags.with_flags
 def fetch_dataset(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(DATASETS)}.", autocompletion=complete(*DATASETS))],
+    name: Annotated[
+        str, typer.Argument(help=f"One of {', '.join(DATASETS)}.", autocompletion=flags.complete(*DATASETS))
+    ],
     cache: Cache = None,
     mirror: Annotated[
         str | None,
-        typer.Option(
-            help="Download from here: a directory with NAME.zip if it ends with '/', else the archive itself."
-        ),
+        typer.Option(help="Download from here: a directory with NAME.zip if it ends with '/', else the archive."),
     ] = None,
-    quiet: Quiet = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Get a data set, or verify the copy that is there, and print its path.
 
@@ -101,12 +95,12 @@ def fetch_dataset(
 
 
 @app.command("check", epilog="Example: perturb-jax data check cells.h5ad --where dataset=norman19")
-@with_flags
+@flags.with_flags
 def check_screen(
-    path: Annotated[Path, typer.Argument(help="An .h5ad file of cells, a saved screen, or with --pseudobulk means.")],
-    reading: HowToRead,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    path: Annotated[Path, typer.Argument(help=flags.SCREEN_HELP)],
+    reading: flags.HowToRead,
+    quiet: flags.Quiet = False,
+    as_json: flags.AsJson = False,
 ) -> None:
     """Read a screen as every other command would, and say what is in it or why it cannot be used."""
     screen = open_screen(path, reading, False if quiet else None)
@@ -134,8 +128,68 @@ def check_screen(
                 print_line(out, f"  {key.replace('_', ' ')}: {setting}")
 
 
-app.command(epilog="Example: perturb-jax data split --screen cells.h5ad --test 0.1 --seed 0 --out held-out")(split)
-app.command(epilog="Example: perturb-jax data simulate --perturbations 50 --genes 500 --out simulated.h5ad")(simulate)
+TEST_FILES = ("test.txt", "candidates.txt")
+
+
+@app.command(epilog="Example: perturb-jax data split --screen cells.h5ad --test 0.1 --seed 0 --out held-out")
+@flags.with_flags
+def split(
+    screen_file: flags.ScreenFile,
+    output: flags.Out,
+    reading: flags.HowToRead,
+    test: Annotated[str, typer.Option(help="Perturbations to test on: a fraction or a count.")] = "0.1",
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    force: flags.Force = False,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Draw the test set of a screen, before anything is selected.
+
+    Writes test.txt, for train --test, and candidates.txt, all others, for select --candidates.
+    """
+    from perturb_jax.screen.split import choose_test, remaining
+
+    files = OutputDirectory(output, TEST_FILES, force)
+    size = flags.size_of(test, "a fraction or a count")
+    screen = open_screen(screen_file, reading, False if quiet else None)
+    tested = choose_test(screen.perturbations, size, seed)
+    others = remaining(screen.perturbations, tested)
+    lists = {name: "\n".join(names) + "\n" for name, names in zip(TEST_FILES, (tested, others), strict=True)}
+    paths = files.write({name: text.encode() for name, text in lists.items()})
+    if not quiet:
+        print_line(out, f"{len(tested)} perturbations to test on, {len(others)} to select from")
+        print_wrote(paths)
+
+
+@app.command(epilog="Example: perturb-jax data simulate --perturbations 50 --genes 500 --out simulated.h5ad")
+@flags.with_flags
+def simulate(
+    output: Annotated[Path, flags.output_flag("--out", "The .h5ad file to write.")],
+    choice: flags.TheGraph,
+    simulation: Annotated[SimulationChoice, flags.Block(shown={"control_cells": "ten times --cells"})],
+    seed: Annotated[int, typer.Option(help="Of genes, effects and cells.")] = 0,
+    unknown: Unknown = "error",
+    force: flags.Force = False,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Write cells of a simulated screen, named as GEARS wants them, whose effects follow the knowledge graph."""
+    from perturb_jax.screen.simulate import simulate_screen  # what draws cells takes long to load
+
+    if output.suffix != ".h5ad":
+        raise InputError(f"output: expected a file that ends with .h5ad, got {output}")
+    OutputDirectory(output.parent, [output.name], force)  # whether it can be written, before the work
+    given = (simulation.perturbations, simulation.genes)
+    perturbed, measured = (flags.names_in(part) if isinstance(part, Path) else part for part in given)
+    graph = choice.build(unknown)
+    try:
+        screen = simulate_screen(
+            graph, perturbed, measured, simulation.cells, control_cells=simulation.control_cells,
+            homophily=simulation.homophily, hops=simulation.hops, seed=seed, path=output, unknown=unknown,
+        )  # fmt: skip
+    except OSError as error:
+        raise InputError(f"{output}: cannot be made ({error})") from None
+    if not quiet:
+        typer.echo(repr(screen))
+        typer.echo(f"wrote {output}")
 
 
 @contextmanager
@@ -144,16 +198,17 @@ def _bar(name: str, quiet: bool) -> Iterator[Progress | None]:
     if quiet or not err.is_terminal:
         yield None
         return
-    from rich import progress as rich_progress  # not needed by any other command
-
-    columns = (
-        rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(),
-        rich_progress.DownloadColumn(),
-        rich_progress.TransferSpeedColumn(),
-        rich_progress.TimeRemainingColumn(),
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress as Bar,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
     )
-    with rich_progress.Progress(*columns, console=err, transient=True) as bar:
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Bar(TextColumn("{task.description}"), *columns, console=err, transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

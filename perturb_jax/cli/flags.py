@@ -14,71 +14,60 @@ from dataclasses import MISSING, dataclass, field
 from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from perturb_jax.graph.choice import GraphChoice
+from perturb_jax.screen.reading import Reading
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.options import Option, Options, options_of
+from perturb_jax.support.options import Option, Options, option, options_of
+
+if TYPE_CHECKING:
+    from perturb_jax.graph.annotation import Annotation
 
 
 @dataclass(frozen=True)
 class Block:
-    """How a command shows a class of settings.
+    """How a command shows a class of settings: below which heading, and by field what differs from the class.
 
-    Attributes:
-        panel: the heading in its help; None: the general one.
-        flags: flags of fields that are called otherwise there, such as {"file": "--graph"}.
-        shown: defaults in words that differ from what the class says.
-        absent: fields that this command does not offer.
+    That is flags, such as {"file": "--graph"}, defaults in words, and what a shell completes.
     """
 
     panel: str | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, str] = field(default_factory=dict)
-    absent: tuple[str, ...] = ()
+    words: Mapping[str, Iterable[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Flag:
-    """One setting of a block as a flag.
-
-    Attributes:
-        option: what the class declares.
-        name: the flag.
-        block: how the class is shown.
-    """
+    """One setting of a block as a flag: what the class declares, the flag's name, how the class is shown."""
 
     option: Option
     name: str
     block: Block
 
     @property
-    def is_negative(self) -> bool:
-        """Whether the flag says that something is not so."""
-        return bool(self.option.about.negative)
-
-    @property
     def parameter(self) -> inspect.Parameter:
         """What typer reads: the flag's type, its help, its default."""
-        kind, default = _typed(self.option), self.option.default
-        said = self.option.help
-        if self.is_negative:  # "Use the weights; else every edge weighs 1."
+        kind, default, said = _typed(self.option), self.option.default, self.option.help
+        if self.option.about.negative:  # "Use the weights; else every edge weighs 1."
             said = said.rpartition("; else ")[2]
             said = said[:1].upper() + said[1:] if said != self.option.help else said
         about: dict[str, Any] = {"help": said, "rich_help_panel": self.block.panel}
         if bounds := _bounds(self.option):
             about["metavar"] = f"<{kind.__name__} range> [{bounds}]"
-        if self.option.choices:
-            about["autocompletion"] = complete(*map(str, self.option.choices))
+        if words := self.option.choices or self.block.words.get(self.option.name):
+            about["autocompletion"] = complete(*map(str, words))
         if kind is bool:
             default = False
         elif default is MISSING:
             default = inspect.Parameter.empty
         else:
-            words = self.block.shown.get(self.option.name) or self.option.about.default
-            default = default if isinstance(default, int | float | str) and not words else None
-            about["show_default"] = words or default is not None
+            shown = self.block.shown.get(self.option.name) or self.option.about.default
+            default = default if isinstance(default, int | float | str) and not shown else None
+            about["show_default"] = shown or default is not None
         kind = kind if kind is bool or default is inspect.Parameter.empty else kind | None
         annotation: Any = Annotated[kind, typer.Option(self.name, **about)]
         return inspect.Parameter(
@@ -87,13 +76,11 @@ class Flag:
 
     def value(self, given: Any) -> Any:
         """What was given, as the class wants it."""
-        if _is_mapping(self.option):
-            return pairs_of(self.name, self.option.about.key, given)
         if isinstance(given, bool):
-            return given != self.is_negative
+            return given != bool(self.option.about.negative)
         if self.option.choices:  # what is none of them, the class refuses together with all else
             return next((word for word in self.option.choices if str(word) == given), given)
-        return self.option.read(given) if isinstance(given, str) else given
+        return self.option.read(given) if isinstance(given, str | list) else given
 
 
 def complete(*choices: str) -> Any:
@@ -101,29 +88,12 @@ def complete(*choices: str) -> Any:
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
-def pairs_of(flag: str, key: str, texts: Iterable[str] | None) -> dict[str, str]:
-    """What a flag that can be repeated says: KEY=VALUE, each.
-
-    Raises:
-        InputError: a text without "=", a key that is given twice.
-    """
-    pairs: dict[str, str] = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"{flag}: expected {key}=VALUE, got {text!r}")
-        if name in pairs:
-            raise InputError(f"{flag}: {name} is given twice; give each {key} one VALUE")
-        pairs[name] = value
-    return pairs
-
-
 def flags_of(settings: type[Options], block: Block = Block()) -> tuple[Flag, ...]:
     """The flags of a class of settings: its fields that have a help and that text can say."""
     return tuple(
         Flag(one, block.flags.get(one.name) or "--" + (one.about.negative or one.name).replace("_", "-"), block)
         for one in options_of(settings)
-        if one.help and one.name not in block.absent and (one.is_plain or _is_mapping(one))
+        if one.help and one.is_plain
     )
 
 
@@ -131,9 +101,6 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are classes of settings are flags instead, and whose errors name flags.
 
     Files that a block names are looked for before the command begins.
-
-    Raises:
-        TypeError: two parameters with one name.
     """
     parameters: list[inspect.Parameter] = []
     blocks: dict[str, tuple[type[Options], tuple[Flag, ...]]] = {}
@@ -188,22 +155,14 @@ def _filled(settings: type[Options], flags: tuple[Flag, ...], given: Mapping[str
 
 
 def check_files(paths: Iterable[Path | None]) -> None:
-    """Refuse files that do not exist, before anything slow begins.
-
-    Raises:
-        InputError: the first of them.
-    """
+    """Refuse files that do not exist, before anything slow begins."""
     for path in paths:
         if path is not None and not path.exists():
             raise InputError(f"{path}: no such file")
 
 
 def in_flags(message: str, names: Mapping[str, str]) -> str:
-    """A library's message with the flags of a command where it names arguments.
-
-    Args:
-        message: "hops: expected ...", "...; unknown='drop' leaves them out".
-        names: argument -> flag.
+    """A library's message with the flags of a command where it names arguments; `names`: argument -> flag.
 
     Examples:
         >>> in_flags("min_jaccard: too large", {"min_jaccard": "--min-jaccard"})
@@ -253,15 +212,10 @@ def _declared(parameter: inspect.Parameter) -> Iterator[str]:
     yield parameter.name
 
 
-def _is_mapping(one: Option) -> bool:
-    """Whether it is a table of texts, such as which cells to read."""
-    return bool(one.about.key)
-
-
 def _typed(one: Option) -> Any:
     """The type in which typer reads it: text where only the option itself can read it."""
     kinds = [kind for kind in one.kinds if kind is not NoneType]
-    if _is_mapping(one):
+    if one.is_mapping:
         return list[str]
     return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float, Path) else str
 
@@ -269,12 +223,86 @@ def _typed(one: Option) -> Any:
 def _bounds(one: Option) -> str:
     """What numbers it takes, as click writes it."""
     about = one.about
-    lower = (f"{about.at_least:g}<=" if about.at_least is not None else "") or (
-        f"{about.above:g}<" if about.above is not None else ""
+    lower, least = ("<", about.above) if about.at_least is None else ("<=", about.at_least)
+    upper, most = ("<", about.below) if about.at_most is None else ("<=", about.at_most)
+    if most is None:
+        return "" if least is None else f"x{lower.replace('<', '>')}{least:g}"
+    return f"x{upper}{most:g}" if least is None else f"{least:g}{lower}x{upper}{most:g}"
+
+
+GRAPH, OUTPUT = "Knowledge graph", "Output"
+
+
+@dataclass(frozen=True)
+class Candidates(Options):
+    """Which perturbations there are to choose from."""
+
+    candidates: Path | None = option(
+        None, "Genes to choose from: text (a name per line), .csv/.tsv, or .h5ad (its perturbations)."
     )
-    upper = (f"<={about.at_most:g}" if about.at_most is not None else "") or (
-        f"<{about.below:g}" if about.below is not None else ""
+    candidates_go: str | None = option(None, "Choose from the genes that carry this GO term directly, e.g. GO:0003700.")
+    column: str | None = option(None, "Column of the candidates' table with the names.")
+    unknown: Literal["error", "drop"] = option(
+        "error", "Genes that are not in the graph: 'error', or 'drop' and report them."
     )
-    if lower and not upper:
-        return f"x>={about.at_least:g}" if about.at_least is not None else f"x>{about.above:g}"
-    return f"{lower}x{upper}" if upper else ""
+
+    @property
+    def given(self) -> bool:
+        """Whether any are named."""
+        return self.candidates is not None or self.candidates_go is not None
+
+    def check(self) -> None:
+        """Refuse none, two sources, and a column of no table."""
+        if (self.candidates is None) == (self.candidates_go is None):
+            got = "both" if self.given else "neither"
+            raise InputError(f"expected either --candidates FILE or --candidates-go GO:ID, got {got}")
+        if self.candidates is None and self.column is not None:
+            raise InputError("column: expected a table given with --candidates, got --candidates-go; omit --column")
+
+    def names(self, annotation: "Annotation") -> list[str]:
+        """The names of the candidates: from a file, or by a GO term."""
+        self.check()
+        if self.candidates is not None:
+            return names_in(self.candidates, self.column)
+        assert self.candidates_go is not None
+        return list(annotation.genes_with(self.candidates_go))
+
+
+def names_in(path: Path | None, column: str | None = None) -> list[str]:
+    """The names in a file, if there is one."""
+    from perturb_jax.genes.lists import read_names
+
+    return [] if path is None else read_names(path, column)
+
+
+def output_flag(flag: str, help: str, **about: Any) -> Any:  # noqa: A002  (as typer calls it)
+    """A flag about what a command writes."""
+    return typer.Option(flag, help=help, rich_help_panel=OUTPUT, **about)
+
+
+TheGraph = Annotated[GraphChoice, Block(GRAPH, {"file": "--graph"})]
+TheGraphOfAScreen = Annotated[
+    GraphChoice, Block(GRAPH, {"file": "--graph"}, {"universe": "the measured and the perturbed"})
+]
+HowToRead = Annotated[Reading, Block("Reading a screen")]
+# as text: a path would make the current directory of an empty one
+Out = Annotated[str, output_flag("--out", "Directory for the files.", metavar="<path>")]
+OutIfWanted = Annotated[str | None, output_flag("--out", "Directory for the files.", metavar="<path>")]
+Force = Annotated[bool, output_flag("--force", "Replace files that exist.")]
+Quiet = Annotated[bool, output_flag("--quiet", "Print no report, only warnings and errors.")]
+AsJson = Annotated[bool, output_flag("--json", "Print the record as JSON.")]
+SCREEN_HELP = "An .h5ad file of cells, a saved screen, or with --pseudobulk means."
+ScreenFile = Annotated[Path, typer.Option("--screen", help=SCREEN_HELP)]
+
+
+def size_of(text: str, expected: str) -> int | float:
+    """What --test says of the size of a test set."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise InputError(f"test: expected {expected}, got {text!r}") from None
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Help of an option that is one of some names."""
+    return f"One of {', '.join(names)}, or FILE.py:NAME."

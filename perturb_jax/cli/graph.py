@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from perturb_jax.cli import printing
-from perturb_jax.cli.blocks import OUTPUT, AsJson, Candidates, Force, OutIfWanted, Quiet, TheGraph
-from perturb_jax.cli.flags import with_flags
+from perturb_jax.cli.flags import OUTPUT, AsJson, Candidates, Force, OutIfWanted, Quiet, TheGraph, with_flags
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 

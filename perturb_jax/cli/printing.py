@@ -1,6 +1,6 @@
 """What the command line prints."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from rich.text import Text
 import perturb_jax
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from perturb_jax.plan.plan import Plan
 
 out, err = Console(), Console(stderr=True)
 ROWS_SHOWN = 20
@@ -21,50 +21,36 @@ _NAMES_SHOWN = 8
 
 def version_lines() -> str:
     """The package's version, and the embedded annotation's."""
-    annotation = perturb_jax.human_annotation()
-    about = annotation.metadata
+    from perturb_jax.graph.embedded import about_embedded
+
+    about = about_embedded()
     return (
         f"perturb-jax {perturb_jax.__version__}\n"
-        f"{about['name']}: {len(annotation.genes):,} genes, {len(annotation.terms):,} terms, "
-        f"{annotation.num_pairs:,} pairs\n"
+        f"{about['name']}: {about['genes']:,} genes, {about['terms']:,} terms, {about['pairs']:,} pairs\n"
         f"from {about['source']}; GO of {about['GO date']}, annotations of {about['date']}\n"
         f"{about['licence']}\n"
         f"sha256 {about['sha256']}"
     )
 
 
-def print_plan(console: Console, table: "pd.DataFrame", record: Mapping[str, Any], paths: Sequence[Path]) -> None:
-    """The first picks, what they reach compared with the baselines, and where the files are."""
+def print_plan(console: Console, plan: "Plan", record: Mapping[str, Any], paths: Sequence[Path]) -> None:
+    """The first picks, what they bring compared with the baselines, and where the files are."""
     print_line(console, _graph_line(record["graph"]))
     _print_names(console, record["candidates"])
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    picks = len(table)
-    if "informs" in table:
-        table = _narrow(table, console.width)
-    if "frequency" in table:
-        table = table.drop(columns=["covered_fraction", "layer", "bound"])
-    for column in table.columns:
-        shown.add_column(column, justify="left" if column in ("gene", "informs") else "right", no_wrap=True)
-    for row in table.head(ROWS_SHOWN).itertuples(index=False):
-        shown.add_row(*map(_cell, row))
-    console.print(shown)
-    if picks > ROWS_SHOWN:
-        print_line(console, f"... and {picks - ROWS_SHOWN} more in {paths[0]}")
+    listing = plan.evidence.listing
+    table = plan.table.head(ROWS_SHOWN).drop(columns=list(plan.evidence.hidden), errors="ignore")
+    if listing:
+        others = [[str(name), *(str(_cell(value)) for value in table[name])] for name in table if name != listing]
+        room = console.width - sum(2 + max(map(len, cells)) for cells in others)
+        table[listing] = [_whole_items(names, room) for names in table[listing]]
+    rows = (map(_cell, row) for row in table.itertuples(index=False))
+    print_table(console, table.columns, ("gene", listing), rows, no_wrap=True)
+    if len(plan.table) > ROWS_SHOWN:
+        print_line(console, f"... and {len(plan.table) - ROWS_SHOWN} more in {paths[0]}")
     print_line(console, "")
-    for line in _result_lines(record, picks):
+    for line in plan.evidence.lines(record):
         print_line(console, line)
-    print_line(console, "wrote " + ", ".join(map(str, paths)))
-
-
-def _narrow(table: "pd.DataFrame", width: int) -> "pd.DataFrame":
-    """What fits into a terminal of a design's first picks: no coverage, and as many informed targets as have room."""
-    table = table.head(ROWS_SHOWN).drop(
-        columns=["gain", "covered", "covered_fraction", "layer", "bound", "criterion_bound"], errors="ignore"
-    )
-    others = [[str(name), *(str(_cell(value)) for value in table[name])] for name in table if name != "informs"]
-    room = width - sum(2 + max(map(len, cells)) for cells in others)
-    table["informs"] = [_whole_items(named, room) for named in table["informs"]]
-    return table
+    print_wrote(paths, console)
 
 
 def _whole_items(text: str, room: int) -> str:
@@ -102,7 +88,7 @@ def print_graph(console: Console, record: Mapping[str, Any], paths: Sequence[Pat
         )
         _print_names(console, candidates)
     if paths:
-        print_line(console, "wrote " + ", ".join(map(str, paths)))
+        print_wrote(paths, console)
 
 
 def _graph_line(graph: Mapping[str, Any]) -> str:
@@ -117,74 +103,6 @@ def _print_names(console: Console, names: Mapping[str, Any]) -> None:
     if names["dropped"]:
         reasons = [f"{name} ({reason})" for name, reason in names["dropped"].items()]
         print_line(console, f"left out: {_some(reasons)}")
-
-
-def _result_lines(record: Mapping[str, Any], picks: int) -> list[str]:
-    result, nodes = record["result"], record["graph"]["nodes"]
-    random = result["random"]
-    lines = [
-        f"{picks} picks{_with_tested(record)} reach {result['covered']:,} of {nodes:,} genes "
-        f"({result['covered_fraction']:.1%}); all candidates together reach "
-        f"{result['reachable from all candidates']:,}.",
-        f"Random picks reach {random['mean']:,.0f} (mean of {len(random['covered'])} draws, {min(random['covered']):,} "
-        f"to {max(random['covered']):,}), the most connected genes {result['top-degree']:,}.",
-    ]
-    if "sigma" in result:
-        sigma = result["sigma"]
-        lines.append(
-            f"Spectral norm of what is reached: {sigma['picks']:.4f}; random picks {min(sigma['random']):.4f} to "
-            f"{max(sigma['random']):.4f}, the most connected genes {sigma['top-degree']:.4f} ({result['computed']})."
-        )
-    if "robust" in result:
-        lines.append(_robust_line(result["robust"], record["settings"]["robust"]))
-    if "design" in result:
-        lines = _design_lines(result["design"], picks) + lines
-    if result["bound"] is not None:
-        lines.append(
-            f"No {picks} of these candidates{_with_must(record)} can reach more than {result['bound']:,}: these reach "
-            f"at least {1000 * result['covered'] // result['bound'] / 10} % of the best possible."
-        )
-    return lines
-
-
-def _robust_line(robust: Mapping[str, Any], noise: Mapping[str, Any]) -> str:
-    bound = f"; no selection reaches more than {robust['bound']:,.1f}" if "bound" in robust else ""
-    return (
-        f"On {noise['copies']:,} copies of the graph, each without {noise['dropout']:.0%} of the edges, these "
-        f"picks reach {robust['mean covered']:,.1f} genes on average{bound}. GraphReach's picks for the graph "
-        f"itself reach {robust['picks of the graph itself']:,.1f}."
-    )
-
-
-def _design_lines(design: Mapping[str, Any], picks: int) -> list[str]:
-    random = design["random"]
-    compared = "".join(
-        f", {name} {end['remaining variance']:.1%}" + (f" (first {end['spent']:g})" if end["spent"] < picks else "")
-        for name, end in design.items()
-        if isinstance(end, Mapping)
-    )
-    lines = [
-        f"Expected variance that stays unknown of {design['targets']:,} targets: "
-        f"{design['remaining variance before']:.1%} before, {design['remaining variance']:.1%} after these picks; "
-        f"random picks {min(random):.1%} to {max(random):.1%}{compared}.",
-        f"Least known will be {', '.join(design['least known'][:_NAMES_SHOWN])} (all in targets.csv).",
-    ]
-    if "bound" in design:
-        lines.append(
-            f"No selection has a larger {design['objective']} than {design['bound']:.4g}: these have "
-            f"{design['value']:.4g}, at least {100 * design['value'] / design['bound']:.1f} % of the best possible."
-        )
-    return lines
-
-
-def _with_tested(record: Mapping[str, Any]) -> str:
-    tested = len(record["candidates"]["already tested"])
-    return f" and the {tested:,} already tested" if tested else ""
-
-
-def _with_must(record: Mapping[str, Any]) -> str:
-    must = len(record["candidates"]["must include"])
-    return f", the {must:,} must-haves among them," if must else ""
 
 
 def _cell(value: object) -> Text:
@@ -213,6 +131,22 @@ def step(what: str, quiet: bool) -> Iterator[None]:
             yield
 
 
-def print_wrote(paths: Sequence[Path]) -> None:
+def print_table(
+    console: Console,
+    header: Iterable[str],
+    words: Collection[str],
+    rows: Iterable[Iterable[Text]],
+    no_wrap: bool = False,
+) -> None:
+    """A table whose columns of words are flush left, those of numbers flush right."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for name in header:
+        shown.add_column(Text(name), justify="left" if name in words else "right", no_wrap=no_wrap)
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)
+
+
+def print_wrote(paths: Sequence[Path], console: Console = out) -> None:
     """Where the files are."""
-    print_line(out, "wrote " + ", ".join(map(str, paths)))
+    print_line(console, "wrote " + ", ".join(map(str, paths)))

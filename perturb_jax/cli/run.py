@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections import Counter
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,57 +12,55 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from perturb_jax.cli.blocks import OUTPUT, Quiet
-from perturb_jax.cli.flags import with_flags
+from perturb_jax.cli.flags import Block, Quiet, output_flag, with_flags
 from perturb_jax.cli.printing import print_line
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Options, option
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from perturb_jax.experiment.run import Progress, Started
-    from perturb_jax.experiment.schedule import Failure, Grid
+    from perturb_jax.experiment.run import Failure, Grid, Progress, Started
 
-WORKERS = "Workers"
 out, err = Console(), Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Workers(Options):
+    """Where the work is done."""
+
+    workers: int | None = option(
+        None, "Processes of this machine; its cores are divided among them.", at_least=1, shown="one per core"
+    )
+    memory: str | None = option(None, "Of each process, such as 4GB.", shown="an equal part of the machine's")
+    scheduler: str | None = option(None, "Use a dask scheduler at this address.")
+    slurm: Path | None = option(None, "Use Slurm: a TOML file with jobs, cores, memory, queue, ...")
+
+    def client(self) -> AbstractContextManager["Client"]:
+        """The workers, which start with the context."""
+        from dask.system import CPU_COUNT
+
+        from perturb_jax.experiment.clusters import existing_scheduler, local_cluster, read_slurm, slurm_jobs
+
+        if self.scheduler is not None:
+            return existing_scheduler(self.scheduler)
+        if self.slurm is not None:
+            return slurm_jobs(read_slurm(self.slurm))
+        return local_cluster(self.workers or CPU_COUNT, self.memory or "auto")
 
 
 @with_flags
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
+    cluster: Annotated[Workers, Block("Workers")],
     output: Annotated[
         Path | None,
-        typer.Option(
+        output_flag(
             "--out",
+            "Directory for the results; what is there already is kept and used.",
             metavar="<path>",
-            help="Directory for the results; what is there already is kept and used.",
             show_default="results/NAME beside the file",
-            rich_help_panel=OUTPUT,
         ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes of this machine; its cores are shared out among them.",
-            show_default="one per core",
-            min=1,
-            rich_help_panel=WORKERS,
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            help="Of each process, such as 4GB.",
-            show_default="an equal share of the machine's",
-            rich_help_panel=WORKERS,
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Use a dask scheduler at this address.", rich_help_panel=WORKERS)
-    ] = None,
-    slurm: Annotated[
-        Path | None,
-        typer.Option(help="Use Slurm: a TOML file with jobs, cores, memory, queue, ...", rich_help_panel=WORKERS),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to do, and do nothing.")] = False,
     quiet: Quiet = False,
@@ -73,7 +73,7 @@ def run(
     require_extra()
     from perturb_jax.experiment.run import begin, work
 
-    if sum(given is not None for given in (workers or memory, scheduler, slurm)) > 1:
+    if sum(given is not None for given in (cluster.workers or cluster.memory, cluster.scheduler, cluster.slurm)) > 1:
         raise InputError("workers, memory, scheduler, slurm: expected one kind of workers, got several")
     started = begin(file, output)
     if dry_run:
@@ -82,7 +82,7 @@ def run(
     code = 0
     try:
         with _Printing(quiet) as listener:
-            grid = work(started, lambda: _client(workers, memory, scheduler, slurm), listener)
+            grid = work(started, cluster.client, listener)
         code = _conclude(grid, quiet)
     except KeyboardInterrupt:
         print_line(err, "perturb-jax: interrupted; the same command continues")
@@ -94,7 +94,7 @@ def run(
 
 def _describe(started: "Started") -> None:
     """Say what there is to do."""
-    from perturb_jax.experiment.run import counts, distinct_runs, progress_of
+    from perturb_jax.experiment.run import distinct_runs, progress_of
 
     grid = started.grid()
     _name_damaged(grid)
@@ -106,7 +106,9 @@ def _describe(started: "Started") -> None:
         f"strategies, {len(table.seeds)} seeds, {table.cycles} cycles of {table.batch}: {progress.total} trainings at "
         "most (equal ones are done once)",
     )
-    to_do = ", ".join(f"{count} {kind}" for kind, count in counts(grid.wanted(grid.walks)).items())
+    to_do = ", ".join(
+        f"{count} {kind}" for kind, count in Counter(work.kind for work in grid.wanted(grid.walks)).items()
+    )
     print_line(
         out, f"there: {progress.done} of {progress.total}, from {finished} runs; to do next: {to_do or 'nothing'}"
     )
@@ -180,8 +182,8 @@ class _Printing:
 
 
 def _name_damaged(grid: "Grid") -> None:
-    for place, wrong in grid.store.damaged.items():
-        print_line(err, f"damaged: {place}: {wrong}; it is done again")
+    for directory, wrong in grid.store.damaged.items():
+        print_line(err, f"damaged: {directory}: {wrong}; it is done again")
 
 
 def _clock(seconds: float) -> str:
@@ -189,25 +191,7 @@ def _clock(seconds: float) -> str:
 
 
 def require_extra() -> None:
-    """Refuse to go on without what only experiments need.
-
-    Raises:
-        InputError: it is not installed.
-    """
+    """Refuse to go on without what only experiments need."""
     missing = [name for name in ("distributed", "pyarrow", "pydantic", "sklearn") if find_spec(name) is None]
     if missing:
         raise InputError(f"experiments need {', '.join(missing)}; pip install 'perturb-jax[experiment]'")
-
-
-def _client(
-    workers: int | None, memory: str | None, scheduler: str | None, slurm: Path | None
-) -> AbstractContextManager["Client"]:
-    from dask.system import CPU_COUNT
-
-    from perturb_jax.experiment.clusters import existing_scheduler, local_cluster, read_slurm, slurm_jobs
-
-    if scheduler is not None:
-        return existing_scheduler(scheduler)
-    if slurm is not None:
-        return slurm_jobs(read_slurm(slurm))
-    return local_cluster(workers or CPU_COUNT, memory or "auto")

@@ -2,26 +2,17 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, make_dataclass, replace
+from dataclasses import MISSING, dataclass, make_dataclass, replace
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any
 
 import typer
 
-from perturb_jax.cli import printing
-from perturb_jax.cli.blocks import (
-    OUTPUT,
-    AsJson,
-    Candidates,
-    Force,
-    Quiet,
-    TheGraph,
-    names_in,
-    one_of,
-)
-from perturb_jax.cli.flags import Block, check_files, complete, with_flags
+from perturb_jax.cli import flags, printing
 from perturb_jax.strategies.registry import STRATEGIES, one_shot_names
 from perturb_jax.support.checks import check_count, check_seed
 from perturb_jax.support.errors import InputError
@@ -43,6 +34,19 @@ HELP = {
 }
 
 
+@dataclass(frozen=True)
+class Lists(Options):
+    """What is to be chosen, must be, and must not be, in which rounds."""
+
+    already_tested: Path | None = option(None, "Genes that count as covered and never appear.")
+    must_include: Path | None = option(None, "Genes that rank first and use budget.")
+    exclude: Path | None = option(None, "Perturbations that never appear (without A, A+B still may).")
+    cycles: int | None = option(None, "Rounds to divide the picks into.", shown="5")
+    seed: int | None = option(
+        None, "Break ties at random with this seed; for random: the draw.", shown="no chance; random: 0"
+    )
+
+
 def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
     """The command, with the options of the strategies that ship here and of the one that the arguments name."""
     names = one_shot_names()
@@ -52,50 +56,26 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         classes[named] = STRATEGIES.get(named)
     settings = settings_of(classes)
 
-    @with_flags
+    @flags.with_flags
     def select(
         *,
         budget: Annotated[int, typer.Option(help="How many perturbations to choose.")],
         output: Annotated[
             str, typer.Option("--out", metavar="<path>", help="Directory for picks.csv, picks.json and picks.png.")
         ],
-        names_: Candidates,
+        names_: flags.Candidates,
         strategy: Annotated[
-            str, typer.Option(help=one_of(names), autocompletion=complete(*names), rich_help_panel=RULES)
+            str, typer.Option(help=flags.one_of(names), autocompletion=flags.complete(*names), rich_help_panel=RULES)
         ] = DEFAULT_STRATEGY,
-        rules: Annotated[settings, Block(RULES)],  # type: ignore[valid-type]
-        graph_: TheGraph,
-        already_tested: Annotated[
-            Path | None, typer.Option(help="Genes that count as covered and never appear.", rich_help_panel=RULES)
-        ] = None,
-        must_include: Annotated[
-            Path | None, typer.Option(help="Genes that rank first and use budget.", rich_help_panel=RULES)
-        ] = None,
-        exclude: Annotated[
-            Path | None,
-            typer.Option(help="Perturbations that never appear (without A, A+B still may).", rich_help_panel=RULES),
-        ] = None,
-        cycles: Annotated[
-            int | None,
-            typer.Option(help="Rounds to divide the picks into.", show_default="5", rich_help_panel=RULES),
-        ] = None,
-        seed: Annotated[
-            int | None,
-            typer.Option(
-                help="Break ties at random with this seed; for random: the draw.",
-                show_default="no chance; random: 0",
-                rich_help_panel=RULES,
-            ),
-        ] = None,
-        force: Force = False,
+        rules: Annotated[settings, flags.Block(RULES)],  # type: ignore[valid-type]
+        graph_: flags.TheGraph,
+        lists: Annotated[Lists, flags.Block(RULES)],
+        force: flags.Force = False,
         report: Annotated[
-            str | None,
-            typer.Option(
-                metavar="<path>", help="Also a page for the browser: this .html file.", rich_help_panel=OUTPUT
-            ),
+            str | None, flags.output_flag("--report", "Also a page for the browser: this .html file.", metavar="<path>")
         ] = None,
-        quiet: Quiet = False,
-        as_json: AsJson = False,
+        quiet: flags.Quiet = False,
+        as_json: flags.AsJson = False,
     ) -> None:
         """Choose the genes of a screen: a ranked list with the evidence for each pick.
 
@@ -111,9 +91,9 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
             name: None if value == ALL_TARGETS else Path(str(value)) for name, value in given.items() if name in COLUMNS
         }
         check_count("budget", budget)
-        check_seed(seed)
+        check_seed(lists.seed)
         names_.check()
-        check_files([already_tested, must_include, exclude, *tables.values()])
+        flags.check_files(tables.values())
 
         from perturb_jax.genes.lists import read_numbers
         from perturb_jax.plan.files import plan_file_names, plan_files, plan_record
@@ -134,11 +114,11 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
                 strategy=strategy,
                 hops=options.pop("hops", 1),
                 direction=options.pop("direction", "in"),
-                must_include=names_in(must_include),
-                already_tested=names_in(already_tested),
-                exclude=names_in(exclude),
-                cycles=cycles,
-                seed=seed,
+                must_include=flags.names_in(lists.must_include),
+                already_tested=flags.names_in(lists.already_tested),
+                exclude=flags.names_in(lists.exclude),
+                cycles=lists.cycles,
+                seed=lists.seed,
                 options=options,
                 unknown=names_.unknown,
             )
@@ -152,8 +132,9 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
             _ = plan.comparison  # made when it is first read
         with printing.step("Writing", quiet):
             inputs = {
-                "candidates": names_.candidates, "already-tested": already_tested, "must-include": must_include,
-                "exclude": exclude, **graph_.files, "costs": tables.get("costs"), "targets": tables.get("targets"),
+                "candidates": names_.candidates, "already-tested": lists.already_tested,
+                "must-include": lists.must_include, "exclude": lists.exclude, **graph_.files,
+                "costs": tables.get("costs"), "targets": tables.get("targets"),
             }  # fmt: skip
             record = plan_record(plan, inputs)
             record["settings"] |= {"candidates-go": names_.candidates_go, "column": names_.column}
@@ -168,7 +149,7 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         if as_json:
             typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
         elif not quiet:
-            printing.print_plan(printing.out, plan.table, record, paths)
+            printing.print_plan(printing.out, plan, record, paths)
 
     return select
 
@@ -190,28 +171,14 @@ def settings_of(classes: Mapping[str, Any]) -> type[Options]:
         said = said.rpartition("; else ")[2] if first.about.negative else said
         if len(of) < len([cls for cls in classes.values() if options_of(cls)]):
             said = f"{', '.join(of)}: {said[:1].lower()}{said[1:]}"
-        kinds = str if name in COLUMNS else _union(first.kinds)
-        default = first.default
-        shown = first.about.default or ("" if default in (None, MISSING) or bool in first.kinds else _said(default))
-        about = first.about._replace(help=said, default=shown)
-        fields.append((name, kinds | None, option(None, **_keywords(about))))
+        kinds = str if name in COLUMNS else reduce(or_, (kind for kind in first.kinds if kind is not NoneType))
+        shown = first.about.default
+        if not shown and first.default not in (None, MISSING) and bool not in first.kinds:
+            shown = f"{first.default:g}" if isinstance(first.default, float) else str(first.default)
+        about = first.about._replace(help=said)._asdict()
+        del about["default"]
+        fields.append((name, kinds | None, option(None, shown=shown, **about)))
     return make_dataclass("Rules", fields, bases=(Options,), frozen=True)
-
-
-def _keywords(about: Any) -> dict[str, Any]:
-    values = about._asdict()
-    return {("shown" if key == "default" else key): value for key, value in values.items()}
-
-
-def _said(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _union(kinds: tuple[Any, ...]) -> Any:
-    first, *others = [kind for kind in kinds if kind is not NoneType]
-    for kind in others:
-        first = first | kind
-    return first
 
 
 def _given(rules: Any, strategy: str, classes: Mapping[str, Any]) -> dict[str, Any]:

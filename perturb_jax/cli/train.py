@@ -1,83 +1,53 @@
 """The command that trains a predictor on a selection and measures it on held-out perturbations."""
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
-from perturb_jax.cli.blocks import (
-    AsJson,
-    Force,
-    HowToRead,
-    Out,
-    Quiet,
-    ScreenFile,
-    TheGraphOfAScreen,
-    one_of,
-    size_of,
-)
-from perturb_jax.cli.flags import check_files, complete, pairs_of, with_flags
-from perturb_jax.cli.printing import out, print_line, print_wrote
+from perturb_jax.cli import flags
+from perturb_jax.cli.printing import out, print_line, print_table, print_wrote
 from perturb_jax.predictors.registry import PREDICTORS
 from perturb_jax.screen.reading import open_screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
+from perturb_jax.support.options import Options, option
 
-TRAINING = "Training"
+
+@dataclass(frozen=True)
+class Training(Options):
+    """What trains, on which perturbations, and what it is tested on."""
+
+    predictor: str = option("graph-gp", flags.one_of(PREDICTORS.names))
+    train: Path | None = option(
+        None, "Perturbations to train on: a picks.csv, or any list.", shown="all that are not tested"
+    )
+    test: str = option(
+        "0.1",
+        "Perturbations to test on: a fraction or a count of all (drawn from those that --train does not name), a list, "
+        "or the split.json of another training.",
+    )
+    seed: int = option(0, "Of the split and of the training.")
+    set: Mapping[str, str] | None = option(None, "NAME=VALUE, a setting of the predictor; can be repeated.", key="NAME")
+    unknown: Literal["error", "drop"] = option(
+        "error", "Perturbations of genes that the graph lacks: 'error', or 'drop' and report them."
+    )
 
 
-@with_flags
+@flags.with_flags
 def train(
-    screen_file: ScreenFile,
-    output: Out,
-    reading: HowToRead,
-    choice: TheGraphOfAScreen,
-    predictor: Annotated[
-        str,
-        typer.Option(
-            help=one_of(PREDICTORS.names),
-            autocompletion=complete(*PREDICTORS.names),
-            rich_help_panel=TRAINING,
-        ),
-    ] = "graph-gp",
-    selected: Annotated[
-        Path | None,
-        typer.Option(
-            "--train",
-            help="Perturbations to train on: a picks.csv, or any list.",
-            show_default="all that are not tested",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    test: Annotated[
-        str,
-        typer.Option(
-            help="Perturbations to test on: a share or a count of all (drawn from those that --train does not name), a "
-            "list, or the split.json of another training.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = "0.1",
-    seed: Annotated[int, typer.Option(help="Of the split and of the training.", rich_help_panel=TRAINING)] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="NAME=VALUE, a setting of the predictor; can be repeated.", rich_help_panel=TRAINING
-        ),
-    ] = None,
-    unknown: Annotated[
-        Literal["error", "drop"],
-        typer.Option(
-            help="Perturbations of genes that the graph lacks: 'error', or 'drop' and report them.",
-            autocompletion=complete("error", "drop"),
-            rich_help_panel=TRAINING,
-        ),
-    ] = "error",
-    force: Force = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    screen_file: flags.ScreenFile,
+    output: flags.Out,
+    reading: flags.HowToRead,
+    choice: flags.TheGraphOfAScreen,
+    training: Annotated[Training, flags.Block("Training", words={"predictor": PREDICTORS.names})],
+    force: flags.Force = False,
+    quiet: flags.Quiet = False,
+    as_json: flags.AsJson = False,
 ) -> None:
     """Train a predictor on selected perturbations of a screen and measure it on held-out ones.
 
@@ -100,33 +70,32 @@ def train(
     from perturb_jax.screen.split import read_split
     from perturb_jax.support.options import read_texts
 
-    check_files([screen_file, selected])
+    flags.check_files([screen_file])
     files = OutputDirectory(output, (*FILES, MODEL_FILE), force)
-    seed_of(seed)  # refuses one before anything is read
-    of_name = predictor_class(predictor)
-    chosen = of_name(**read_texts(of_name, pairs_of("--set", "NAME", settings)))
+    seed_of(training.seed)  # refuses one before anything is read
+    of_name = predictor_class(training.predictor)
+    chosen = of_name(**read_texts(of_name, training.set or {}))
     if not quiet and hasattr(chosen, "progress"):
         chosen = replace(chosen, progress=True)
-    named = Path(test)
+    named = Path(training.test)
     tested: tuple[str, ...] | int | float
     if not named.is_file():
-        tested = size_of(test, "a share, a count, or a file that exists")
+        tested = flags.size_of(training.test, "a fraction, a count, or a file that exists")
     else:
         tested = read_split(named).test if named.suffix == ".json" else tuple(read_names(named))
-    picks = None if selected is None else tuple(read_names(selected))
+    picks = None if training.train is None else tuple(read_names(training.train))
     screen = open_screen(screen_file, reading, False if quiet else None)
     graph = choice.build(genes=genes_of_screen(screen))
-    usable = usable_perturbations(screen, graph, unknown)
+    usable = usable_perturbations(screen, graph, training.unknown)
     measured_outside(screen, graph)  # refuses a graph without any
     try:
-        trial = fit_and_measure(screen, graph, chosen, split_of(usable, tested, seed, picks), seed)
+        trial = fit_and_measure(screen, graph, chosen, split_of(usable, tested, training.seed, picks), training.seed)
     except FloatingPointError as error:
-        raise InputError(f"{predictor}: {error}") from None
+        raise InputError(f"{training.predictor}: {error}") from None
     inputs = {
-        "screen": screen_file, "train": selected, "test": named if named.is_file() else None, "graph": choice.file,
-        "annotation": choice.annotation, "universe": choice.universe,
+        "screen": screen_file, "train": training.train, "test": named if named.is_file() else None, **choice.files,
     }  # fmt: skip
-    given = {"predictor": predictor, "test": test, "seed": seed, "unknown": unknown}
+    given = {name: getattr(training, name) for name in ("predictor", "test", "seed", "unknown")}
     record = trial_record(screen, graph, trial, inputs, usable.missing, given)
     paths = files.write(trial_files(screen, trial, record))
     if as_json:
@@ -150,11 +119,9 @@ def _report(record: dict[str, Any], paths: list[Path]) -> None:
         f"{record['settings']['predictor']}: {sizes['train']} perturbations to train, "
         f"{sizes['validation']} to validate, {sizes['test']} to test",
     )
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("metric", "mean", "median", "undefined"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+    rows = []
     for metric, row in record["result"].items():
         cells = ["" if row[name] is None else f"{row[name]:.4f}" for name in ("mean", "median")]
-        table.add_row(metric, *cells, f"{row['undefined']:.0f}")
-    out.print(table)
+        rows.append(map(Text, (metric, *cells, f"{row['undefined']:.0f}")))
+    print_table(out, ("metric", "mean", "median", "undefined"), ("metric",), rows)
     print_wrote(paths)

@@ -18,7 +18,6 @@ from perturb_jax.support.registry import Registry, remade, source_of
 Nan = Literal["keep", "zero"]
 
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
-_GEARS_PEARSONS = ["pearson", "pearson_de"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,9 @@ class Metric:
         return f"{self.label} over {self.over}" if self.over else self.label
 
     def __reduce__(self) -> Any:
-        """To other processes one of a user's file goes with the file's source."""
+        """To other processes one of a user's file goes with the file's source, one that ships here by its name."""
+        if globals().get(self.name.upper()) is self:
+            return self.name.upper()
         if self.function is not None and (found := source_of(self.function, self)) is not None:
             return remade, (*found, "metric")
         return type(self), (
@@ -98,35 +99,12 @@ class Metric:
         )  # fmt: skip
 
 
-def _mse(measured: Measured) -> np.ndarray:
-    return _mean((measured.predicted - measured.truth) ** 2)
+def _squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return ((first - second) ** 2).mean(1) if first.shape[1] else np.full(len(first), np.nan)
 
 
-def _mse_de(measured: Measured) -> np.ndarray:
-    predicted, truth = measured.over_de_genes()
-    return _mean((predicted - truth) ** 2)
-
-
-def _pearson(measured: Measured) -> np.ndarray:
-    return pearson_rows(measured.predicted, measured.truth)
-
-
-def _pearson_de(measured: Measured) -> np.ndarray:
-    return pearson_rows(*measured.over_de_genes())
-
-
-def _pearson_change(measured: Measured) -> np.ndarray:
-    control = measured.control
-    return pearson_rows(measured.predicted - control, measured.truth - control, measured.rounding)
-
-
-def _pearson_centroid(measured: Measured) -> np.ndarray:
-    centroid = measured.centroid
-    return pearson_rows(measured.predicted - centroid, measured.truth - centroid, measured.rounding)
-
-
-def _centroid_accuracy(measured: Measured) -> np.ndarray:
-    return centroid_accuracy(measured.predicted, measured.means, measured.rows)
+def _pearson_less(measured: Measured, profile: np.ndarray) -> np.ndarray:
+    return pearson_rows(measured.predicted - profile, measured.truth - profile, measured.rounding)
 
 
 def _weighted_mse(measured: Measured) -> np.ndarray:
@@ -135,29 +113,26 @@ def _weighted_mse(measured: Measured) -> np.ndarray:
 
 
 _DE, _ALL, _SQUARES = "DE genes", "all genes", "squared log expression"
-MSE_DE = Metric("mse_de", "MSE", True, _mse_de, _DE, _SQUARES, ("de_genes",))
-PEARSON_DE = Metric("pearson_de", "Pearson", False, _pearson_de, _DE, needs=("de_genes",))
-MSE = Metric("mse", "MSE", True, _mse, _ALL, _SQUARES)
-PEARSON = Metric("pearson", "Pearson", False, _pearson, _ALL)
-PEARSON_CHANGE = Metric("pearson_change", "Pearson of changes", False, _pearson_change, _ALL)
-PEARSON_CENTROID = Metric("pearson_centroid", "Pearson beyond the training mean", False, _pearson_centroid, _ALL)
-CENTROID_ACCURACY = Metric("centroid_accuracy", "centroid accuracy", False, _centroid_accuracy)
+MSE_DE = Metric("mse_de", "MSE", True, lambda of: _squares(*of.over_de_genes()), _DE, _SQUARES, ("de_genes",))
+PEARSON_DE = Metric(
+    "pearson_de", "Pearson", False, lambda of: pearson_rows(*of.over_de_genes()), _DE, needs=("de_genes",)
+)
+MSE = Metric("mse", "MSE", True, lambda of: _squares(of.predicted, of.truth), _ALL, _SQUARES)
+PEARSON = Metric("pearson", "Pearson", False, lambda of: pearson_rows(of.predicted, of.truth), _ALL)
+PEARSON_CHANGE = Metric("pearson_change", "Pearson of changes", False, lambda of: _pearson_less(of, of.control), _ALL)
+PEARSON_CENTROID = Metric(
+    "pearson_centroid", "Pearson beyond the training mean", False, lambda of: _pearson_less(of, of.centroid), _ALL
+)
+CENTROID_ACCURACY = Metric(
+    "centroid_accuracy", "centroid accuracy", False, lambda of: centroid_accuracy(of.predicted, of.means, of.rows)
+)
 WEIGHTED_MSE = Metric("weighted_mse", "weighted MSE", True, _weighted_mse, _ALL, _SQUARES, ("perturbed", "control"))
 
-_HERE = "perturb_jax.evaluation.metrics"
+_SHIPPED = (
+    MSE_DE, PEARSON_DE, MSE, PEARSON, PEARSON_CHANGE, PEARSON_CENTROID, CENTROID_ACCURACY, WEIGHTED_MSE,
+)  # fmt: skip
 METRICS: Registry[Metric] = Registry(
-    "metric",
-    {
-        "mse_de": f"{_HERE}:MSE_DE",
-        "pearson_de": f"{_HERE}:PEARSON_DE",
-        "mse": f"{_HERE}:MSE",
-        "pearson": f"{_HERE}:PEARSON",
-        "pearson_change": f"{_HERE}:PEARSON_CHANGE",
-        "pearson_centroid": f"{_HERE}:PEARSON_CENTROID",
-        "centroid_accuracy": f"{_HERE}:CENTROID_ACCURACY",
-        "weighted_mse": f"{_HERE}:WEIGHTED_MSE",
-    },
-    "perturb_jax.metrics",
+    "metric", {metric.name: f"{__name__}:{metric.name.upper()}" for metric in _SHIPPED}, "perturb_jax.metrics"
 )
 """Every metric, in the order of tables."""
 
@@ -177,11 +152,7 @@ def register_metric(metric: Metric) -> None:
 
 
 def metrics_of(named: Iterable[str | Metric] | None = None) -> tuple[Metric, ...]:
-    """Metrics by their names, or by "FILE.py:NAME"; all that ship here where none are named.
-
-    Raises:
-        InputError: an unknown one, no metric, one name twice.
-    """
+    """Metrics by their names, or by "FILE.py:NAME"; all that ship here where none are named."""
     found = [METRICS.get(one) if isinstance(one, str) else one for one in (BUILT_IN if named is None else tuple(named))]
     metrics = [_checked(metric, "metrics") for metric in found]
     names = [metric.name for metric in metrics]
@@ -256,7 +227,7 @@ def evaluate(
     table = {metric.name: _values(metric, measured) for metric in chosen}
     result = pd.DataFrame(table, index=pd.Index(list(perturbations), name="perturbation"))
     if nan == "zero":
-        there = [name for name in _GEARS_PEARSONS if name in result]
+        there = [name for name in ("pearson", "pearson_de") if name in result]
         result[there] = result[there].fillna(0.0)
     return result
 
@@ -396,7 +367,3 @@ def _checked_rows(screen: Screen, perturbations: Sequence[str], train: Sequence[
         seen.add(identity(name))
     rows = np.array([position[identity(name)] for name in perturbations], np.int64)
     return rows, np.array(sorted(position[genes] for genes in trained), np.int64)
-
-
-def _mean(squares: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
-    return squares.mean(1) if squares.shape[1] else np.full(len(squares), np.nan)

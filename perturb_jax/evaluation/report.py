@@ -1,5 +1,6 @@
 """A trial as files: metrics, predictions, the split, the record that makes it traceable, a picture, parameters."""
 
+import io
 import json
 import tempfile
 from collections.abc import Mapping
@@ -12,15 +13,16 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from perturb_jax.evaluation.figure import trial_picture
 from perturb_jax.evaluation.trial import Trial, measured_outside
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
-from perturb_jax.predictors.predictor import Fitted
+from perturb_jax.predictors.predictor import history_of
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.figures import DEGREE, SELECTION, canvas
 from perturb_jax.support.files import checksums, versions
 
 FILES = ("metrics.csv", "predictions.h5ad", "split.json", "train.json", "predictions.png")
+_PANELS = 4
 MODEL_FILE = "model.npz"
 """Written beside `FILES` where the predictor has parameters."""
 
@@ -35,17 +37,13 @@ def trial_record(
 ) -> dict[str, Any]:
     """Everything that made the trial, and what came of it: plain values for JSON.
 
-    Args:
-        screen: the outcomes.
-        graph: the knowledge graph.
-        trial: what was done.
-        inputs: the files that were read, by the argument that named them.
-        missing: perturbations of genes that the graph lacks, with the reason; others may have been left out before.
-        settings: others than the predictor's.
+    `inputs` are the files that were read, by the argument that named them; `missing` perturbations of genes that the
+    graph lacks, with the reason (others may have been left out before); `settings` others than the predictor's.
     """
-    configuration = {field.name: getattr(trial.predictor, field.name) for field in fields(trial.predictor)}  # type: ignore[arg-type]
+    history, report = history_of(trial.fitted)
+    configuration = {one.name: getattr(trial.predictor, one.name) for one in fields(trial.predictor)}  # type: ignore[arg-type]
     return {
-        "settings": {**_plain_table(configuration), **settings},
+        "settings": {**_plain(configuration), **settings},
         "screen": {
             "perturbations": len(screen),
             "genes": len(screen.readouts),
@@ -60,7 +58,7 @@ def trial_record(
         "inputs": checksums(inputs),
         "versions": versions(),
         "perturbations": {part: len(getattr(trial.split, part)) for part in ("train", "validation", "test")},
-        "history": _history(trial.fitted),
+        "history": _plain(report) | ({} if history is None else history.to_dict("list")),
         "result": json.loads(trial.summary().to_json(orient="index")),
     }
 
@@ -73,39 +71,21 @@ def trial_files(screen: Screen, trial: Trial, record: Mapping[str, Any]) -> dict
         "split.json": (json.dumps(asdict(trial.split), indent=1) + "\n").encode(),
         "train.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
         "predictions.png": trial_picture(screen, trial),
-    } | _model(trial.fitted)
+    } | _model(trial.fitted.parameters())
 
 
-def _plain_table(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: _plain(value) for name, value in values.items()}
+def _plain(values: Mapping[str, object]) -> dict[str, Any]:
+    """Values as JSON has them; what it cannot hold by its name."""
+    return json.loads(json.dumps(dict(values), default=lambda value: str(getattr(value, "__name__", value))))
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(getattr(value, "__name__", value))
-
-
-def _history(fitted: Fitted) -> dict[str, Any]:
-    """What a predictor says of its training: errors by epoch, or what it found."""
-    if fitted.history is not None:
-        return {name: np.asarray(value).tolist() for name, value in fitted.history._asdict().items()}
-    return _plain_table(fitted.report)
-
-
-def _model(fitted: Fitted) -> dict[str, bytes]:
-    """The predictor's parameters as an .npz file, which `numpy.load` reads without pickle."""
-    parameters: dict[str, Any] = fitted.parameters()
+def _model(parameters: dict[str, Any]) -> dict[str, bytes]:
+    """A predictor's parameters as an .npz file, which `numpy.load` reads without pickle."""
     if not parameters:
         return {}
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, MODEL_FILE)
-        np.savez(path, **parameters)
-        return {MODEL_FILE: path.read_bytes()}
+    buffer = io.BytesIO()
+    np.savez(buffer, **parameters)
+    return {MODEL_FILE: buffer.getvalue()}
 
 
 def _predictions(screen: Screen, trial: Trial) -> bytes:
@@ -123,3 +103,60 @@ def _predictions(screen: Screen, trial: Trial) -> bytes:
         path = Path(directory, "predictions.h5ad")
         table.write_h5ad(path)
         return path.read_bytes()
+
+
+def trial_picture(screen: Screen, trial: Trial) -> bytes:
+    """Predicted against observed change of the DE genes, for the first test perturbations, as a PNG.
+
+    Boxes span the quartiles of the cells, whiskers the 5th to the 95th percentile. Without cells the box is replaced by
+    the mean and one standard deviation, and the legend says so.
+    """
+    rows = screen.index(trial.split.test[:_PANELS])
+    names = tuple(screen.perturbations[row] for row in rows)
+    cells = _cells_of(screen, names)
+    title = f"{trial.predictor.name}: {len(screen.de_genes[0])} most changed genes of test perturbations"
+    across = min(2, len(names))
+    down = -(-len(names) // across)
+    with canvas(title, (6.2 * across, 3.0 * down + 0.8)) as (figure, output):
+        grid = figure.subplots(down, across, squeeze=False)
+        for axes in grid.flat[len(names) :]:
+            axes.set_visible(False)
+        for number, (axes, row, name) in enumerate(zip(grid.flat, rows, names, strict=False)):
+            genes = screen.de_genes[row]
+            positions = np.arange(len(genes))
+            axes.axhline(0, color="#999999", linewidth=0.8, zorder=0)
+            if cells is not None:
+                drawn = axes.boxplot(
+                    cells[name][:, genes] - screen.control_mean[genes], positions=positions, widths=0.6, whis=(5, 95),
+                    showfliers=False, patch_artist=True, boxprops={"facecolor": "#CFE3F1", "edgecolor": SELECTION},
+                    medianprops={"color": SELECTION}, whiskerprops={"color": SELECTION}, capprops={"color": SELECTION},
+                )["boxes"][0]  # fmt: skip
+                what = "cells: quartiles, 5 to 95 %"
+            else:
+                change, deviation = screen.effects[row, genes], np.sqrt(screen.perturbed.variance[row, genes])
+                drawn = axes.errorbar(
+                    positions, change, deviation, fmt="o", color=SELECTION, markersize=4, elinewidth=1
+                )
+                what = "cells: mean and standard deviation"
+            dots = axes.scatter(positions, trial.effects[number, genes], color=DEGREE, marker="D", s=26, zorder=3)
+            axes.set_xticks(positions, [screen.readouts[gene] for gene in genes], rotation=90, fontsize=8)
+            scores = _scores(trial.metrics.iloc[number].to_dict())
+            axes.set(title=f"{name}   {scores}", ylabel="change to control")
+            axes.set_xlim(-0.7, len(genes) - 0.3)
+        figure.legend([drawn, dots], [what, "predicted"], loc="outside lower center", ncols=2, fontsize=9)
+    return output.getvalue()
+
+
+def _scores(measured: Mapping[Any, float]) -> str:
+    words = {"mse_de": "MSE {:.3f}", "pearson_de": "Pearson {:.2f}"}
+    return ", ".join(text.format(measured[name]) for name, text in words.items() if name in measured)
+
+
+def _cells_of(screen: Screen, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+    """Expression in the cells of some perturbations; None for a screen of moments only."""
+    if screen.source is None or not screen.source.is_file():
+        return None
+    from perturb_jax.screen.cells import read_cells  # reads the file again
+
+    cells = read_cells(screen, names)
+    return {name: cells.expression[np.flatnonzero(cells.conditions == name)].toarray() for name in names}

@@ -102,12 +102,7 @@ def fit_and_measure(
 
 
 class Usable(NamedTuple):
-    """What a graph knows of a screen.
-
-    Attributes:
-        perturbations: those of the screen whose genes are in the graph.
-        missing: the others, and why.
-    """
+    """What a graph knows of a screen: perturbations whose genes it has, and the missing ones with the reason."""
 
     perturbations: tuple[str, ...]
     missing: dict[str, str]
@@ -116,13 +111,7 @@ class Usable(NamedTuple):
 def usable_perturbations(screen: Screen, graph: KnowledgeGraph, unknown: str = "error") -> Usable:
     """The perturbations of a screen that a predictor on the graph can learn from or predict.
 
-    Args:
-        screen: the outcomes.
-        graph: the knowledge graph.
-        unknown: perturbations of genes that the graph lacks: "error", or "drop" to leave them out and report them.
-
-    Raises:
-        InputError: such perturbations, unless dropped; no other perturbation.
+    Those of genes that the graph lacks are refused, or with ``unknown="drop"`` omitted and reported.
     """
     missing = unknown_to(graph.names, screen.perturbations)
     shown = "; ".join(f"{name} ({reason})" for name, reason in list(missing.items())[:_SHOWN])
@@ -145,11 +134,7 @@ def genes_of_screen(screen: Screen) -> tuple[str, ...]:
 
 
 def measured_outside(screen: Screen, graph: KnowledgeGraph) -> tuple[str, ...]:
-    """The measured genes that are not in the graph.
-
-    Raises:
-        InputError: none is in the graph.
-    """
+    """The measured genes that are not in the graph; refuses a graph that has none."""
     outside = graph.names.resolve(screen.readouts, "drop", distinct=False).dropped
     if len(outside) == len(screen.readouts):
         some = ", ".join(screen.readouts[:_SHOWN])
@@ -165,15 +150,8 @@ def split_of(
 ) -> Split:
     """What trains, validates and tests.
 
-    Args:
-        usable: the perturbations that there are.
-        test: the test set by names, of which those that are missing are left out; or its size, a count or a fraction:
-            drawn from what is not selected.
-        seed: of the draws.
-        selected: what trains and validates; None: all that does not test.
-
-    Raises:
-        InputError: see `choose_test` and `split_selected`.
+    `test` names the test set, of which those that are missing are omitted; or it is its size, a count or a fraction,
+    drawn from what is not selected. `selected` trains and validates; None: all that does not test.
     """
     if isinstance(test, int | float):
         held_out = choose_test(usable.perturbations, test, seed, selected or ())

@@ -3,75 +3,53 @@
 import logging
 import os
 import signal
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, WorkerPlugin
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from perturb_jax.experiment.file import Count, first_error
+from perturb_jax.experiment.file import at, read_toml
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import Options, made_from, option
+
+PATIENCE = "60s"
+"""How long to wait for a scheduler that is there already: busy ones answer late."""
 
 
-class SlurmTable(BaseModel):
-    """What a file says of Slurm: how many jobs, and what each asks for, by the names of dask-jobqueue's `SLURMCluster`.
+@dataclass(frozen=True)
+class SlurmTable(Options):
+    """What a file says of Slurm: how many jobs, and what each needs, by the names of dask-jobqueue's `SLURMCluster`."""
 
-    Attributes:
-        jobs: how many.
-        cores: of a job.
-        processes: workers of a job, each with its share of the cores.
-        memory: of a job, such as "16GB".
-        queue: the partition.
-        walltime: such as "04:00:00".
-        account: to charge.
-        interface: of the network, such as "ib0".
-        job_extra_directives: further lines "#SBATCH ...", such as "--gres=gpu:1".
-        job_script_prologue: commands before a worker starts.
-        python: of the nodes; None: the one that runs this.
-        local_directory: of a node, for scratch files.
-        log_directory: for the jobs' output.
-    """
+    jobs: int = option(MISSING, "How many.", at_least=1)
+    cores: int = option(MISSING, "Of a job.", at_least=1)
+    memory: str = option(MISSING, 'Of a job, such as "16GB".')
+    processes: int = option(1, "Workers of a job, which divide its cores among them.", at_least=1)
+    queue: str | None = option(None, "The partition.")
+    walltime: str | None = option(None, 'Such as "04:00:00".')
+    account: str | None = option(None, "To charge.")
+    interface: str | None = option(None, 'Of the network, such as "ib0".')
+    job_extra_directives: tuple[str, ...] | None = option(None, 'Further lines "#SBATCH ...", such as "--gres=gpu:1".')
+    job_script_prologue: tuple[str, ...] | None = option(None, "Commands before a worker starts.")
+    python: str | None = option(None, "Of the nodes.", shown="the one that runs this")
+    local_directory: str | None = option(None, "Of a node, for scratch files.")
+    log_directory: str | None = option(None, "For the jobs' output.")
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    jobs: Count
-    cores: Count
-    processes: Count = 1
-    memory: str
-    queue: str | None = None
-    walltime: str | None = None
-    account: str | None = None
-    interface: str | None = None
-    job_extra_directives: tuple[str, ...] = ()
-    job_script_prologue: tuple[str, ...] = ()
-    python: str | None = None
-    local_directory: str | None = None
-    log_directory: str | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> "SlurmTable":
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.processes > self.cores:
-            raise ValueError(f"processes: expected at most as many as cores, {self.cores}, got {self.processes}")
-        return self
+            raise InputError(f"processes: expected at most as many as cores, {self.cores}, got {self.processes}")
 
 
 def read_slurm(path: Path) -> SlurmTable:
-    """What a file says of Slurm.
-
-    Raises:
-        InputError: a file that cannot be read, is no TOML, or has a field that is missing, unknown or wrong.
-    """
-    try:
-        return SlurmTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"slurm: expected a readable TOML file, got {path} ({error})") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_error(error)}") from None
+    """What a file says of Slurm."""
+    table = read_toml(path)
+    with at(f"{path}: "):
+        return made_from(SlurmTable, table)
 
 
 def thread_variables(threads: int) -> dict[str, str]:
@@ -93,12 +71,10 @@ class IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]
 
 @contextmanager
 def local_cluster(workers: int, memory: str) -> Iterator[Client]:
-    """Processes of this machine, one thread each for tasks and an equal share of the cores for what a task computes.
+    """Processes of this machine, one thread each for tasks; what a task computes has an equal part of the cores.
 
-    Args:
-        workers: how many.
-        memory: of each: "4GB", or "auto": an equal share of the machine's. A worker that exceeds it is started anew,
-            and its run is tried again.
+    `memory` is that of each: "4GB", or "auto", an equal part of the machine's. A worker that exceeds it is started
+    anew, and its run is tried again.
     """
     settings = {
         # before the processes start, since numerical libraries read the variables when they are loaded
@@ -120,13 +96,9 @@ def local_cluster(workers: int, memory: str) -> Iterator[Client]:
 
 @contextmanager
 def existing_scheduler(address: str) -> Iterator[Client]:
-    """A scheduler that was started by others; its workers need this package and the same directory.
-
-    Raises:
-        InputError: none answers there.
-    """
+    """A scheduler that was started by others; its workers need this package and the same directory."""
     try:
-        client = Client(address, timeout="10s", set_as_default=False)
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"scheduler: expected the address of a dask scheduler, got {address!r} ({error})") from None
     with client:
@@ -134,21 +106,17 @@ def existing_scheduler(address: str) -> Iterator[Client]:
 
 
 def slurm_cluster(table: SlurmTable) -> Any:
-    """A cluster of Slurm jobs, none of which is submitted yet.
-
-    Raises:
-        InputError: dask-jobqueue is not installed.
-    """
+    """A cluster of Slurm jobs, none of which is submitted yet."""
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError:
         raise InputError("slurm: needs dask-jobqueue; pip install 'perturb-jax[cluster]'") from None
-    given = {name: value for name, value in table.model_dump().items() if value not in (None, ()) and name != "jobs"}
+    given = {name: value for name, value in asdict(table).items() if value is not None and name != "jobs"}
     given |= {"job_cpu": table.cores, "cores": table.processes}  # one task at a time in each, which computes with more
     exports = thread_variables(max(1, table.cores // table.processes))
     prologue = [f'export {name}="{value}"' for name, value in exports.items()]
-    given["job_script_prologue"] = [*prologue, *table.job_script_prologue]
-    given["job_extra_directives"] = list(table.job_extra_directives)
+    given["job_script_prologue"] = [*prologue, *(table.job_script_prologue or ())]
+    given["job_extra_directives"] = list(table.job_extra_directives or ())
     return SLURMCluster(**given)
 
 

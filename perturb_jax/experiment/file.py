@@ -1,24 +1,29 @@
-"""The file that says what an experiment is: TOML, checked before anything is done; an error names the field."""
+"""The file that says what an experiment is: TOML, checked before anything is done; and the files that it names."""
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from perturb_jax.evaluation.metrics import Metric, metrics_of
+from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import make_predictor
-from perturb_jax.screen.datasets import DATASETS
+from perturb_jax.screen.datasets import CELLS, DATASETS, cache_directory, fetch, holding
 from perturb_jax.screen.reading import Reading
+from perturb_jax.screen.simulation_choice import SimulationChoice
 from perturb_jax.screen.simulation_model import SimulationModel
 from perturb_jax.strategies.registry import strategy_of
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.options import made_from
+from perturb_jax.support.files import sha256_of
+from perturb_jax.support.options import made_from, option
 
 Purpose = Literal["data", "split", "selection", "training"]
 PURPOSES: tuple[Purpose, ...] = ("data", "split", "selection", "training")
@@ -30,11 +35,8 @@ def seed_for(purpose: Purpose, repetition: int, cycle: int = 0) -> int:
     So seeds of different purposes, repetitions and cycles are as unrelated as hashes are. `cycle` (the first is 0) is
     for selections; all trainings of a repetition share one seed, so that equal training sets give equal models.
 
-    Args:
-        purpose: "data": of simulated genes, effects and cells; "split": of the test set and of which selected
-            perturbations validate; "selection"; "training".
-        repetition: the seed that the experiment's file names, or 0 where the purpose is fixed.
-        cycle: in which is selected.
+    The purpose is "data" (simulated genes, effects and cells), "split" (the test set, and which selected perturbations
+    validate), "selection" or "training"; the repetition is the seed that the file names, or 0 for a fixed purpose.
 
     Examples:
         >>> seed_for("data", 0), seed_for("training", 0)
@@ -59,34 +61,31 @@ def _seeds(value: object) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _count_or_file(value: object) -> object:
-    if isinstance(value, str) and value:
-        return Path(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("expected a count of at least 1, or the path of a file with names")
-    return value
+@contextmanager
+def at(where: str) -> Iterator[None]:
+    """Say in the text of an error where it is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}{error}") from None
 
 
-def _universe(value: object) -> object:
-    if not isinstance(value, str) or not value:
-        raise ValueError('expected "screen", "genome" or the path of a file with names')
-    return value if value in ("screen", "genome") else Path(value)
+def _settings(cls: type[Any], table: object) -> Any:
+    if not isinstance(table, Mapping):
+        raise ValueError(f"expected a table, got {table!r}")
+    with at("."):
+        return made_from(cls, table)
 
 
-def _parameters(value: object) -> object:
-    known = [field.name for field in fields(SimulationModel)]
-    unknown = [name for name in value if name not in known] if isinstance(value, dict) else []
-    if unknown:
-        raise ValueError(f"{unknown[0]}: no such parameter; expected one of {', '.join(known)}")
-    return value
+def _simulation(table: object) -> Any:
+    if isinstance(table, Mapping) and "model" in table:
+        with at(".model"):
+            table = {**table, "model": _settings(SimulationModel, table["model"])}
+    return _settings(Simulation, table)
 
 
 Count = Annotated[int, Field(strict=True, ge=1)]
-Hops = Annotated[int, Field(strict=True, ge=0)]
-Cells = Annotated[int, Field(strict=True, ge=2)]
-Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
-Flag = Annotated[bool, Field(strict=True)]
 
 
 class _Table(BaseModel):
@@ -97,37 +96,30 @@ class _Named(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
-class Simulation(_Table):
-    """A simulated screen: see `simulate_screen`.
+@dataclass(frozen=True)
+class Simulation(SimulationChoice):
+    """A simulated screen of an experiment: see `simulate_screen`."""
 
-    Attributes:
-        perturbations: how many genes to perturb, or a file of perturbations.
-        genes: measured genes.
-        cells: of each perturbation.
-        control_cells: None: ten times as many as of one perturbation.
-        homophily: share of the variance of effects that is smooth over the graph.
-        hops: over which it is smooth.
-        moments: of drawn cells, or those expected.
-        over: which graph effects are smooth over: the one that strategies and predictors read, or the genome's, of
-            which that one is a part.
-        model: other parameters, of `SimulationModel`.
-    """
+    moments: Literal["cells", "expected"] = option("cells", "Those of cells that are drawn, or those expected.")
+    over: Literal["graph", "genome"] = option(
+        "graph", "The graph that effects are smooth over: the one that is read, or the genome's, of which it is a part."
+    )
+    model: SimulationModel = option(SimulationModel(), "Other parameters, of `SimulationModel`.")
 
-    perturbations: Annotated[int | Path, BeforeValidator(_count_or_file)]
-    genes: Count = 1000
-    cells: Cells = 100
-    control_cells: Cells | None = None
-    homophily: Share = 0.5
-    hops: Hops = 1
-    moments: Literal["cells", "expected"] = "cells"
-    over: Literal["graph", "genome"] = "graph"
-    model: Annotated[SimulationModel, BeforeValidator(_parameters)] = SimulationModel()
+
+@dataclass(frozen=True)
+class Graph(GraphChoice):
+    """The knowledge graph of an experiment: as elsewhere, or of the genes of each screen."""
+
+    universe: Literal["screen", "genome"] | Path | None = option(  # type: ignore[assignment]
+        "screen", "Its genes: 'screen', the measured and perturbed ones; 'genome', all annotated ones; or a file."
+    )
 
 
 class Data(_Named):
     """One data set: a simulation, a file, or a published screen; of the last two also how it is read (`Reading`)."""
 
-    simulation: Simulation | None = None
+    simulation: Annotated[Simulation, PlainValidator(_simulation)] | None = None
     screen: Path | None = None
     dataset: str | None = None
     unknown: Literal["error", "drop"] = "error"
@@ -142,10 +134,7 @@ class Data(_Named):
         reading = sorted(self.model_extra or {})
         if self.simulation is not None and reading:
             raise ValueError(f"{', '.join(reading)}: a simulated screen is not read; omit the key")
-        try:
-            assert self.reading
-        except InputError as error:
-            raise ValueError(str(error)) from None
+        assert self.reading
         return self
 
     @property
@@ -155,28 +144,6 @@ class Data(_Named):
         if isinstance(where := table.get("where"), Mapping):
             table["where"] = {column: str(value) for column, value in where.items()}
         return made_from(Reading, table)
-
-
-class Graph(_Table):
-    """The knowledge graph: of gene ontology (`load_go_graph`), or a finished edge list.
-
-    Attributes:
-        universe: its genes: "screen", the measured and perturbed ones; "genome", all annotated ones; or a file.
-    """
-
-    universe: Annotated[Literal["screen", "genome"] | Path, BeforeValidator(_universe)] = "screen"
-    neighbors: Count = 20
-    min_jaccard: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.1
-    namespaces: tuple[Literal["BP", "MF", "CC"], ...] = ("BP", "MF", "CC")
-    annotation: Path | None = None
-    file: Path | None = None
-
-    @model_validator(mode="after")
-    def _finished(self) -> "Graph":
-        others = self.model_fields_set - {"file"}
-        if self.file is not None and others:
-            raise ValueError(f"{', '.join(sorted(others))}: a finished edge list is used as it is; omit the key")
-        return self
 
 
 class PredictorTable(_Named):
@@ -199,8 +166,8 @@ class ExperimentTable(_Table):
         name: of the experiment.
         cycles: rounds of selecting and training.
         batch: perturbations that each adds.
-        test: perturbations of the test set, a count or a share.
-        validation: share of the selected that validates.
+        test: perturbations of the test set, a count or a fraction.
+        validation: fraction of the selected that validates.
         seeds: how many repetitions, or their numbers.
         fixed: what has the seed of repetition 0 in all of them.
         data: the data sets, by label.
@@ -218,7 +185,7 @@ class ExperimentTable(_Table):
     seeds: Annotated[tuple[int, ...], BeforeValidator(_seeds)]
     fixed: tuple[Purpose, ...] = ()
     data: Annotated[dict[str, Data], Field(min_length=1)]
-    graph: Graph = Graph()
+    graph: Annotated[Graph, PlainValidator(partial(_settings, Graph))] = Graph()
     predictors: Annotated[dict[str, PredictorTable], Field(min_length=1)]
     strategies: Annotated[dict[str, StrategyTable], Field(min_length=1)]
     metrics: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
@@ -228,9 +195,7 @@ class ExperimentTable(_Table):
 class Described:
     """A predictor or strategy of a user's file as results describe it, by which these are found without the file.
 
-    Attributes:
-        identity: plain values.
-        read: the parts of a view that a strategy reads, cycle by cycle.
+    `read` is the parts of a view that a strategy reads, cycle by cycle.
     """
 
     identity: Mapping[str, Any]
@@ -256,14 +221,7 @@ class NamedStrategy(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """An experiment whose parts exist.
-
-    Attributes:
-        table: what the file says.
-        predictors: by label.
-        strategies: by label.
-        metrics: those that the file names; none where it names none.
-    """
+    """What a file says, and the parts that it names: predictors and strategies by label, metrics."""
 
     table: ExperimentTable
     predictors: dict[str, NamedPredictor]
@@ -272,20 +230,19 @@ class Experiment(NamedTuple):
 
 
 def read_experiment(path: str | Path) -> tuple[dict[str, Any], Experiment]:
-    """What a TOML file says, as it stands there and checked.
+    """What a TOML file says, as it stands there and checked."""
+    raw = read_toml(Path(path))
+    with at(f"{path}: "):
+        return raw, experiment_of(raw, Path(path).parent)
 
-    Raises:
-        InputError: a file that cannot be read or is no TOML; a field that is missing, unknown or wrong.
-    """
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file."""
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path}: expected a readable TOML file ({reason})") from None
-    try:
-        return raw, experiment_of(raw, Path(path).parent)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def experiment_of(
@@ -293,19 +250,14 @@ def experiment_of(
 ) -> Experiment:
     """An experiment from the file's tables.
 
-    Args:
-        raw: the tables.
-        base: the directory that relative paths start from; None: the current one.
-        stored: what results say of parts that a user's files define, where results are read: the files are not needed.
-
-    Raises:
-        InputError: a field that is missing, unknown or wrong.
+    Relative paths start from `base`, or the current directory. Where results are read, `stored` is what they say of the
+    parts that a user's files define: the files are not needed.
     """
     try:
         table = ExperimentTable.model_validate(raw)
     except ValidationError as error:
         raise InputError(first_error(error)) from None
-    own = {kind: (stored or {}).get(kind, {}) for kind in ("predictors", "strategies")}
+    own = {"predictors": {}, "strategies": {}} | dict(stored or {})
     predictors = {
         label: _predictor(label, given, base, own["predictors"].get(label)) for label, given in table.predictors.items()
     }
@@ -313,19 +265,11 @@ def experiment_of(
         label: _strategy(label, given, table, base, own["strategies"].get(label))
         for label, given in table.strategies.items()
     }
-    try:
-        metrics = (
-            ()
-            if table.metrics is None or stored is not None
-            else metrics_of(_located(name, base) for name in table.metrics)
-        )
-    except InputError as error:
-        raise InputError(f"metrics: {error}") from None
+    metrics: tuple[Metric, ...] = ()
+    if table.metrics is not None and stored is None:
+        with at("metrics: "):
+            metrics = metrics_of(_located(name, base) for name in table.metrics)
     return Experiment(table, predictors, strategies, metrics)
-
-
-def _described(own: Mapping[str, Any]) -> Described:
-    return Described(own["identity"], tuple(map(tuple, own["parts"])))
 
 
 def _located(name: str, base: Path | None) -> str:
@@ -345,33 +289,64 @@ def first_error(error: ValidationError) -> str:
         what = "no such key; omit it" + (" (a label with a dot in it needs quotes)" if inside else "")
     elif not isinstance(got, dict | BaseModel):
         what = f"{what}, got {got!r}"
-    return f"{where}: {what}" + (f" (and {len(others)} more errors)" if others else "")
+    joined = where + what if what.startswith(".") else f"{where}: {what}"
+    return joined + (f" (and {len(others)} more errors)" if others else "")
 
 
 def _predictor(label: str, given: PredictorTable, base: Path | None, own: Any) -> NamedPredictor:
-    name = label if given.predictor is None else given.predictor
-    where = f"predictors.{label}"
+    name = given.predictor or label
     if own is not None:
         return NamedPredictor(name, Described(own))
-    try:
+    with at(f"predictors.{label}."):
         return NamedPredictor(name, make_predictor(_located(name, base), given.model_extra or {}))
-    except InputError as error:
-        raise InputError(f"{where}.{error}") from None
 
 
 def _strategy(label: str, given: StrategyTable, table: ExperimentTable, base: Path | None, own: Any) -> NamedStrategy:
-    name = label if given.strategy is None else given.strategy
-    where = f"strategies.{label}"
     strategy: Any
-    try:
-        strategy = _described(own) if own is not None else strategy_of(_located(name, base), given.model_extra or {})
-    except InputError as error:
-        raise InputError(f"{where}.{error}") from None
+    if own is not None:
+        strategy = Described(own["identity"], tuple(map(tuple, own["parts"])))
+    else:
+        with at(f"strategies.{label}."):
+            strategy = strategy_of(_located(given.strategy or label, base), given.model_extra or {})
     wanted = tuple(table.predictors) if given.predictors is None else given.predictors
     absent = [one for one in wanted if one not in table.predictors]
     if absent or not wanted:
         expected = f"expected some of {', '.join(table.predictors)}"
-        raise InputError(f"{where}.predictors: {expected}, got {', '.join(absent) or 'none'}")
+        raise InputError(f"strategies.{label}.predictors: {expected}, got {', '.join(absent) or 'none'}")
     if parts_of(strategy):
-        raise InputError(f"{where}: reads a predictor in its first cycle, when none is fitted; expected a hybrid")
+        raise InputError(
+            f"strategies.{label}: reads a predictor in its first cycle, when none is fitted; expected a hybrid"
+        )
     return NamedStrategy(strategy, wanted)
+
+
+class Sources(NamedTuple):
+    """Checksums and paths of all files, by data set's label, then key; no paths where results are only read."""
+
+    checksums: Mapping[str, Mapping[str, str]]
+    paths: Mapping[str, Mapping[str, Path]]
+
+
+def find_sources(experiment: Experiment, base: Path) -> Sources:
+    """Find all files, relative paths from `base`, and take their checksums; an error names the field."""
+    checksum = cache(sha256_of)
+    table = experiment.table
+    paths = {label: _paths(label, data, table.graph, base) for label, data in table.data.items()}
+    checksums = {label: {key: checksum(path) for key, path in found.items()} for label, found in paths.items()}
+    return Sources(checksums, paths)
+
+
+def _paths(label: str, data: Data, graph: Graph, base: Path) -> dict[str, Path]:
+    simulation = {} if data.simulation is None else vars(data.simulation)
+    tables = {"data": {"screen": data.screen}, "graph": vars(graph), "data.simulation": simulation}
+    named = {f"{table}.{key}": path for table, keys in tables.items() for key, path in keys.items()}
+    found = {key: (base / path).absolute() for key, path in named.items() if isinstance(path, Path)}
+    for key, path in found.items():
+        if not path.is_file():
+            raise InputError(f"{key.replace('data', f'data.{label}', 1)}: expected a file, found none at {path}")
+    if data.dataset is not None:
+        if holding(data.dataset).cells is None:
+            at = cache_directory() / data.dataset / CELLS
+            raise InputError(f"data.{label}.dataset: {data.dataset} is not in the cache ({at}); fetch it first")
+        found["data.dataset"] = fetch(data.dataset).path
+    return found

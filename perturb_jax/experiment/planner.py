@@ -1,15 +1,190 @@
-"""What can be done next: a pure function of what is known already, from which progress and results are read too."""
+"""The units of work, each known by a checksum of what its result depends on, and which can be done next."""
 
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import NamedTuple, Protocol, runtime_checkable
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from perturb_jax.experiment.file import PURPOSES, Experiment, Purpose, seed_for
-from perturb_jax.experiment.sources import Sources
-from perturb_jax.experiment.work import Choice, Preparation, Training, Work
-from perturb_jax.screen.split import choose_test, remaining
+from perturb_jax.evaluation.metrics import Metric
+from perturb_jax.experiment.file import (
+    Data,
+    Described,
+    Experiment,
+    Graph,
+    NamedPredictor,
+    Purpose,
+    Sources,
+    seed_for,
+)
+from perturb_jax.screen.split import choose_test
+from perturb_jax.strategies.registry import identity_of
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.options import changed_options
+from perturb_jax.support.registry import source_checksum
+
+Kind = Literal["data", "selections", "runs"]
+
+FORMAT = 2
+"""Part of every identity; raised when what is stored, or what the same words mean, changes."""
+
+
+class Work:
+    """A unit of work: frozen dataclasses; those of one digest are the same."""
+
+    kind: Kind
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that the result depends on: plain values."""
+        raise NotImplementedError
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the canonical JSON (sorted keys, no spaces) of kind, format and identity."""
+        whole = {"kind": self.kind, "format": FORMAT, **self.identity()}
+        text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Work) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+_GRAPH = {
+    "universe": "screen", "neighbors": 20, "min_jaccard": 0.1, "namespaces": ("BP", "MF", "CC"), "annotation": None,
+    "file": None,
+}  # fmt: skip
+"""What identities have of a graph, whether or not the file says so."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation(Work):
+    """Reading or simulating a screen (then with a seed), and building its graph.
+
+    A file is what it holds, wherever it is: checksums, by key, say what the work is, and paths where the files are.
+    """
+
+    data: Data
+    graph: Graph
+    seed: int | None
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    kind = "data"
+
+    def identity(self) -> dict[str, Any]:
+        """The tables, files as checksums."""
+        simulation = None if self.data.simulation is None else asdict(self.data.simulation)
+        data = self.data.model_dump(mode="json", exclude={"simulation"}) | {"simulation": simulation}
+        tables = {"data": data, "graph": _GRAPH | changed_options(self.graph)}
+        for key, checksum in self.checksums.items():
+            *way, last = key.split(".")
+            part: dict[str, Any] = tables
+            for step in way:
+                part = part[step]
+            part[last] = {"sha256": checksum}
+        return {**tables, "seed": self.seed}
+
+    def path(self, key: str) -> Path | None:
+        """The file of a key, such as "data.screen"; None where there is none."""
+        return self.paths.get(key)
+
+
+@dataclass(frozen=True, eq=False)
+class Training(Work):
+    """Fitting a predictor to what is selected, sorted, and measuring it: a run.
+
+    A fraction of the selected validates, which one the split's seed says. With `effect`, predicted effects are part of
+    the view that is stored. Metrics are named where they are not all that ship here, and do not say what the work is.
+    """
+
+    preparation: Preparation
+    predictor: NamedPredictor
+    selected: tuple[str, ...]
+    test: tuple[str, ...]
+    validation: float
+    split_seed: int
+    training_seed: int
+    effect: bool = False
+    metrics: tuple[Metric, ...] = ()
+    kind = "runs"
+
+    def identity(self) -> dict[str, Any]:
+        """The screen's digest, the predictor with all settings but what tables call it, the sets and the seeds."""
+        names = ("selected", "test", "validation", "split_seed", "training_seed", "effect")
+        predictor = predictor_identity(*self.predictor)
+        return {"data": self.preparation.digest, "predictor": predictor} | {one: getattr(self, one) for one in names}
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Work):
+    """Selecting a batch among the perturbations of a screen but those that test and those that are selected already.
+
+    The strategy reads parts of the view of a run, or none.
+    """
+
+    preparation: Preparation
+    strategy: Any
+    test: tuple[str, ...]
+    selected: tuple[str, ...]
+    batch: int
+    seed: int
+    parts: tuple[str, ...] = ()
+    run: Training | None = None
+    kind = "selections"
+
+    def identity(self) -> dict[str, Any]:
+        """The screen's and the run's digests, the strategy, the candidates and the budget."""
+        names = ("test", "selected", "batch", "seed", "parts")
+        whole = {"data": self.preparation.digest, "strategy": strategy_identity(self.strategy)}
+        run = None if self.run is None else self.run.digest
+        return whole | {"run": run} | {one: getattr(self, one) for one in names}
+
+
+def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
+    """A predictor's name and all its settings but what tables call it; of a user's file the checksum too."""
+    if isinstance(predictor, Described):
+        return dict(predictor.identity)
+    settings = {key: value for key, value in plain_fields(predictor).items() if key != "name"}
+    return {"name": Path(name).name, "settings": settings}
+
+
+def strategy_identity(strategy: Any) -> dict[str, Any]:
+    """A strategy's name and options; of a user's file the checksum too."""
+    return dict(strategy.identity) if isinstance(strategy, Described) else identity_of(strategy)
+
+
+def is_own(thing: Any) -> bool:
+    """Whether a user's file defines it, or a part of it."""
+    parts = [getattr(thing, one.name) for one in fields(thing)] if is_dataclass(thing) else []
+    return source_checksum(thing) is not None or any(is_dataclass(part) and is_own(part) for part in parts)
+
+
+def plain_fields(value: Any) -> dict[str, Any]:
+    """What a frozen dataclass is: its class and its fields, but those that its comparison leaves out.
+
+    Where a user's file defines the class, the checksum of that file too.
+    """
+    named = {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.compare}
+    checksum = source_checksum(value)
+    return {"class": type(value).__name__, **named} | ({"source": checksum} if checksum else {})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it; refuses what is no plain value."""
+    if is_dataclass(value):
+        return plain_fields(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(part) for part in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"expected a plain value, got {value!r}")
 
 
 class Chain(NamedTuple):
@@ -27,27 +202,16 @@ class Known(Protocol):
 
     def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
         """Those of the screen that the graph knows; None while it is not prepared."""
-        ...
 
     def picks(self, work: Choice) -> tuple[str, ...] | None:
         """What was selected; None while nothing is."""
-        ...
 
-    def has_run(self, work: Training) -> bool:
+    def holds(self, work: Training) -> bool:
         """Whether the run is finished."""
-        ...
 
 
 class Cycle(NamedTuple):
-    """One cycle of a chain, as far as it is known.
-
-    Attributes:
-        number: from 1.
-        picks: selected in this cycle, in order.
-        choice: which selected them; None but in the first cycle that it selected for.
-        training: the run.
-        done: whether it is finished.
-    """
+    """One cycle of a chain, counted from 1: its picks, the choice in the first cycle that it selected for, its run."""
 
     number: int
     picks: tuple[str, ...]
@@ -57,12 +221,7 @@ class Cycle(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """How far a chain is.
-
-    Attributes:
-        cycles: those whose perturbations are selected.
-        wanted: work that can be done now; empty where the chain is finished.
-    """
+    """How far a chain is: cycles whose perturbations are selected, and work that can be done now."""
 
     cycles: tuple[Cycle, ...]
     wanted: tuple[Work, ...]
@@ -81,8 +240,8 @@ def preparation_of(experiment: Experiment, sources: Sources, chain: Chain) -> Pr
     """The screen and graph of a chain."""
     data = experiment.table.data[chain.data]
     seed = None if data.simulation is None else _seed(experiment, chain, "data")
-    found = sources.of(chain.data)
-    return Preparation(data, experiment.table.graph, seed, found.checksums, found.paths)
+    checksums, paths = sources.checksums[chain.data], sources.paths.get(chain.data, {})
+    return Preparation(data, experiment.table.graph, seed, checksums, paths)
 
 
 def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -> Walk:
@@ -90,9 +249,6 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
 
     Cycles in a row in which the strategy reads no view are selected together; a cycle in which it reads one needs the
     run of the cycle before.
-
-    Raises:
-        InputError: fewer perturbations than the experiment selects and tests.
     """
     table, strategy = experiment.table, experiment.strategies[chain.strategy].strategy
     preparation = preparation_of(experiment, sources, chain)
@@ -107,7 +263,8 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
             f"data.{chain.data}: {table.cycles} cycles of {table.batch} are {budget} perturbations, and there are "
             f"{candidates} that are not held out; select fewer"
         )
-    effect = any("effect" in _parts(experiment, label) for label in experiment.strategies)
+    everyone = (named.strategy for named in experiment.strategies.values())
+    effect = any("effect" in parts_of(one, cycle) for one in everyone for cycle in range(table.cycles))
     cycles: list[Cycle] = []
     wanted: list[Work] = []
     selected: tuple[str, ...] = ()
@@ -135,24 +292,14 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
                 preparation, experiment.predictors[chain.predictor], tuple(sorted(selected)), test, table.validation,
                 split_seed, training_seed, effect, experiment.metrics,
             )  # fmt: skip
-            done = known.has_run(training)
+            done = known.holds(training)
             wanted += [] if done else [training]
             cycles.append(Cycle(number + 1, part, choice if number == first else None, training, done))
     return Walk(tuple(cycles), tuple(wanted))
 
 
-@lru_cache(256)
-def _test_of(names: tuple[str, ...], size: int | float, seed: int) -> tuple[str, ...]:
-    test = choose_test(names, size, seed)
-    assert len(remaining(names, test)) == len(names) - len(test)
-    return test
-
-
-def _parts(experiment: Experiment, label: str) -> set[str]:
-    strategy = experiment.strategies[label].strategy
-    return {part for cycle in range(experiment.table.cycles) for part in parts_of(strategy, cycle)}
+_test_of = lru_cache(256)(choose_test)  # the same for every chain of a repetition
 
 
 def _seed(experiment: Experiment, chain: Chain, purpose: Purpose, cycle: int = 0) -> int:
-    assert purpose in PURPOSES
     return seed_for(purpose, 0 if purpose in experiment.table.fixed else chain.seed, cycle)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from perturb_jax.experiment.work import Choice, Preparation, Training, Work
+from perturb_jax.experiment.planner import Choice, Preparation, Work
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
 
@@ -26,44 +26,53 @@ STAGING = "staging"
 
 
 class Store:
-    """The directory of an experiment.
-
-    Attributes:
-        root: the directory.
-        damaged: directories that were found damaged, with what is wrong.
-    """
+    """The directory of an experiment: `planner.Known` of it; `damaged` are directories with what is wrong with them."""
 
     def __init__(self, root: Path):
         self.root = root
         self.damaged: dict[Path, str] = {}
         self._whole: set[Path] = set()
+        self._names: dict[str, tuple[str, ...]] = {}
 
-    def place(self, work: Work) -> Path:
+    def directory(self, work: Work) -> Path:
         """Where the result of some work is, or will be."""
         return self.root / work.kind / work.digest
 
     def holds(self, work: Work) -> bool:
         """Whether the result is there, whole; a damaged one is not, and is noted in `damaged`."""
-        place = self.place(work)
-        if place in self._whole:
+        directory = self.directory(work)
+        if directory in self._whole:
             return True
-        if place in self.damaged or not place.is_dir():
+        if directory in self.damaged or not directory.is_dir():
             return False
-        wrong = what_is_wrong(place)
+        wrong = what_is_wrong(directory)
         if wrong:
-            self.damaged[place] = wrong
+            self.damaged[directory] = wrong
             return False
-        self._whole.add(place)
+        self._whole.add(directory)
         return True
 
     def wrote(self, work: Work) -> None:
-        """Look at the directory again: it was written since."""
-        self.damaged.pop(self.place(work), None)
+        """Check the directory again: it was written since."""
+        self.damaged.pop(self.directory(work), None)
         (self.root / FAILURES / f"{work.digest}.json").unlink(missing_ok=True)
 
     def record(self, work: Work, name: str) -> dict[str, Any]:
         """A JSON file of a result that is there."""
-        return json.loads((self.place(work) / name).read_text(encoding="utf-8"))
+        return json.loads((self.directory(work) / name).read_text(encoding="utf-8"))
+
+    def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
+        """See `planner.Known.perturbations`."""
+        return self._list(work, RECORD, "perturbations")
+
+    def picks(self, work: Choice) -> tuple[str, ...] | None:
+        """See `planner.Known.picks`."""
+        return self._list(work, PICKS, "picks")
+
+    def _list(self, work: Work, name: str, key: str) -> tuple[str, ...] | None:
+        if work.digest not in self._names and self.holds(work):
+            self._names[work.digest] = tuple(self.record(work, name)[key])
+        return self._names.get(work.digest)
 
     @contextmanager
     def writing(self, work: Work) -> Iterator[Path]:
@@ -72,8 +81,8 @@ class Store:
         It is in the same file system, so that renaming it is one step. What somebody else has finished meanwhile is
         kept, what is damaged is replaced.
         """
-        place = self.place(work)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        directory = self.directory(work)
+        directory.parent.mkdir(parents=True, exist_ok=True)
         aside = self.root / STAGING / f"{work.digest[:12]}-{uuid.uuid4().hex}"
         aside.mkdir(parents=True)
         try:
@@ -81,12 +90,12 @@ class Store:
             names = sorted(path.name for path in aside.iterdir())
             text = "".join(f"{sha256_of(aside / name)}  {name}\n" for name in names)
             (aside / CHECKSUMS).write_text(text, encoding="utf-8")
-            if place.exists() and what_is_wrong(place):
-                place.rename(aside.with_name(f"{aside.name}-damaged"))
+            if directory.exists() and what_is_wrong(directory):
+                directory.rename(aside.with_name(f"{aside.name}-damaged"))
             try:
-                aside.rename(place)
+                aside.rename(directory)
             except OSError:
-                if not place.is_dir():
+                if not directory.is_dir():
                     raise
         finally:
             for left in (aside, aside.with_name(f"{aside.name}-damaged")):
@@ -101,18 +110,18 @@ class Store:
         shutil.rmtree(self.root / STAGING, ignore_errors=True)
 
 
-def what_is_wrong(place: Path) -> str:
+def what_is_wrong(directory: Path) -> str:
     """Why a directory is not what was written; empty where it is."""
     try:
-        lines = (place / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        lines = (directory / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return f"{CHECKSUMS} cannot be read"
     expected = {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
-    found = {path.name for path in place.iterdir()} - {CHECKSUMS}
+    found = {path.name for path in directory.iterdir()} - {CHECKSUMS}
     if not expected or found != set(expected):
         odd = sorted(found ^ set(expected)) or ["everything"]
         return f"{', '.join(odd)} {'is missing' if odd[0] not in found else 'does not belong there'}"
-    changed = [name for name, checksum in expected.items() if sha256_of(place / name) != checksum]
+    changed = [name for name, checksum in expected.items() if sha256_of(directory / name) != checksum]
     return f"{', '.join(changed)} has changed since it was written" if changed else ""
 
 
@@ -127,11 +136,7 @@ def write_json(path: Path, record: Any) -> Path:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Keep other commands from working in the same directory; the lock ends with the process, however that ends.
-
-    Raises:
-        InputError: another command works there; a directory that cannot be written.
-    """
+    """Keep other commands from working in the same directory; the lock ends with the process, however that ends."""
     import fcntl  # not on Windows, where the rest can be imported
 
     try:
@@ -144,30 +149,3 @@ def locked(root: Path) -> Iterator[None]:
             yield
     except PermissionError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}); choose another directory") from None
-
-
-class Stored:
-    """`planner.Known` of a store; what was read once is remembered."""
-
-    def __init__(self, store: Store):
-        self.store = store
-        self._names: dict[str, tuple[str, ...]] = {}
-
-    def perturbations(self, work: Preparation) -> tuple[str, ...] | None:
-        """See `planner.Known.perturbations`."""
-        return self._list(work, RECORD, "perturbations")
-
-    def picks(self, work: Choice) -> tuple[str, ...] | None:
-        """See `planner.Known.picks`."""
-        return self._list(work, PICKS, "picks")
-
-    def has_run(self, work: Training) -> bool:
-        """See `planner.Known.has_run`."""
-        return self.store.holds(work)
-
-    def _list(self, work: Preparation | Choice, name: str, key: str) -> tuple[str, ...] | None:
-        if work.digest not in self._names:
-            if not self.store.holds(work):
-                return None
-            self._names[work.digest] = tuple(self.store.record(work, name)[key])
-        return self._names[work.digest]

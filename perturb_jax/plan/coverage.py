@@ -1,5 +1,6 @@
 """Coverage as evidence: how it grows with the number of picks, on the graph and on noisy copies of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -15,8 +16,7 @@ from perturb_jax.graph.knowledge_graph import candidate_degrees
 from perturb_jax.graph.reach import reach_sets
 from perturb_jax.plan.plan import Comparison, Found, Plan, Question
 from perturb_jax.selection.coverage import covered_after
-from perturb_jax.selection.graphreach import graphreach
-from perturb_jax.selection.pick_counts import pick_counts
+from perturb_jax.selection.graphreach import graphreach, pick_counts
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.choose import in_order
 from perturb_jax.strategies.graphreach import DROPOUT
@@ -34,12 +34,16 @@ class Coverage:
         heading: above the picture, on the page.
         note: below the table of picks, on the page: HTML.
         recorded_elsewhere: options that the record of the settings leaves to its other parts.
+        hidden: columns of the table of picks for which a terminal has no room.
+        listing: the column that lists names, of which a terminal shows as many as have room; empty where there is none.
     """
 
     files: ClassVar[dict[str, str]] = {}
     heading: ClassVar[str] = "Coverage"
     note: ClassVar[str] = ""
     recorded_elsewhere: ClassVar[tuple[str, ...]] = ()
+    hidden: ClassVar[tuple[str, ...]] = ()
+    listing: ClassVar[str] = ""
 
     def __init__(self, question: Question):
         self.question = question
@@ -125,6 +129,27 @@ class Coverage:
             facts.append((f"{result['bound']:,}", bounded))
         return facts
 
+    def lines(self, record: Mapping[str, Any]) -> list[str]:
+        """What the record says, in sentences for a terminal."""
+        result, nodes, picks = record["result"], record["graph"]["nodes"], len(record["picks"])
+        random, must = result["random"], len(record["candidates"]["must include"])
+        tested = len(record["candidates"]["already tested"])
+        lines = [
+            f"{picks} picks{f' and the {tested:,} already tested' if tested else ''} reach {result['covered']:,} of "
+            f"{nodes:,} genes ({result['covered_fraction']:.1%}); all candidates together reach "
+            f"{result['reachable from all candidates']:,}.",
+            f"Random picks reach {random['mean']:,.0f} (mean of {len(random['covered'])} draws, "
+            f"{min(random['covered']):,} to {max(random['covered']):,}), the most connected genes "
+            f"{result['top-degree']:,}.",
+        ]
+        if result["bound"] is not None:
+            among = f", the {must:,} must-haves among them," if must else ""
+            lines.append(
+                f"No {picks} of these candidates{among} can reach more than {result['bound']:,}: these reach at least "
+                f"{1000 * result['covered'] // result['bound'] / 10} % of the best possible."
+            )
+        return lines
+
     def figure(self, plan: Plan, title: str) -> bytes:
         """Coverage and marginal gains against the number of picks, as a PNG."""
         gains, layers = plan.table["gain"].to_numpy(), plan.table["layer"].to_numpy()
@@ -145,6 +170,20 @@ class Robust(Coverage):
     """Coverage of the noisy copies beside that of the graph; for strategies with GraphReach's options."""
 
     recorded_elsewhere = ("robust", "dropout", "dropout_seed")
+    hidden = ("covered_fraction", "layer", "bound")
+
+    def lines(self, record: Mapping[str, Any]) -> list[str]:
+        """What the picks reach on the copies, too."""
+        robust, noise = record["result"]["robust"], record["settings"]["robust"]
+        bound = f"; no selection reaches more than {robust['bound']:,.1f}" if "bound" in robust else ""
+        lines = super().lines(record)
+        lines.insert(
+            2,
+            f"On {noise['copies']:,} copies of the graph, each without {noise['dropout']:.0%} of the edges, these "
+            f"picks reach {robust['mean covered']:,.1f} genes on average{bound}. GraphReach's picks for the graph "
+            f"itself reach {robust['picks of the graph itself']:,.1f}.",
+        )
+        return lines
 
     def settings(self) -> dict[str, Any]:
         """The noise."""
@@ -203,14 +242,7 @@ def covered_points(plan: Plan) -> Int[np.ndarray, " points"]:
 
 @dataclass(frozen=True, eq=False)
 class CoverageCurves:
-    """Nodes covered after 0, 1, ... picks.
-
-    Attributes:
-        before: nodes covered before the first pick.
-        reachable: nodes that all candidates together, with what was covered before, would cover.
-        random: one row per draw.
-        top_degree: candidates by falling out-degree.
-    """
+    """Nodes covered before the first pick, by all candidates together (`reachable`), and after 0, 1, ... picks."""
 
     before: int
     reachable: int

@@ -1,5 +1,6 @@
 """What is learned as evidence: what each pick informs, what stays unknown, and what others would leave unknown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,7 +12,7 @@ from matplotlib.ticker import StrMethodFormatter
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.kernel.graph import as_kernel
 from perturb_jax.plan.coverage import RANDOM_DRAWS, Coverage, band_columns, draw_band, joined
-from perturb_jax.plan.plan import Comparison, Found, Plan, Question, under
+from perturb_jax.plan.plan import Comparison, Found, Plan, Question, needs_graph, under
 from perturb_jax.selection.design import (
     DesignProblem,
     explained_by_each,
@@ -31,6 +32,9 @@ from perturb_jax.support.figures import RANDOM, SELECTION, canvas
 
 TARGETS_SHOWN = 5
 """Targets named with each pick."""
+
+LEAST_SHOWN = 8
+"""Targets that a terminal names as least known."""
 
 LEAST_KNOWN = 10
 """Targets that the record names as least known."""
@@ -70,6 +74,8 @@ class Learned(Coverage):
     files: ClassVar[dict[str, str]] = {"targets.csv": "targets"}
     heading: ClassVar[str] = "What stays unknown"
     recorded_elsewhere: ClassVar[tuple[str, ...]] = ("targets", "costs")
+    hidden: ClassVar[tuple[str, ...]] = ("gain", "covered", "covered_fraction", "layer", "bound", "criterion_bound")
+    listing: ClassVar[str] = "informs"
     note: ClassVar[str] = " <i>Informs</i>: the targets of which it explains most, given the picks before it."
 
     def __init__(self, question: Question):
@@ -201,6 +207,29 @@ class Learned(Coverage):
         words = f"of the variance of {learned['targets']:,} targets expected to remain; {drawn} with random picks"
         return [(f"{100 * learned['remaining variance']:.1f} %", words), *super().facts(plan, result)]
 
+    def lines(self, record: Mapping[str, Any]) -> list[str]:
+        """What stays unknown, and the coverage."""
+        learned, picks = record["result"]["design"], len(record["picks"])
+        random = learned["random"]
+        compared = "".join(
+            f", {name} {end['remaining variance']:.1%}" + (f" (first {end['spent']:g})" if end["spent"] < picks else "")
+            for name, end in learned.items()
+            if isinstance(end, Mapping)
+        )
+        lines = [
+            f"Expected variance that stays unknown of {learned['targets']:,} targets: "
+            f"{learned['remaining variance before']:.1%} before, {learned['remaining variance']:.1%} after these "
+            f"picks; random picks {min(random):.1%} to {max(random):.1%}{compared}.",
+            f"Least known will be {', '.join(learned['least known'][:LEAST_SHOWN])} (all in targets.csv).",
+        ]
+        if "bound" in learned:
+            lines.append(
+                f"No selection has a larger {learned['objective']} than {learned['bound']:.4g}: these have "
+                f"{learned['value']:.4g}, at least {100 * learned['value'] / learned['bound']:.1f} % of the best "
+                "possible."
+            )
+        return lines + (super().lines(record) if self.question.kernel is None else [])
+
     def figure(self, plan: Plan, title: str) -> bytes:
         """What stays unknown: in total against what is spent, and of each target in the end, as a PNG."""
         remaining: Remaining = plan.comparison.own
@@ -274,7 +303,7 @@ def remaining_variance(plan: Plan) -> Remaining:
     draws = [pool.take(np.random.default_rng(seed).permutation(len(pool))[:most]) for seed in range(RANDOM_DRAWS)]
     others = {}
     for name in learned.options.compared:
-        if question.kernel is not None and STRATEGIES.get(name).needs_graph:
+        if question.kernel is not None and needs_graph(STRATEGIES.get(name)):
             continue
         other = under({"hops": question.hops, "direction": question.direction}, name)
         length = min(most, other.longest or most)

@@ -1,5 +1,6 @@
 """The spectral norm as evidence: how it grows with the number of picks, for a plan and for what it is compared with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,17 @@ class Spectral(Coverage):
         }
         return {"sigma": sigma} | super().record(plan)
 
+    def lines(self, record: Mapping[str, Any]) -> list[str]:
+        """The norms, too."""
+        sigma, computed = record["result"]["sigma"], record["result"]["computed"]
+        lines = super().lines(record)
+        lines.insert(
+            2,
+            f"Spectral norm of what is reached: {sigma['picks']:.4f}; random picks {min(sigma['random']):.4f} to "
+            f"{max(sigma['random']):.4f}, the most connected genes {sigma['top-degree']:.4f} ({computed}).",
+        )
+        return lines
+
     def figure(self, plan: Plan, title: str) -> bytes:
         """Spectral norm and coverage against the number of picks, as a PNG."""
         norms, sigma = plan.comparison.own, plan.table["sigma"].to_numpy()
@@ -61,13 +73,7 @@ class Spectral(Coverage):
 
 @dataclass(frozen=True, eq=False)
 class SpectralCurves:
-    """Spectral norms after some numbers of picks.
-
-    Attributes:
-        picks: the numbers of picks.
-        random: one row per draw.
-        top_degree: candidates by falling out-degree.
-    """
+    """Spectral norms after some numbers of picks, of random draws and of candidates by falling out-degree."""
 
     picks: Int[np.ndarray, " points"]
     random: Float[np.ndarray, "draws points"]

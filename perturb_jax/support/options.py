@@ -226,6 +226,7 @@ def made_from(cls: type[Settings], table: Mapping[str, object]) -> Settings:
     """An instance of a dataclass of settings from a table as TOML or JSON have it."""
     known = {one.name: one for one in options_of(cls) if one.is_plain or one.about.help}
     values = {key.replace("-", "_"): _as_tuple(value) for key, value in table.items()}
+    values |= {key: _as_path(value, known[key]) for key, value in values.items() if key in known}
     problems = [_no_such(key, known) for key in values if key not in known]
     wrong = {key: known[key].problem(value) for key, value in values.items() if key in known}
     problems += [f"{key}: {problem}" for key, problem in wrong.items() if problem]
@@ -271,6 +272,10 @@ def _refuse(problems: Iterable[str]) -> None:
 
 def _as_tuple(value: object) -> object:
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
+def _as_path(value: object, one: Option) -> object:
+    return Path(value) if isinstance(value, str) and Path in one.kinds and value not in one.choices else value
 
 
 def _as_float(value: object, kinds: tuple[Any, ...]) -> object:

@@ -1,5 +1,6 @@
-"""What is read back: every row where it belongs, equal to what is computed by hand from the same sets."""
+"""Results are what was stored; runs are those with all cycles, and what is left out is counted."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,24 +12,24 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.analysis.results import read_results
+from perturb_jax.analysis.results import about, complete_runs, read_results
+from perturb_jax.analysis.summary import summarise
+from perturb_jax.analysis.tables import table_files
 from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.evaluation.trial import fit_and_measure
-from perturb_jax.experiment.carry_out import read_view
-from perturb_jax.experiment.file import NamedPredictor, NamedStrategy, experiment_of
-from perturb_jax.experiment.planner import Chain, chains_of, walk
-from perturb_jax.experiment.prepare import ready
-from perturb_jax.experiment.sources import Sources, find_sources
-from perturb_jax.experiment.store import HISTORY, RUN, SCREEN, VIEW, Store, Stored
-from perturb_jax.experiment.work import Choice, Preparation, Training
+from perturb_jax.experiment.execution import read_view, ready
+from perturb_jax.experiment.file import NamedPredictor, NamedStrategy, Sources, experiment_of, find_sources
+from perturb_jax.experiment.planner import Chain, Choice, Preparation, Training, chains_of, walk
+from perturb_jax.experiment.store import HISTORY, RUN, SCREEN, VIEW, Store
 from perturb_jax.predictors.predictor import Answers
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import split_selected
 from perturb_jax.screen.store import load_screen, save_screen
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.baselines import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, finish, finished, tables, with_strategy
+from tests.made_results import made_results, row_of, without
 
 RAW = tables(
     cycles=3,
@@ -78,7 +79,7 @@ def test_the_same_strategy_twice_is_trained_once(directory: Path) -> None:
 def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
     experiment = experiment_of(RAW)
     chain = Chain("sim", "graph-gp", "graphreach", 1)
-    known = Stored(Store(directory))
+    known = Store(directory)
     for cycle in walk(experiment, Sources({"sim": {}}, {}), chain, known).cycles:
         work = cycle.training
         screen = load_screen(directory / "data" / work.preparation.digest / SCREEN)
@@ -101,8 +102,8 @@ def test_metrics_are_those_of_a_trial_of_the_same_sets(directory: Path) -> None:
 
 def test_a_simulation_is_over_the_graph_that_is_read(directory: Path) -> None:
     preparation = next(iter(walk(experiment_of(RAW), Sources({"sim": {}}, {}), Chain("sim", "graph-gp", "random", 0),
-                                 Stored(Store(directory))).cycles)).training.preparation  # fmt: skip
-    screen, graph, names = ready(preparation, Store(directory))
+                                 Store(directory)).cycles)).training.preparation  # fmt: skip
+    screen, graph, names = ready(preparation, directory)
     assert preparation.seed is not None
     simulated = pj.simulate_screen(graph, 24, list(graph.genes), 10, seed=preparation.seed)
     np.testing.assert_array_equal(screen.mean, simulated.mean)
@@ -118,9 +119,9 @@ def test_a_model_based_strategy_sees_what_the_run_before_has_learnt(tmp_path: Pa
     done = finish(experiment, sources, tmp_path)
     assert [sum(isinstance(work, kind) for work in done) for kind in (Preparation, Choice, Training)] == [1, 3, 4]
     store = Store(tmp_path)
-    cycles = walk(experiment, sources, Chain("sim", "graph-gp", "unsure", 0), Stored(store)).cycles
+    cycles = walk(experiment, sources, Chain("sim", "graph-gp", "unsure", 0), store).cycles
     work = cycles[1].training
-    screen, graph, names = ready(work.preparation, store)
+    screen, graph, names = ready(work.preparation, store.root)
     split = split_selected(work.selected, work.test, work.split_seed)
     fitted = pj.GraphGP().fit(screen, graph, split.train, split.validation, work.training_seed)
     free = [name for name in names if name not in {*work.test, *work.selected}]
@@ -190,10 +191,10 @@ def test_effects_are_in_the_view_where_a_strategy_reads_them(tmp_path: Path) -> 
     experiment = with_strategy(experiment_of(raw), "effect", Hybrid(Random(), 1, Largest("effect")))
     done = finish(experiment, find_sources(experiment, tmp_path), tmp_path)
     work = next(work for work in done if isinstance(work, Training))
-    view = read_view(Store(tmp_path).place(work), ("effect",))
+    view = read_view(Store(tmp_path).directory(work), ("effect",))
     assert view.effect is not None
     assert view.effect.shape == (20, 60)
-    embedding, features = (read_view(Store(tmp_path).place(work), (part,)) for part in ("embedding", "features"))
+    embedding, features = (read_view(Store(tmp_path).directory(work), (part,)) for part in ("embedding", "features"))
     np.testing.assert_array_equal(embedding.embedding, features.features)
 
 
@@ -237,3 +238,93 @@ def test_every_chain_is_walked_by_repetition() -> None:
     chains = list(chains_of(experiment_of(tables(data=two))))
     assert len(set(chains)) == len(chains) == 2 * 2 * 2 * 2
     assert [chain.seed for chain in chains] == [0] * 8 + [1] * 8
+
+
+def test_a_mean_leaves_out_what_is_undefined_and_counts_it() -> None:
+    results = made_results(seeds=2, tests=3)
+    metrics = results.metrics
+    mine = (metrics["strategy"] == "graphreach") & (metrics["seed"] == 1) & (metrics["cycle"] == 2)
+    rows = metrics.index[mine]
+    metrics.loc[rows, "pearson_de"] = [0.2, np.nan, 0.6]
+    metrics.loc[rows, "mse_de"] = np.nan
+    means = complete_runs(results).means
+    found = {
+        metric: row_of(means, strategy="graphreach", seed=1, cycle=2, metric=metric)
+        for metric in ("pearson_de", "mse_de", "mse")
+    }
+    assert [found["pearson_de"][name] for name in ("value", "tests", "undefined")] == [pytest.approx(0.4), 3, 1]
+    assert np.isnan(found["mse_de"]["value"]) and found["mse_de"]["undefined"] == 3
+    assert found["mse"]["value"] == pytest.approx(metrics.loc[rows, "mse"].mean())
+    assert means["undefined"].sum() == 4
+    notes = " ".join(summarise(results).notes)
+    assert "pearson_de is undefined for 1 of 54 predictions" in notes and "mse_de is undefined for 3 of 54" in notes
+
+
+def test_seeds_without_all_cycles_are_listed_and_left_out() -> None:
+    results = without(made_results(seeds=4), strategy="graphreach", seed=2, cycle=3)
+    results = without(results, strategy="uncertainty", seed=1)
+    runs = complete_runs(results)
+    assert runs.incomplete[["strategy", "seed", "missing"]].to_numpy().tolist() == [
+        ["graphreach", 2, "3"],
+        ["uncertainty", 1, "1, 2, 3"],
+    ]
+    seeds = runs.means.groupby("strategy")["seed"].unique().map(sorted).to_dict()
+    assert seeds == {"random": [0, 1, 2, 3], "graphreach": [0, 1, 3], "uncertainty": [0, 2, 3]}
+    assert about(runs) == (
+        "Simulated outcomes, 3 to 4 seeds. Seeds without all cycles are left out: "
+        "graphreach (adamson, gears-flax): 2; uncertainty (adamson, gears-flax): 1."
+    )
+
+
+def test_the_config_says_what_is_missing_of_an_experiment_that_is_not_finished() -> None:
+    results = made_results(cycles=2, seeds=2)
+    config = results.record["config"]
+    config["seeds"], config["cycles"] = 3, 2
+    config["predictors"] = {"gears-flax": {}, "control-mean": {}}
+    config["strategies"] = {
+        "uncertainty": {"predictors": ["gears-flax"]}, "random": {}, "graphreach": {}, "k-center": {},
+    }  # fmt: skip
+    runs = complete_runs(results)
+    assert runs.strategies == ("uncertainty", "random", "graphreach")
+    assert runs.incomplete["seed"].tolist() == [2, 2, 2]
+    assert runs.absent == (
+        ("adamson", "gears-flax", "k-center"), ("adamson", "control-mean", "random"),
+        ("adamson", "control-mean", "graphreach"), ("adamson", "control-mean", "k-center"),
+    )  # fmt: skip
+    config["cycles"] = 3
+    with pytest.raises(InputError, match="no run has all of its cycles yet"):
+        complete_runs(results)
+
+
+def test_a_strategy_is_model_based_where_it_selects_after_the_first_cycle() -> None:
+    results = made_results(strategies=("random", "uncertainty", "graphreach", "typiclust"))
+    assert complete_runs(results).model_based == {"uncertainty", "typiclust"}
+
+
+@pytest.mark.parametrize(("simulated", "word"), [(True, "Simulated"), (False, "Measured")])
+def test_what_is_simulated_is_called_so(simulated: bool, word: str) -> None:
+    assert about(complete_runs(made_results(seeds=1, simulated=simulated))) == f"{word} outcomes, 1 seed."
+
+
+def test_of_several_data_sets_the_simulated_ones_are_named() -> None:
+    results = made_results(data=("made", "screen"), seeds=2, simulated=False)
+    results.record["screens"] = {"made": {"simulated": True}, "screen": {"simulated": False}}
+    runs = complete_runs(results)
+    assert about(runs) == "Simulated outcomes of made, measured ones of others, 2 seeds."
+    table = pd.read_csv(io.BytesIO(table_files(summarise(results), {})["table.csv"]))
+    assert table.groupby("data")["simulated"].unique().map(list).to_dict() == {"made": [True], "screen": [False]}
+
+
+def test_without_any_run_there_is_nothing_to_compare() -> None:
+    results = made_results()
+    with pytest.raises(InputError, match="at least one run"):
+        complete_runs(results._replace(metrics=results.metrics.iloc[:0]))
+
+
+def test_the_baseline_is_found_by_its_name_where_the_label_is_another() -> None:
+    results = made_results(strategies=("chance", "graphreach"))
+    with pytest.raises(InputError, match=r"no complete run of the strategy 'random'.* baseline: chance, graphreach"):
+        summarise(results)
+    assert summarise(results, "chance").baseline == "chance"
+    results.record["config"]["strategies"] = {"chance": {"strategy": "random"}, "graphreach": {}}
+    assert summarise(results).baseline == "chance"

@@ -22,7 +22,7 @@ def printed(graph: pj.KnowledgeGraph, request: Request) -> str:
     plan = make_plan(graph, request)
     console = Console(file=io.StringIO(), width=200)
     record = plan_record(plan)
-    printing.print_plan(console, plan.table, record, [Path("picks.csv")])
+    printing.print_plan(console, plan, record, [Path("picks.csv")])
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -49,7 +49,7 @@ def test_at_least_is_never_rounded_up(covered: int, bound: int, share: str) -> N
     record = plan_record(plan)
     record["result"] |= {"covered": covered, "bound": bound}
     console = Console(file=io.StringIO(), width=200)
-    printing.print_plan(console, plan.table, record, [Path("picks.csv")])
+    printing.print_plan(console, plan, record, [Path("picks.csv")])
     assert isinstance(console.file, io.StringIO)
     assert f"at least {share} of the best possible" in console.file.getvalue()
 

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from perturb_jax.experiment.carry_out import carry_out
-from perturb_jax.experiment.file import Experiment, NamedStrategy, experiment_of
-from perturb_jax.experiment.planner import chains_of, walk
-from perturb_jax.experiment.sources import Sources, find_sources
-from perturb_jax.experiment.store import Store, Stored, write_json
-from perturb_jax.experiment.work import Work
+from perturb_jax.experiment.execution import execute
+from perturb_jax.experiment.file import Experiment, NamedStrategy, Sources, experiment_of, find_sources
+from perturb_jax.experiment.planner import Work, chains_of, walk
+from perturb_jax.experiment.store import Store, write_json
 from perturb_jax.strategies.strategy import Ask
 
 SIMULATION = {"perturbations": 24, "genes": 60, "cells": 10}
@@ -51,10 +49,10 @@ def with_strategy(experiment: Experiment, label: str, strategy: Any) -> Experime
 
 def finish(experiment: Experiment, sources: Sources, root: Path) -> list[Work]:
     """Do all work of an experiment, in order; returns it."""
-    known, done = Stored(Store(root)), []
+    known, done = Store(root), []
     for chain in chains_of(experiment):
         while wanted := walk(experiment, sources, chain, known).wanted:
-            carry_out(wanted[0], root)
+            execute(wanted[0], root)
             done.append(wanted[0])
     return done
 

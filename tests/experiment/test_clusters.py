@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from perturb_jax.experiment import clusters
 from perturb_jax.experiment.clusters import SlurmTable, existing_scheduler, read_slurm, slurm_cluster, thread_variables
-from perturb_jax.experiment.file import experiment_of
+from perturb_jax.experiment.file import Sources, experiment_of
 from perturb_jax.experiment.planner import Chain, Walk, chains_of, walk
-from perturb_jax.experiment.schedule import Forecast
-from perturb_jax.experiment.sources import Sources
+from perturb_jax.experiment.run import Forecast
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import tables
 from tests.experiment.test_planner import Pretended
@@ -44,10 +44,10 @@ def test_the_job_script_asks_for_what_the_file_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SLURM.replace("jobs = 20", "jobs = 0"), "slurm.toml: jobs: expected greater than or equal to 1, got 0"),
+        (SLURM.replace("jobs = 20", "jobs = 0"), "slurm.toml: jobs: expected a whole number of at least 1, got 0"),
         (SLURM.replace("cores = 8", ""), "slurm.toml: cores: expected a value, got none"),
-        (SLURM + "gpus = 1", "slurm.toml: gpus: no such key"),
-        ("=", "slurm: expected a readable TOML file"),
+        (SLURM + "gpus = 1", "slurm.toml: gpus: no such setting; expected one of jobs, cores"),
+        ("=", "slurm.toml: expected a readable TOML file"),
     ],
 )
 def test_a_wrong_file_for_slurm_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -72,6 +72,7 @@ def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_address_where_no_scheduler_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "PATIENCE", "1s")
     with pytest.raises(InputError, match="scheduler: expected the address of a dask scheduler, got 'nowhere:x'"):
         existing_scheduler("nowhere:x").__enter__()
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.analysis.results import read_results
-from perturb_jax.analysis.runs import complete_runs
+from perturb_jax.analysis.results import complete_runs, read_results
 from perturb_jax.experiment.clusters import local_cluster
 from perturb_jax.experiment.run import begin, work
 from perturb_jax.support.errors import InputError
@@ -151,6 +150,6 @@ def test_what_is_wrong_in_them_is_named_by_its_key(tmp_path: Path, text: tuple[s
 
 
 def test_a_worker_loads_nothing_that_speaks_to_a_terminal() -> None:
-    code = "import sys, perturb_jax.experiment.carry_out; print([m for m in ('typer', 'rich') if m in sys.modules])"
+    code = "import sys, perturb_jax.experiment.execution; print([m for m in ('typer', 'rich') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -5,13 +5,11 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.experiment.file import PURPOSES, Experiment, experiment_of, seed_for
-from perturb_jax.experiment.planner import Chain, chains_of, preparation_of, walk
-from perturb_jax.experiment.sources import Sources
-from perturb_jax.experiment.work import Choice, Preparation, Training, Work
+from perturb_jax.experiment.file import PURPOSES, Experiment, Sources, experiment_of, seed_for
+from perturb_jax.experiment.planner import Chain, Choice, Preparation, Training, Work, chains_of, preparation_of, walk
+from perturb_jax.strategies.baselines import Random
 from perturb_jax.strategies.graphreach import GraphReach
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, tables, with_strategy
 
@@ -32,7 +30,7 @@ class Pretended:
         free = [name for name in NAMES if name not in {*work.test, *work.selected}]
         return tuple(free[: work.batch]) if work.digest in self.done else None
 
-    def has_run(self, work: Training) -> bool:
+    def holds(self, work: Training) -> bool:
         return work.digest in self.done
 
 

@@ -94,7 +94,7 @@ def test_tables_and_figure(published: ModuleType, tmp_path: Path) -> None:
 def test_trainings_are_counted_as_they_are_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The estimate's stand-in finds as many distinct trainings as an experiment does."""
     from perturb_jax.experiment.file import experiment_of
-    from perturb_jax.experiment.work import Training
+    from perturb_jax.experiment.planner import Training
 
     monkeypatch.syspath_prepend(str(FOLDER.parent))
     estimate = importlib.import_module("estimate")

@@ -1,20 +1,19 @@
-"""The command that turns the results of an experiment into tables."""
+"""The commands that turn the results of an experiment into tables and figures."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from perturb_jax.cli.blocks import OUTPUT, AsJson, Force, Quiet
-from perturb_jax.cli.flags import with_flags
-from perturb_jax.cli.printing import out, print_line, print_wrote
+from perturb_jax.cli.flags import AsJson, Force, Quiet, output_flag, with_flags
+from perturb_jax.cli.printing import out, print_line, print_table, print_wrote
 from perturb_jax.support.files import OutputDirectory
 
 if TYPE_CHECKING:
-    from perturb_jax.analysis.text_tables import Cell, TextTable
+    from perturb_jax.analysis.tables import TextTable
+
 
 _STYLES = {"": "", "better": "bold", "worse": "italic"}
 
@@ -28,14 +27,7 @@ Baseline = Annotated[str, typer.Option(help="The strategy that the others are co
 def table(
     directory: ResultsDirectory,
     output: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            metavar="<path>",
-            help="Directory for the tables.",
-            show_default="DIR/tables",
-            rich_help_panel=OUTPUT,
-        ),
+        str | None, output_flag("--out", "Directory for the tables.", metavar="<path>", show_default="DIR/tables")
     ] = None,
     baseline: Baseline = "random",
     force: Force = False,
@@ -50,8 +42,7 @@ def table(
     """
     from perturb_jax.analysis.results import read_results
     from perturb_jax.analysis.summary import summarise
-    from perturb_jax.analysis.summary_files import FILES, table_files, tables_record
-    from perturb_jax.analysis.text import main_table
+    from perturb_jax.analysis.tables import FILES, main_table, table_files, tables_record
 
     results = read_results(directory)
     files = OutputDirectory(output or str(directory / "tables"), FILES, force)
@@ -69,15 +60,33 @@ def table(
 
 def _print_table(table: "TextTable") -> None:
     print_line(out, table.caption)
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for column, name in enumerate(table.header):
-        shown.add_column(Text(name), justify="left" if column < table.words else "right")
-    for block in table.blocks:
-        for row in block:
-            shown.add_row(*map(_styled, row))
-    out.print(shown)
+    rows = ((Text(cell.text, style=_STYLES[cell.mark]) for cell in row) for block in table.blocks for row in block)
+    print_table(out, table.header, table.header[: table.words], rows)
     print_line(out, "")
 
 
-def _styled(cell: "Cell") -> Text:
-    return Text(cell.text, style=_STYLES[cell.mark])
+@with_flags
+def plot(
+    directory: ResultsDirectory,
+    output: Annotated[
+        str | None, output_flag("--out", "Directory for the figures.", metavar="<path>", show_default="DIR/figures")
+    ] = None,
+    baseline: Baseline = "random",
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw an experiment: learning curves, differences to Random, stability of selections, areas, seconds.
+
+    Writes each figure as .png and .pdf.
+    """
+    from perturb_jax.analysis.figures import figure_files, figure_names
+    from perturb_jax.analysis.results import read_results
+    from perturb_jax.analysis.summary import summarise
+
+    summary = summarise(read_results(directory), baseline)
+    files = OutputDirectory(output or str(directory / "figures"), figure_names(summary), force)
+    paths = files.write(figure_files(summary))
+    if not quiet:
+        for note in summary.notes:
+            print_line(out, note)
+        print_wrote(paths)

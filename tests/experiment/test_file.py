@@ -28,22 +28,25 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "data set": ({"data": {"a": {"dataset": "x"}}}, "data.a: dataset: expected one of adamson"),
     "homophily": (
         {"data": {"a": {"simulation": SIMULATION | {"homophily": 2}}}},
-        "data.a.simulation.homophily: expected less than or equal to 1, got 2",
+        "data.a.simulation.homophily: expected a finite number of at least 0 and of at most 1, got 2",
     ),
     "model": (
         {"data": {"a": {"simulation": SIMULATION | {"model": {"noise": 2}}}}},
-        "data.a.simulation.model: noise: no such parameter; expected one of cells, responsive",
+        "data.a.simulation.model.noise: no such setting; expected one of cells, responsive",
     ),
     "model's value": (
         {"data": {"a": {"simulation": SIMULATION | {"model": {"null": 2}}}}},
-        "data.a.simulation.model: null: expected a finite number of at least 0 and of at most 1, or none, got 2",
+        "data.a.simulation.model.null: expected a finite number of at least 0 and of at most 1, or none, got 2",
     ),
     "reading a simulation": (
         {"data": {"a": {"simulation": SIMULATION, "layer": "x"}}},
         "data.a: layer: a simulated screen is not read",
     ),
-    "neighbors": ({"graph": {"neighbors": 1.5}}, "graph.neighbors: expected a valid integer, got 1.5"),
-    "finished edges": ({"graph": {"file": "e.csv", "neighbors": 3}}, "graph: neighbors: a finished edge list is used"),
+    "neighbors": (
+        {"graph": {"neighbors": 1.5}},
+        "graph.neighbors: expected a whole number of at least 1, or none, got 1.5",
+    ),
+    "finished edges": ({"graph": {"file": "e.csv", "neighbors": 3}}, "graph.neighbors: a finished edge list is used"),
     "predictor": ({"predictors": {"gears": {}}}, "predictors.gears.predictor: expected one of control-mean"),
     "setting": (
         {"predictors": {"gears-flax": {"epochs": 3}}},

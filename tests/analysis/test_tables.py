@@ -5,11 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from perturb_jax.analysis.figures import figure_files
+from perturb_jax.analysis.figures import figure_names
 from perturb_jax.analysis.summary import Summary, summarise
-from perturb_jax.analysis.summary_files import read_summary, table_files
-from perturb_jax.analysis.text import text_tables
-from perturb_jax.analysis.text_tables import markdown
+from perturb_jax.analysis.tables import markdown, read_summary, table_files, text_tables
 from perturb_jax.support.errors import InputError
 from tests.made_results import made_results, without
 
@@ -36,7 +34,7 @@ def test_tables_and_figures_are_those_of_the_runs(tmp_path: Path) -> None:
             found = getattr(after, name, after.runs.incomplete)
             pd.testing.assert_frame_equal(found, frame, check_exact=True, check_dtype=False)
     assert text_tables(after) == text_tables(before)
-    assert figure_files(after) == figure_files(before)
+    assert figure_names(after) == figure_names(before)
     (tmp_path / "again").mkdir()
     again = stored(after, results.record, tmp_path / "again")
     assert again.notes == before.notes and text_tables(again) == text_tables(before)

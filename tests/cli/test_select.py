@@ -1,6 +1,9 @@
 """GraphDesign on the command line: targets, costs, files, bad input."""
 
 import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,9 @@ import pandas as pd
 import pytest
 
 import perturb_jax as pj
+from perturb_jax.cli import app
+from perturb_jax.strategies.registry import STRATEGIES
+from perturb_jax.strategies.strategy import Ask
 from tests.cli.test_cli import run, snapshot
 
 GENES = ["TP53", "MDM2", "GATA1", "MYC", "AARS1"]
@@ -106,3 +112,30 @@ def test_a_design_writes_what_each_pick_teaches_and_what_stays_unknown(files: Pa
     costs = json.loads((tmp_path / "costs" / "picks.json").read_text())
     assert set(costs["inputs"]) == {"candidates", "universe", "costs", "targets"}
     assert "already holds picks.csv" in results[4].err
+
+
+@dataclass(frozen=True)
+class FromTheEnd(pj.Options):
+    """Picks the last candidates."""
+
+    skip: int = pj.option(0, "How many are passed over.", at_least=0)
+
+    def choose(self, ask: Ask) -> Sequence[str]:
+        names = sorted(ask.candidates, reverse=True)
+        return names[self.skip : self.skip + int(ask.budget)]
+
+
+def test_a_registered_strategy_is_used_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(STRATEGIES, "_registered", {})
+    pj.register_strategy("from-the-end", FromTheEnd)
+    (tmp_path / "edges.csv").write_text("source,target,importance\nA,B,1\nB,C,1\nC,D,1\n")
+    (tmp_path / "genes.txt").write_text("A\nB\nC\nD\n")
+    monkeypatch.chdir(tmp_path)
+    command = ["select", "--candidates", "genes.txt", "--graph", "edges.csv", "--budget", "2", "--out", "out"]
+    monkeypatch.setattr(sys, "argv", ["perturb-jax", *command, "--strategy", "from-the-end", "--skip", "1", "--quiet"])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert end.value.code == 0
+    assert pd.read_csv("out/picks.csv")["gene"].tolist() == ["C", "B"]
+    record = json.loads(Path("out/picks.json").read_text())
+    assert record["settings"]["strategy"] == "from-the-end" and record["settings"]["options"] == {"skip": 1}

@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 from distributed import LocalCluster
 
+import perturb_jax as pj
 import perturb_jax.cli.run as run_command
 from perturb_jax.experiment.clusters import existing_scheduler
-from perturb_jax.experiment.file import NamedPredictor, experiment_of
-from perturb_jax.experiment.planner import Chain
-from perturb_jax.experiment.schedule import Failure, Grid, distinct_runs, trainings_done, work_off
-from perturb_jax.experiment.sources import find_sources
+from perturb_jax.experiment.file import NamedPredictor, experiment_of, find_sources
+from perturb_jax.experiment.planner import Chain, Training
+from perturb_jax.experiment.run import Failure, Grid, distinct_runs, trainings_done, work_off
 from perturb_jax.experiment.store import Store
-from perturb_jax.experiment.work import Training, Work
 from perturb_jax.screen.screen import Screen
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.baselines import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import Largest, finish, tables, with_strategy
 
@@ -39,11 +38,7 @@ def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
     experiment.predictors["broken"] = NamedPredictor("broken", Broken())  # type: ignore[arg-type]
     for label, part in (("far", "embedding"), ("unsure", "log_variance")):
         experiment = with_strategy(experiment, label, Hybrid(Random(), 1, Largest(part)))
-    sources, told = find_sources(experiment, tmp_path), []
-
-    def tell(work: Work | None, failure: Failure | None) -> None:
-        told.append((work, failure))
-
+    sources = find_sources(experiment, tmp_path)
     with (
         LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0"
@@ -51,15 +46,15 @@ def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
         existing_scheduler(cluster.scheduler_address) as client,
     ):  # fmt: skip
         grid = Grid(experiment, sources, Store(tmp_path / "dask"))
-        work_off(grid, client, tell)
+        ended = list(work_off(grid, client))
     ends = {(chain.predictor, chain.strategy): trainings_done(found) for chain, found in grid.walks.items()}
     assert ends == {("graph-gp", "random"): 3, ("graph-gp", "far"): 3, ("graph-gp", "unsure"): 3, ("broken", "far"): 0,
                     ("broken", "unsure"): 0}  # fmt: skip
-    works = [work for work, _ in told]
+    works = [one.work if isinstance(one, Failure) else one for one in ended]
     assert len(set(works)) == len(works)
     assert sum(isinstance(work, Training) for work in works) == 3 + 2 + 2 + 1, "the first cycle's are one"
     assert distinct_runs(grid.walks.values()) == (7, 8)
-    (failure,) = [failure for _, failure in told if failure is not None]
+    (failure,) = [one for one in ended if isinstance(one, Failure)]
     assert failure.reason == "ZeroDivisionError: 24 perturbations in 4 other things"
     assert {chain.strategy for chain in failure.chains} == {"far", "unsure"}
     (path,) = (tmp_path / "dask" / "failures").iterdir()
@@ -87,3 +82,28 @@ def test_repetitions_become_whole_one_after_the_other(tmp_path: Path) -> None:
     first, second = (set(grid.wanted([chain for chain in grid.walks if chain.seed == seed]).items()) for seed in (5, 2))
     assert not first & second and first | second == set(grid.wanted(grid.walks).items())
     assert min(urgency for _, urgency in first) > max(urgency for _, urgency in second)
+
+
+FILE = """
+name = "one"
+cycles = 1
+batch = 4
+test = 4
+seeds = 1
+[data.sim]
+simulation = { perturbations = 24, genes = 60, cells = 10 }
+[predictors.training-mean]
+[strategies.random]
+"""
+
+
+def test_an_experiment_is_run_from_python_and_failures_are_said_in_the_end(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text("class Wrong:\n    def choose(self, ask):\n        return []\n")
+    (tmp_path / "one.toml").write_text(FILE + '[strategies.wrong]\nstrategy = "wrong.py:Wrong"\n')
+    with pytest.raises(InputError, match=r"1 failed .*expected 4 different candidates.*; the same call tries again"):
+        pj.run_experiment(tmp_path / "one.toml", workers=1)
+    (tmp_path / "one.toml").write_text(FILE)
+    root = pj.run_experiment(tmp_path / "one.toml")  # all that is wanted is there: no worker is started
+    assert root == tmp_path / "results" / "one"
+    results = pj.read_results(root)
+    assert len(results.metrics) == 4 and len(results.selections) == 4

@@ -39,7 +39,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path: Path) -
     (tmp_path / "others.txt").write_text("A\nXYZ\n")
     on_edges = ["--graph", "edges.csv", "--perturbations", "2", "--genes", "3", "--out", "x.h5ad"]
     cases = {
-        "a number": (data("simulate", "--genes", "x", "--out", "x.h5ad"), "--genes: expected a number or a file"),
+        "a number": (data("simulate", "--genes", "x", "--out", "x.h5ad"), "x: no such file"),
         "a name": (data("simulate", "--out", "x.csv"), "--out: expected a file that ends with .h5ad, got x.csv"),
         "nowhere": (data("simulate", "--out", ""), "--out: expected a file that ends with .h5ad"),
         "is there": (data("simulate", "--out", "cells.h5ad"), "already holds cells.h5ad"),

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from perturb_jax.experiment.file import experiment_of
-from perturb_jax.experiment.planner import chains_of, preparation_of
-from perturb_jax.experiment.sources import Sources
+from perturb_jax.experiment.file import Sources, experiment_of
+from perturb_jax.experiment.planner import Preparation, chains_of, preparation_of
 from perturb_jax.experiment.store import CHECKSUMS, STAGING, Store, locked, what_is_wrong
-from perturb_jax.experiment.work import Preparation
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import tables
 
@@ -21,7 +19,7 @@ def written(root: Path) -> Path:
     with store.writing(WORK) as place:
         (place / "a.txt").write_text("one")
         (place / "b.txt").write_text("two")
-    return store.place(WORK)
+    return store.directory(WORK)
 
 
 def test_a_result_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -40,7 +38,7 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         (place / "a.txt").write_text("one")
         raise ZeroDivisionError
     assert not store.holds(WORK)
-    assert not store.place(WORK).exists()
+    assert not store.directory(WORK).exists()
     assert not list((tmp_path / STAGING).iterdir())
 
 

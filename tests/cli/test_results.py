@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from perturb_jax.analysis import results as results_module
 from perturb_jax.analysis.results import Results
-from perturb_jax.analysis.summary_files import FILES
+from perturb_jax.analysis.tables import FILES
 from perturb_jax.cli import app as cli
 from perturb_jax.support.errors import InputError
 from tests.cli.test_cli import run

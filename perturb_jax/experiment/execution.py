@@ -1,0 +1,288 @@
+"""Doing a unit of work in a worker: screens and graphs, selections, runs; what comes of it is stored."""
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from perturb_jax.evaluation.trial import fit_and_measure, genes_of_screen, usable_perturbations
+from perturb_jax.experiment.file import Simulation
+from perturb_jax.experiment.planner import Choice, Preparation, Training, Work
+from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RECORD, RUN, SCREEN, VIEW, Store, write_json
+from perturb_jax.genes.lists import read_names
+from perturb_jax.genes.perturbations import nodes_of, parse_perturbations, perturbed_genes
+from perturb_jax.graph.choice import GraphChoice
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
+from perturb_jax.predictors.predictor import Fitted, history_of
+from perturb_jax.screen.reading import open_screen
+from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.simulate import simulate_screen
+from perturb_jax.screen.split import remaining, split_selected
+from perturb_jax.screen.store import load_screen, save_screen
+from perturb_jax.strategies.choose import choose
+from perturb_jax.strategies.strategy import Ask
+from perturb_jax.strategies.view import PARTS, View, view_of
+from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import versions
+
+CELLS = "cells"
+"""Directory of the simulated cells that the reference needs: they can be drawn again, and are only kept."""
+
+
+class Ready(NamedTuple):
+    """What work begins with."""
+
+    screen: Screen
+    graph: KnowledgeGraph
+    perturbations: tuple[str, ...]
+
+
+def execute(work: Work, root: Path) -> None:
+    """Do the work and store what comes of it; nothing where it is there already."""
+    store = Store(root)
+    if store.holds(work):
+        return
+    if isinstance(work, Preparation):
+        prepare(work, store)
+    elif isinstance(work, Choice):
+        _choose(work, store)
+    elif isinstance(work, Training):
+        _train(work, store)
+
+
+def prepare(work: Preparation, store: Store) -> None:
+    """Make the screen and store it, with the perturbations that the graph knows."""
+    if work.data.simulation is not None:
+        screen, graph = _simulated(work, work.data.simulation, None)
+    else:
+        path = work.path("data.screen") or work.path("data.dataset")
+        assert path is not None
+        screen = open_screen(path, work.data.reading, progress=False)
+        graph = _graph(work, genes_of_screen(screen))
+    usable, missing = usable_perturbations(screen, graph, work.data.unknown)
+    parse_perturbations(graph.names, usable)  # refuses two names of one perturbation
+    record = {
+        "work": work.identity(),
+        "perturbations": list(usable),
+        "dropped": missing,
+        "screen": repr(screen),
+        "caution": screen.caution,
+        "simulated": bool(screen.settings.get("simulated")),
+        "graph": graph_record(graph),
+        "versions": versions(),
+    }
+    with store.writing(work) as directory:
+        save_screen(screen, directory / SCREEN)
+        write_json(directory / RECORD, record)
+
+
+def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
+    """The screen with a file of its cells, for a predictor that learns from cells.
+
+    Simulated cells are drawn again, the same, and kept.
+    """
+    simulation = work.data.simulation
+    if simulation is None:
+        return replace(screen, source=work.path("data.screen") or work.path("data.dataset") or screen.source)
+    if simulation.moments == "expected":
+        raise InputError('expected moments have no cells to learn from; simulate with moments = "cells"')
+    path = store.root / CELLS / f"{work.digest}.h5ad"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".perturb-jax-") as staging:
+            whole = Path(staging, "cells.h5ad")
+            _simulated(work, simulation, whole)
+            whole.replace(path)
+    return replace(screen, source=path)
+
+
+@lru_cache(4)
+def ready(work: Preparation, root: Path) -> Ready:
+    """The screen and the graph, as they were prepared and stored below `root`; the last few are kept in memory."""
+    store = Store(root)
+    screen = load_screen(store.directory(work) / SCREEN)
+    graph = _graph(work, genes_of_screen(screen))
+    return Ready(screen, graph, tuple(store.record(work, RECORD)["perturbations"]))
+
+
+def _choice(work: Preparation) -> GraphChoice:
+    """What the graph is made of: files where they are."""
+    files: dict[str, Any] = {key: work.path(f"graph.{key}") for key in ("file", "annotation", "universe")}
+    return replace(work.graph, **files)
+
+
+def _graph(work: Preparation, of_screen: Sequence[str] | None) -> KnowledgeGraph:
+    """The graph of a universe; of all annotated genes where that is "screen" and the screen's are not given."""
+    choice = _choice(work)
+    if work.graph.universe == "screen" and of_screen is not None and choice.file is None:
+        known = choice.known.names.resolve(of_screen, "drop", distinct=False).genes
+        of_screen = tuple(dict.fromkeys(known))  # a screen may name a gene by its old symbol and by its new
+    return choice.build(genes=of_screen if work.graph.universe == "screen" else None)
+
+
+def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> tuple[Screen, KnowledgeGraph]:
+    """A simulated screen and the graph that is read.
+
+    Where the graph is the measured genes' and effects are smooth over it, its genes are drawn first: the perturbed ones
+    of a list and others of the annotation, at random.
+    """
+    assert work.seed is not None
+    names, genes = (_count_or_names(work, simulation, part) for part in ("perturbations", "genes"))
+    if simulation.over == "genome":
+        over = replace(_choice(work), universe=None, file=None).build()
+    elif work.graph.universe == "screen" and work.graph.file is None:
+        over = _graph(work, _drawn(work, names, genes) if isinstance(genes, int) else genes)
+        genes = list(over.genes)
+    else:
+        over = _graph(work, None)
+    screen = simulate_screen(
+        over, names, genes, simulation.cells, control_cells=simulation.control_cells,
+        homophily=simulation.homophily, hops=simulation.hops, seed=work.seed, moments=simulation.moments,
+        model=simulation.model, path=path, unknown=work.data.unknown,
+    )  # fmt: skip
+    return screen, over if simulation.over == "graph" else _graph(work, genes_of_screen(screen))
+
+
+def _count_or_names(work: Preparation, simulation: Simulation, part: str) -> int | list[str]:
+    path = work.path(f"data.simulation.{part}")
+    return getattr(simulation, part) if path is None else read_names(path)
+
+
+def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
+    """Genes of a simulated screen: the perturbed ones, and others of the annotation."""
+    annotation = _choice(work).known
+    given: list[str] = []
+    if not isinstance(names, int):
+        targets = dict.fromkeys(gene for name in names for gene in perturbed_genes(name))
+        given = list(annotation.names.resolve(targets, work.data.unknown).genes)
+    if not len(given) <= count <= len(annotation.genes):
+        raise InputError(f"genes: expected {len(given)}, the perturbed ones, to {len(annotation.genes)}, got {count}")
+    order = np.random.default_rng([_GENES_OF_GRAPH, work.seed or 0]).permutation(len(annotation.genes))
+    taken = set(given)
+    drawn = (annotation.genes[index] for index in order.tolist())
+    others = [gene for gene in drawn if gene not in taken and perturbed_genes(gene)]  # one gene is called CTRL
+    return [*given, *others[: count - len(given)]]
+
+
+_GENES_OF_GRAPH = 3
+"""The stream of random numbers for these; a simulation uses those before it."""
+
+
+_REPEATED_BELOW = 1.0
+"""Seconds; the first time holds imports and compilation, which would hide what so short a choice takes."""
+
+
+def _choose(work: Choice, store: Store) -> None:
+    _, graph, names = ready(work.preparation, store.root)
+    candidates = remaining(remaining(names, work.test), work.selected)
+    view = None if work.run is None else read_view(store.directory(work.run), work.parts)
+    # labels are the screen's names, so picks are too
+    pool, selected = (nodes_of(graph.names, names) for names in (candidates, work.selected))
+    ask = Ask(graph, pool, selected, work.batch, work.seed, view)
+    compiled = _compilations()
+    before, begin = len(compiled), time.perf_counter()
+    picks = choose(work.strategy, ask).genes
+    first = time.perf_counter() - begin
+    seconds = max(first - sum(compiled[before:]), 0.0)
+    if first < _REPEATED_BELOW:
+        begin = time.perf_counter()
+        choose(work.strategy, ask)
+        seconds = time.perf_counter() - begin
+    record = {
+        "work": work.identity(), "picks": list(picks), "seconds": seconds, "seconds_first": first, **_environment(),
+    }  # fmt: skip
+    with store.writing(work) as directory:
+        write_json(directory / PICKS, record)
+
+
+@cache
+def _compilations() -> list[float]:
+    """Seconds of JAX's compilations since the first call, one after the other."""
+    heard: list[float] = []
+
+    def hear(event: str, duration_secs: float, **_: str | int) -> None:
+        if event.startswith("/jax/core/compile/"):
+            heard.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(hear)
+    return heard
+
+
+def _train(work: Training, store: Store) -> None:
+    begin = time.perf_counter()
+    screen, graph, names = ready(work.preparation, store.root)
+    predictor: Any = work.predictor.predictor
+    if getattr(predictor, "reads_cells", False):
+        screen = with_cells(work.preparation, store, screen)
+    split = split_selected(work.selected, work.test, work.split_seed, work.validation, names)
+    seconds = {"loading": time.perf_counter() - begin}
+    trial = fit_and_measure(screen, graph, predictor, split, work.training_seed, work.metrics or None)
+    seconds |= trial.seconds
+    begin = time.perf_counter()
+    parts = [part for part in PARTS if work.effect or part != "effect"]
+    view = _view_of(trial.fitted, remaining(names, work.test), parts)
+    seconds["view"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    history, report = history_of(trial.fitted)
+    with store.writing(work) as directory:
+        trial.metrics.reset_index().to_parquet(directory / METRICS, index=False)
+        if history is not None:
+            history.to_parquet(directory / HISTORY, index=False)
+        _write_view(directory / VIEW, view)
+        record = {"work": work.identity(), "validation": list(split.validation), "report": report, **_environment()}
+        seconds["storing"] = time.perf_counter() - begin
+        write_json(directory / RUN, record | {"seconds": seconds})
+
+
+def _view_of(fitted: Fitted, names: tuple[str, ...], parts: Sequence[str]) -> View:
+    """The parts that the predictor has."""
+    held: dict[str, Any] = {}
+    for part in parts:
+        with suppress(InputError):  # where it has none
+            held[part] = getattr(view_of(fitted, names, (part,)), part)
+    return View(names, **held)
+
+
+def _write_view(path: Path, view: View) -> None:
+    """As arrays without pickle; features that are the embedding are stored once."""
+    arrays = {part: values for part in PARTS if (values := getattr(view, part)) is not None}
+    if "features" in arrays and np.array_equal(arrays["features"], arrays.get("embedding", ())):
+        arrays["features"] = np.zeros(0)
+    np.savez_compressed(path, perturbations=np.array(view.perturbations), **arrays)
+
+
+def read_view(run: Path, parts: Sequence[str]) -> View:
+    """Some parts of the view of a finished run."""
+    with np.load(run / VIEW, allow_pickle=False) as file:
+        absent = [part for part in parts if part not in file]
+        if absent:
+            about = json.loads((run / RUN).read_text(encoding="utf-8"))["work"]["predictor"]["name"]
+            raise InputError(
+                f"{', '.join(absent)}: {about} has none with these settings; name the predictors that the strategy "
+                "is for: predictors = [...]"
+            )
+        held = {}
+        for part in parts:
+            values = file["embedding" if part == "features" and file[part].shape == (0,) else part]
+            values.setflags(write=False)
+            held[part] = values
+        return View(tuple(file["perturbations"].tolist()), **held)
+
+
+def _environment() -> dict[str, Any]:
+    device = jax.devices()[0]
+    machine = {
+        "system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"), "device": f"{device.platform}: {device.device_kind}",
+    }  # fmt: skip
+    return {"versions": versions(), "machine": machine}
