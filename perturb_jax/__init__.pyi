@@ -63,26 +63,27 @@ from .screen.split import (
 from .screen.store import load_screen as load_screen, save_screen as save_screen
 from .selection.device.score import Scores as Scores, score as score
 from .selection.graphdesign import graphdesign as graphdesign
-from .selection.graphreach import graphreach as graphreach
+from .selection.graphreach import (
+    PickCounts as PickCounts,
+    graphreach as graphreach,
+    pick_counts as pick_counts,
+)
 from .selection.maxspec import maxspec as maxspec
-from .selection.pick_counts import PickCounts as PickCounts, pick_counts as pick_counts
 from .selection.selection import SearchInfo as SearchInfo, Selection as Selection
 from .selection.spectral import spectral_norm as spectral_norm
 from .strategies.acs_fw import ACSFW as ACSFW
+from .strategies.baselines import KCenter as KCenter, Random as Random, TopDegree as TopDegree
 from .strategies.choose import choose as choose
 from .strategies.graphdesign import GraphDesign as GraphDesign
 from .strategies.graphreach import GraphReach as GraphReach
-from .strategies.hybrid import Hybrid as Hybrid
-from .strategies.k_center import KCenter as KCenter
 from .strategies.maxspec import MaxSpec as MaxSpec
-from .strategies.random import Random as Random
 from .strategies.registry import (
     STRATEGIES as STRATEGIES,
+    Hybrid as Hybrid,
     make_strategy as make_strategy,
     register_strategy as register_strategy,
 )
 from .strategies.strategy import Ask as Ask, Strategy as Strategy
-from .strategies.top_degree import TopDegree as TopDegree
 from .strategies.typiclust import TypiClust as TypiClust
 from .strategies.uncertainty import Uncertainty as Uncertainty
 from .strategies.view import View as View

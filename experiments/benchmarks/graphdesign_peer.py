@@ -111,7 +111,7 @@ def naive(problem: Problem) -> Run:
 
 
 def recurrence(problem: Problem) -> Run:
-    """Our recurrence (see `perturb_jax.selection.posterior`) in NumPy: says what is due to it, and what to the code."""
+    """Our recurrence (see `perturb_jax.selection.criteria`) in NumPy: says what is due to it, and what to the code."""
     cpu, watch = time.process_time(), Stopwatch()
     with watch.stage("blocks"):
         kernel, where = block(problem)

@@ -38,7 +38,8 @@ from maxspec_variants import Variant, batches_per_pick, device_iterations, naive
 import perturb_jax as pj
 from perturb_jax.graph.operator import Operator, gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
-from perturb_jax.selection.maxspec import BATCH, TIE
+from perturb_jax.selection.maxspec import BATCH
+from perturb_jax.selection.spectral import TIE
 
 ABOUT = """Greedy minimisation of the spectral norm of the message-passing operator on what the picks reach: the
 compiled lazy greedy with bounds on the host, against a lazy greedy over stale norms from `scipy.sparse.linalg.svds` on

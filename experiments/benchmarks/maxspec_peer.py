@@ -12,7 +12,8 @@ import perturb_jax as pj
 from perturb_jax.graph.operator import gcn_norm, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.selection.host.spectral import RESIDUAL
-from perturb_jax.selection.maxspec import TIE, earliest_best
+from perturb_jax.selection.maxspec import earliest_best
+from perturb_jax.selection.spectral import TIE
 
 DENSE = 32
 """Up to this many nodes LAPACK is faster than ARPACK, and the peer uses it."""
@@ -53,7 +54,7 @@ def peer(graph: pj.KnowledgeGraph, candidates: tuple[str, ...], budget: int, tun
     for _ in range(budget):
         fresh = _fresh_norms(norms, sets, known, left)
         evaluations += len(fresh)
-        pick = earliest_best(fresh, TIE, False)
+        pick = earliest_best(fresh)
         left.remove(pick)
         norms.extend(_set(sets, pick))
         picks.append(pick)

@@ -11,8 +11,8 @@ import numpy as np
 from perturb_jax.graph.operator import Operator
 from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.host.spectral import InducedMatrix
-from perturb_jax.selection.maxspec import BATCH, TIE, earliest_best
-from perturb_jax.selection.spectral import spectral_norm
+from perturb_jax.selection.maxspec import BATCH, earliest_best
+from perturb_jax.selection.spectral import TIE, spectral_norm
 
 
 class Variant(NamedTuple):
@@ -82,7 +82,7 @@ class CountedMatrix(InducedMatrix):
 
 
 def search(operator: Operator, sets: ReachSets, budget: int, variant: Variant) -> VariantRun:
-    """`lazy_search` of the library with some of its savings."""
+    """The lazy `search` of the library with some of its savings."""
     matrix = CountedMatrix(operator, variant.warm)
     known = np.zeros(len(sets.indptr) - 1)
     left = set(range(len(known)))
@@ -105,7 +105,7 @@ def search(operator: Operator, sets: ReachSets, budget: int, variant: Variant) -
             if norm <= limit:
                 norms[v] = norm
                 best = min(best, norm)
-        pick = earliest_best(norms, TIE, False)
+        pick = earliest_best(norms)
         left.remove(pick)
         matrix.extend(nodes_of(sets, pick))
         picks.append(pick)
@@ -139,7 +139,7 @@ def naive_picks(
             start = time.perf_counter()
             norms = {v: matrix.with_nodes(nodes_of(sets, v))[0] for v in sorted(left)}
             seconds = time.perf_counter() - start
-            assert earliest_best(norms, TIE, False) == pick, "the naive greedy picks otherwise"
+            assert earliest_best(norms) == pick, "the naive greedy picks otherwise"
             results.append(NaivePick(number, matrix.entries, len(left), seconds))
         left.remove(pick)
         matrix.extend(nodes_of(sets, pick))

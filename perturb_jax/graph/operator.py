@@ -130,4 +130,4 @@ def gcn_norm(operator: Operator) -> Operator:
 def is_symmetric(operator: Operator) -> bool:
     """Whether A equals its transpose."""
     matrix = operator.rows()
-    return (matrix - matrix.T).count_nonzero() == 0
+    return bool((matrix - matrix.T).count_nonzero() == 0)

@@ -16,8 +16,7 @@ from perturb_jax.graph.knowledge_graph import candidate_degrees
 from perturb_jax.graph.reach import reach_sets
 from perturb_jax.plan.plan import Comparison, Found, Plan, Question
 from perturb_jax.selection.coverage import covered_after
-from perturb_jax.selection.graphreach import graphreach
-from perturb_jax.selection.pick_counts import pick_counts
+from perturb_jax.selection.graphreach import graphreach, pick_counts
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.choose import in_order
 from perturb_jax.strategies.graphreach import DROPOUT

@@ -1,21 +1,20 @@
 """Coverage of the knowledge graph: how many nodes a selection reaches, and the greedy selection that reaches most."""
 
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
 from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.device.sharded import sharded_cover
-from perturb_jax.selection.greedy import greedy, tie_order, upper_bounds
+from perturb_jax.selection.greedy import Objective, Properties, greedy, tie_order, upper_bounds
 from perturb_jax.selection.host import coverage as host
 from perturb_jax.selection.host.coverage import RARITY_UNIT
-from perturb_jax.selection.objective import Objective, Properties
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import group_by
 
@@ -32,37 +31,75 @@ class CoverageState(NamedTuple):
     level: Int[Array, ""]
 
 
-def coverage(
-    covers: Bool[Array, "candidates nodes"],
-    weights: Int[Array, " nodes"] | None = None,
-    counts: Int[Array, " nodes"] | None = None,
-) -> Objective:
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Coverage(Objective):
     """Weighted coverage f(S) = sum of w_u over the nodes u that some v in S covers. Monotone and submodular.
 
     Monotone since w >= 0. Submodular: a node that v would newly cover given a set T, it would newly cover given any
     S inside T. Once no candidate gains, the next layer m begins and a gain counts the nodes covered exactly m - 1
     times; within a layer this is again coverage, of the nodes that the layer began with.
 
-    Args:
+    Attributes:
         covers: which nodes each candidate covers (see `perturb_jax.reach`).
         weights: whole numbers >= 0 with a sum below 2^31, so that no sum depends on its order (`fixed_point`).
         counts: how often each node is covered before the first pick.
 
     Complexity: one gain O(nodes), all gains O(candidates x nodes), on whatever device holds `covers`.
     """
+
+    covers: Bool[Array, "candidates nodes"]
+    weights: Int[Array, " nodes"]
+    counts: Int[Array, " nodes"]
+    properties: Properties = field(default=Properties(True, True, True, layered=True), metadata={"static": True})
+
+    def init(self) -> CoverageState:
+        """The first layer."""
+        return CoverageState(self.counts, jnp.int32(0))
+
+    def gains(self, state: CoverageState) -> Int[Array, " candidates"]:
+        """What each candidate covers of the nodes that count."""
+        return jax.vmap(_weight_of, (0, None))(self.covers, self._open_weights(state))
+
+    def gain(self, state: CoverageState, candidate: Int[Array, ""]) -> Int[Array, ""]:
+        """The same for one."""
+        return _weight_of(self.covers[candidate], self._open_weights(state))
+
+    def update(self, state: CoverageState, pick: Int[Array, ""]) -> CoverageState:
+        """What the pick covers is covered once more."""
+        return state._replace(counts=state.counts + self.covers[pick])
+
+    def value(self, state: CoverageState) -> Int[Array, ""]:
+        """The weight of what is covered."""
+        return _weight_of(state.counts > 0, self.weights)
+
+    def layer(self, state: CoverageState) -> Int[Array, ""]:
+        """The number of the layer."""
+        return state.level + 1
+
+    def next_layer(self, state: CoverageState, available: Bool[Array, " candidates"]) -> CoverageState:
+        """The lowest level of a node that an available candidate covers."""
+        reachable = (self.covers & available[:, None]).any(0) & (self.weights > 0)
+        lowest = jnp.where(reachable, state.counts, _UNCOVERABLE).min()
+        return state._replace(level=jnp.where(lowest == _UNCOVERABLE, state.level, lowest))
+
+    def _open_weights(self, state: CoverageState) -> Int[Array, " nodes"]:
+        return jnp.where(state.counts == state.level, self.weights, 0)
+
+
+def _weight_of(nodes: Bool[Array, " nodes"], weights: Int[Array, " nodes"]) -> Int[Array, ""]:
+    return jnp.where(nodes, weights, 0).sum(dtype=jnp.int32)
+
+
+def coverage(
+    covers: Bool[Array, "candidates nodes"],
+    weights: Int[Array, " nodes"] | None = None,
+    counts: Int[Array, " nodes"] | None = None,
+) -> Coverage:
+    """`Coverage` with weights of 1 and nothing covered beforehand where none are given."""
     num_nodes = covers.shape[1]
     weights = jnp.ones(num_nodes, jnp.int32) if weights is None else weights
-    counts = jnp.zeros(num_nodes, jnp.int32) if counts is None else counts
-    return Objective(
-        init=Partial(_init, counts),
-        gains=Partial(_gains, covers, weights),
-        gain=Partial(_gain, covers, weights),
-        update=Partial(_update, covers),
-        value=Partial(_value, weights),
-        layer=Partial(_layer),
-        next_layer=Partial(_next_layer, covers, weights),
-        properties=Properties(monotone=True, submodular=True, lazy=True),
-    )
+    return Coverage(covers, weights, jnp.zeros(num_nodes, jnp.int32) if counts is None else counts)
 
 
 def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, " nodes"], float]:
@@ -97,47 +134,7 @@ def rarity(covers: Bool[Array, "candidates nodes"]) -> Int[Array, " candidates"]
     never be reached, what the others leave out will be. The same whole numbers as on the host.
     """
     worth = (RARITY_UNIT // covers.shape[1]) // jnp.maximum(covers.sum(0, dtype=jnp.int32), 1)
-    return jax.vmap(_covered_weight, (0, None))(covers, worth)
-
-
-def _init(counts: Int[Array, " nodes"]) -> CoverageState:
-    return CoverageState(counts, jnp.int32(0))
-
-
-def _open_weights(weights: Int[Array, " nodes"], state: CoverageState) -> Int[Array, " nodes"]:
-    return jnp.where(state.counts == state.level, weights, 0)
-
-
-def _covered_weight(row: Bool[Array, " nodes"], weights: Int[Array, " nodes"]) -> Int[Array, ""]:
-    return jnp.where(row, weights, 0).sum(dtype=jnp.int32)
-
-
-def _gains(covers: Array, weights: Array, state: CoverageState) -> Int[Array, " candidates"]:
-    return jax.vmap(_covered_weight, (0, None))(covers, _open_weights(weights, state))
-
-
-def _gain(covers: Array, weights: Array, state: CoverageState, candidate: Int[Array, ""]) -> Int[Array, ""]:
-    return _covered_weight(covers[candidate], _open_weights(weights, state))
-
-
-def _update(covers: Array, state: CoverageState, pick: Int[Array, ""]) -> CoverageState:
-    return state._replace(counts=state.counts + covers[pick])
-
-
-def _value(weights: Array, state: CoverageState) -> Int[Array, ""]:
-    return jnp.where(state.counts > 0, weights, 0).sum(dtype=jnp.int32)
-
-
-def _layer(state: CoverageState) -> Int[Array, ""]:
-    return state.level + 1
-
-
-def _next_layer(
-    covers: Array, weights: Array, state: CoverageState, available: Bool[Array, " candidates"]
-) -> CoverageState:
-    reachable = (covers & available[:, None]).any(0) & (weights > 0)
-    lowest = jnp.where(reachable, state.counts, _UNCOVERABLE).min()
-    return state._replace(level=jnp.where(lowest == _UNCOVERABLE, state.level, lowest))
+    return jax.vmap(_weight_of, (0, None))(covers, worth)
 
 
 class CoverRun(NamedTuple):
@@ -187,18 +184,26 @@ def maximum_coverage(
         hops: steps of reach.
         direction: of reach.
         weights: what covering each node is worth, in whole numbers (`fixed_point`); None: 1.
-        ties: "rare": among equal gains, the candidate whose nodes fewest others reach; "first": the earliest.
-        seed: a number: ties go to a seeded random candidate instead.
+        ties: as for `graphreach`.
+        seed: as for `graphreach`.
         engine: "host": compiled lazy greedy over sparse sets; "naive", "lazy": `greedy` over a mask on the default
             device; a mesh: candidates split among its devices, without weights.
         certified: compute `bounds`.
     """
     rare = ties == "rare" and seed is None
+    bounds = np.empty(0, np.int64)
     if engine == "naive" or engine == "lazy":
         covers = reach_mask(graph, members, hops, direction)
         covered = reach_mask(graph, before, hops, direction).sum(0, dtype=jnp.int32)
         order = tie_order(len(members), np.asarray(rarity(covers)) if rare else None, seed)
-        return _cover_on_device(covers, covered, order, budget, weights, engine, certified)
+        objective = coverage(covers[order], None if weights is None else jnp.asarray(weights), covered)
+        run = greedy(objective, budget, jnp.ones(len(order), bool), engine)
+        if certified:
+            bounds = np.asarray(upper_bounds(objective, run.picks, budget))
+        everything = CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0))
+        picks, gains, values, layers = (np.asarray(part) for part in run[:4])
+        reachable = int(objective.value(everything))
+        return CoverRun(order[picks], gains, values, layers, bounds, reachable, int(run.evaluations), engine)
     sets = reach_sets(graph, members, hops, direction)
     counts = reach_sets(graph, before, hops, direction).counts()
     order = tie_order(len(members), host.rarity(sets.indptr, sets.indices, sets.num_nodes) if rare else None, seed)
@@ -208,32 +213,14 @@ def maximum_coverage(
             sets.indptr, sets.indices, weights, counts.copy(), order, budget
         )
     else:
-        method = f"mesh of {engine.devices.size}"
+        method, evaluations = f"mesh of {engine.devices.size}", len(order) * budget
         picks, gains, layers = sharded_cover(sets, budget, counts, order, engine)
-        evaluations = len(order) * budget
     values = covered_after(sets, counts, picks, weights)
-    bounds = cover_bounds(sets, counts, picks, weights) if certified else np.empty(0, np.int64)
+    if certified:
+        bounds = cover_bounds(sets, counts, picks, weights)
     within_reach = (counts + sets.counts()) > 0
-    reachable = within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64)
-    return CoverRun(picks, gains, values, layers, bounds, int(reachable), int(evaluations), method)
-
-
-def _cover_on_device(
-    covers: Bool[Array, "candidates columns"],
-    covered: Int[Array, " columns"],
-    order: Int[np.ndarray, " candidates"],
-    budget: int,
-    weights: Int[np.ndarray, " columns"] | None,
-    method: Literal["naive", "lazy"],
-    certified: bool,
-) -> CoverRun:
-    objective = coverage(covers[order], None if weights is None else jnp.asarray(weights), covered)
-    run = greedy(objective, budget, jnp.ones(len(order), bool), method)
-    bounds = np.asarray(upper_bounds(objective, run.picks, budget)) if certified else np.empty(0, np.int32)
-    everything = CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0))
-    picks, gains, values, layers, evaluations = (np.asarray(part) for part in run)
-    reachable = int(objective.value(everything))
-    return CoverRun(order[picks], gains, values, layers, bounds, reachable, int(evaluations), method)
+    reachable = int(within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64))
+    return CoverRun(picks, gains, values, layers, bounds, reachable, int(evaluations), method)
 
 
 def covered_after(

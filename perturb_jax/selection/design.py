@@ -1,6 +1,6 @@
 """The question that GraphDesign answers: which targets, how similar their effects are, and how noisy a measurement is.
 
-And what given experiments tell about it, whoever chose them: in float64, on the host.
+And what given experiments tell of it, whoever chose them: in float64, on the host.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.genes.symbols import GeneNames, Unknown
 from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
+from perturb_jax.support.checks import is_number
 from perturb_jax.support.errors import InputError
 
 Real = int | float | np.integer | np.floating
@@ -54,7 +55,7 @@ def state_problem(
     Raises:
         InputError: noise that is not above 0; no target.
     """
-    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 < noise < np.inf:
+    if not is_number(noise) or noise <= 0:
         raise InputError(f"noise: expected a number above 0 (relative to the mean prior variance), got {noise!r}")
     if len(targets) == 0:
         raise InputError("targets: expected at least one gene, got none")
@@ -144,10 +145,7 @@ def _by_name(numbers: Numbers) -> dict[str, Real]:
 
 def _numbers_of(option: str, given: Mapping[str, Real], limit: Literal["above 0", "of at least 0"]) -> dict[str, float]:
     """A mapping's values as floats; refuses what is not a finite number within the limit."""
-    numbers = {}
     for name, value in given.items():
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not 0 <= value < np.inf or (limit == "above 0" and value == 0):
+        if not is_number(value) or value < 0 or (limit == "above 0" and value == 0):
             raise InputError(f"{option}: expected a finite number {limit} for {name}, got {value!r}")
-        numbers[name] = float(value)
-    return numbers
+    return {name: float(value) for name, value in given.items()}

@@ -1,6 +1,6 @@
 """GraphDesign: pick the experiments that inform most about every gene, by a kernel: a graph's, or any other."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import jax
@@ -12,6 +12,13 @@ from perturb_jax.genes.perturbations import Perturbations, as_names, parse_pertu
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernel.graph import as_kernel
 from perturb_jax.kernel.kernel import Kernel
+from perturb_jax.selection.criteria import (
+    DesignObjective,
+    ExplainedVariance,
+    FacilityLocation,
+    Information,
+    SoftCoverage,
+)
 from perturb_jax.selection.design import (
     DesignProblem,
     Numbers,
@@ -22,42 +29,21 @@ from perturb_jax.selection.design import (
     state_problem,
 )
 from perturb_jax.selection.greedy import NO_PICK, greedy, knapsack, tie_order, upper_bounds
-from perturb_jax.selection.objective import Objective
-from perturb_jax.selection.posterior import information_of, variance_reduction_of
-from perturb_jax.selection.representation import facility_location_of, soft_coverage_of
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
-from perturb_jax.support.checks import check_budget, check_choice, check_seed
+from perturb_jax.support.checks import check_budget, check_choice, check_seed, is_number
 from perturb_jax.support.errors import InputError
 
 _BATCH = 8  # stale candidates that lazy greedy evaluates at once
 _CERTIFIED = 32  # states of a run in which the certificate evaluates all candidates, where that is expensive
 
-Build = Callable[[DesignProblem, Perturbations, Int[Array, " before"], int, float], Objective]
-
-
-class DesignCriterion(NamedTuple):
-    """What greedy maximises.
-
-    Attributes:
-        objective: what `Selection.values` are.
-        build: (problem, rows, before, capacity, tie) -> objective over the rows: all candidates and, after them, those
-            that count as picked, whose numbers are `before`; the most picks, both together; and the tie tolerance.
-        lazy: one gain costs much less than all of them, so that lazy greedy pays.
-    """
-
-    objective: Literal["explained variance", "information", "facility location", "soft coverage"]
-    build: Build
-    lazy: bool = False
-
-
 Criterion = Literal["variance", "information", "facility", "soft"]
-CRITERIA: dict[Criterion, DesignCriterion] = {
-    "variance": DesignCriterion("explained variance", variance_reduction_of),
-    "information": DesignCriterion("information", information_of),
-    "facility": DesignCriterion("facility location", facility_location_of, lazy=True),
-    "soft": DesignCriterion("soft coverage", soft_coverage_of),
+CRITERIA: dict[Criterion, type[DesignObjective]] = {
+    "variance": ExplainedVariance,
+    "information": Information,
+    "facility": FacilityLocation,
+    "soft": SoftCoverage,
 }
-"""The criteria of `graphdesign` by name."""
+"""What `graphdesign` can maximise, by name."""
 
 
 def graphdesign(
@@ -81,10 +67,10 @@ def graphdesign(
     a gene is <row p of P^k, theta> + noise with theta unknown, so effects have the prior covariance K = P^k (P^k)^T
     and, after measuring S, the posterior covariance C = K - K_S (K_SS + noise I)^-1 K_S^T. Greedy maximises
 
-    - "variance" (V-optimal): the share of the targets' prior variance that S explains, sum_t w_t (K_tt - C_tt) over
+    - "variance" (V-optimal): the fraction of the targets' prior variance that S explains, sum_t w_t (K_tt - C_tt) over
       sum_t w_t K_tt. Monotone, not submodular: no certificate.
     - "information" (D-optimal): log det(I + K_SS / noise), in nats (Krause, Singh and Guestrin 2008).
-    - "facility": how alike each target is to its nearest pick, sum_t w_t max_v K_vt / sum_t w_t.
+    - "facility": how similar each target is to its nearest pick, sum_t w_t max_v K_vt / sum_t w_t.
     - "soft": the expected number of embeddings covered, sum_u 1 - prod_v (1 - p_vu), p_v row v of P^k scaled to
       maximum 1: GraphReach without its hard edge, so that it saturates later.
 
@@ -106,12 +92,12 @@ def graphdesign(
             explain, not only the error of a mean over cells (see `perturb_jax.relative_noise`). It is not estimated
             from a screen: some hundred perturbations do not determine it (see the limits of `GraphGP`).
         normalize: scale K to unit diagonal, so that every perturbation is equally uncertain beforehand.
-        direction: "in": effects are alike where genes read the same embeddings, as in GEARS; "out": where the same
+        direction: "in": effects are similar where genes read the same embeddings, as in GEARS; "out": where the same
             genes read them (the transpose of P); "both": P of the symmetrised graph.
         weighted: use the edge weights; else every edge weighs 1.
         targets: what is to be predicted: genes or combinations, or a mapping from each to what it is worth; None:
             the candidates. Name what will be predicted and nothing else: with the whole graph as targets picks serve
-            genes that nobody asks about. "information" and "soft" choose without them, but for the scale of `noise`.
+            genes that nobody will predict. "information" and "soft" choose without them, but for the scale of `noise`.
         costs: what candidates cost, above 0; those not named cost 1. The result is then the better of picking by gain
             per cost and by gain, which has at least (1 - 1/e) / 2 of the best possible value where the criterion is
             submodular (Leskovec et al. 2007).
@@ -178,25 +164,25 @@ def design(
     pool, prices = pool.take(order), None if prices is None else prices[order]
     most = _most_picks(budget, prices, len(pool))
     with jax.enable_x64(jax.config.read("jax_enable_x64") or jax.default_backend() == "cpu"):
-        objective = _objective(problem, pool, before, most, chosen.build)
+        objective = _objective(problem, pool, before, most, chosen)
         available = jnp.arange(len(pool) + len(before)) < len(pool)
-        if prices is None:
-            run = _pick(objective, most, available, chosen.lazy)
-        else:
-            run = _spend(objective, most, available, prices, float(budget))
+        run = (
+            _pick(objective, most, available)
+            if prices is None
+            else _spend(objective, most, available, prices / float(budget))
+        )
     if not np.isfinite(run.gains).all():
         raise InputError("graphdesign: noise or target weights too extreme for float32; bring them nearer to 1")
     info = SearchInfo(f"jax, {run.method}, {run.values.dtype}", run.evaluations, run.naive_evaluations)
-    return make_selection(chosen.objective, pool.take(run.picks), run.values, info, gains=run.gains, bounds=run.bounds)
+    return make_selection(chosen.label, pool.take(run.picks), run.values, info, gains=run.gains, bounds=run.bounds)
 
 
 def _objective(
-    problem: DesignProblem, pool: Perturbations, before: Perturbations, most: int, build: Build
-) -> Objective:
+    problem: DesignProblem, pool: Perturbations, before: Perturbations, most: int, criterion: type[DesignObjective]
+) -> DesignObjective:
     """The criterion over the pool and, after it, what counts as picked."""
-    tie = 1e-9 if jnp.zeros(()).dtype == jnp.float64 else 1e-5
     rows = pool.joined(before)
-    return build(problem, rows, jnp.arange(len(pool), len(rows)), most + len(before), tie)
+    return criterion.of(problem, rows, jnp.arange(len(pool), len(rows)), most + len(before))
 
 
 class _Run(NamedTuple):
@@ -209,13 +195,14 @@ class _Run(NamedTuple):
     method: str
 
 
-def _pick(objective: Objective, budget: int, available: Bool[Array, " candidates"], lazy: bool) -> _Run:
+def _pick(objective: DesignObjective, budget: int, available: Bool[Array, " candidates"]) -> _Run:
     """Greedy with its certificate. Lazy where one gain costs much less than all: for the others they cost the same."""
-    method: Literal["lazy", "naive"] = "lazy" if lazy else "naive"
+    method: Literal["lazy", "naive"] = "lazy" if objective.sparse else "naive"
     run = greedy(objective, budget, available, method, _BATCH)
     bounds = np.full(budget, np.nan)
     if objective.properties.submodular:
-        bounds = np.asarray(upper_bounds(objective, run.picks, budget, max(1, budget // _CERTIFIED) if lazy else 1))
+        every = max(1, budget // _CERTIFIED) if objective.sparse else 1
+        bounds = np.asarray(upper_bounds(objective, run.picks, budget, every))
     picks, gains, values = (np.asarray(part) for part in run[:3])
     bounds = np.maximum(bounds, values)  # which rounding may have put below what was reached
     naive = naive_evaluations(int(available.sum()), budget)
@@ -223,13 +210,10 @@ def _pick(objective: Objective, budget: int, available: Bool[Array, " candidates
 
 
 def _spend(
-    objective: Objective,
-    most: int,
-    available: Bool[Array, " rows"],
-    prices: Float[np.ndarray, " pool"],
-    budget: float,
+    objective: DesignObjective, most: int, available: Bool[Array, " rows"], fractions: Float[np.ndarray, " pool"]
 ) -> _Run:
-    costs = jnp.ones(len(available)).at[: len(prices)].set(prices / budget)
+    """Greedy for what the candidates cost, as fractions of the budget."""
+    costs = jnp.ones(len(available)).at[: len(fractions)].set(fractions)
     run = knapsack(objective, costs, jnp.ones((), costs.dtype), available, most)
     made = np.asarray(run.picks) != NO_PICK
     picks, gains, values = (np.asarray(part)[made] for part in run[:3])
@@ -242,7 +226,7 @@ def _most_picks(budget: Real, prices: Float[np.ndarray, " candidates"] | None, a
     if prices is None:
         check_budget(budget, available)
         return int(budget)
-    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget < np.inf:
+    if not is_number(budget) or budget <= 0:
         raise InputError(f"budget: expected a number above 0, what the picks may cost together, got {budget!r}")
     with np.errstate(over="ignore"):
         affordable = np.searchsorted(np.cumsum(np.sort(prices)), float(budget) * (1 + 1e-6), side="right")

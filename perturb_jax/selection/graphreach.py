@@ -1,23 +1,26 @@
-"""GraphReach: pick the genes that together reach most of the knowledge graph."""
+"""GraphReach: pick the genes that together reach most of the knowledge graph, or of each of many noisy copies."""
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from functools import partial
+from typing import Literal, NamedTuple, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float
+from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
-from perturb_jax.selection.coverage import Ties, fixed_point, maximum_coverage
+from perturb_jax.graph.reach import batch_steps, mask_by_steps
+from perturb_jax.selection.coverage import Ties, coverage, fixed_point, maximum_coverage, rarity
+from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
-from perturb_jax.support.checks import check_budget, check_choice, check_seed
+from perturb_jax.support.checks import check_budget, check_choice, check_hops, check_seed
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.loops import Backend, on_host
 
 Method = Literal["auto", "host", "naive", "lazy"]
-TIES = get_args(Ties)
-METHODS = get_args(Method)
 _LARGEST_MASK = 2**32  # bytes; beyond, sparse sets on the host
 
 
@@ -79,8 +82,8 @@ def graphreach(
         >>> picks.genes, picks.values.tolist(), picks.bounds.tolist()
         (('C', 'E'), [2.0, 4.0], [2.0, 4.0])
     """
-    check_choice("ties", ties, TIES)
-    check_choice("method", method, METHODS)
+    check_choice("ties", ties, get_args(Ties))
+    check_choice("method", method, get_args(Method))
     check_seed(seed)
     if mesh is not None and (weights is not None or method != "auto"):
         raise InputError("mesh: expected neither weights nor a method beside it; omit them")
@@ -89,7 +92,12 @@ def graphreach(
     pool = without(nodes.names, candidates, selected)
     check_budget(budget, len(pool))
     before = parse_perturbations(nodes.names, selected)
-    numbers, unit = (None, 1.0) if weights is None else fixed_point(np.tile(_per_node(weights, nodes), graphs))
+    numbers, unit = None, 1.0
+    if weights is not None:
+        each = np.asarray(weights, np.float64)
+        if each.shape != (nodes.num_nodes,):
+            raise InputError(f"weights: expected one number per node, shape ({nodes.num_nodes},), got {each.shape}")
+        numbers, unit = fixed_point(np.tile(each, graphs))
     unit /= graphs
     if method == "auto":
         small = len(pool) * graphs * nodes.num_nodes <= _LARGEST_MASK
@@ -109,8 +117,91 @@ def graphreach(
     )
 
 
-def _per_node(weights: Float[np.ndarray, " nodes"], graph: KnowledgeGraph) -> Float[np.ndarray, " nodes"]:
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (graph.num_nodes,):
-        raise InputError(f"weights: expected one number per node, shape ({graph.num_nodes},), got {weights.shape}")
-    return weights
+class PickCounts(NamedTuple):
+    """GraphReach's picks on each graph.
+
+    Attributes:
+        candidates: current gene names, or "A+B".
+        picks: numbers of candidates, in the order picked.
+        counts: on how many graphs each candidate is picked.
+    """
+
+    candidates: tuple[str, ...]
+    picks: Int[np.ndarray, "graphs budget"]
+    counts: Int[np.ndarray, " candidates"]
+
+
+def pick_counts(
+    graphs: GraphBatch,
+    candidates: Iterable[str] | None,
+    budget: int,
+    hops: int = 1,
+    direction: Direction = "in",
+    selected: Iterable[str] = (),
+    seed: int | None = None,
+    *,
+    ties: Ties = "rare",
+    backend: Backend = "auto",
+    memory: int = 2**30,
+) -> PickCounts:
+    """On how many graphs of a batch GraphReach picks each candidate; arguments are those of `graphreach`.
+
+    Args:
+        graphs: such as the noisy copies of `edge_dropout`.
+        candidates: what may be picked.
+        budget: picks to make on each graph.
+        hops: steps of reach.
+        direction: of reach.
+        selected: what counts as covered.
+        seed: for random ties, the same on every graph.
+        ties: "rare" or "first".
+        backend: "host": compiled lazy greedy, a graph at a time; "jax": on the default device, as many graphs at once
+            as `memory` allows; "auto": "host" on a CPU. Both make the same picks.
+        memory: bytes for the masks of the graphs that are treated at once.
+
+    Raises:
+        InputError: what `graphreach` refuses, or another backend.
+
+    Complexity: that of `graphreach`, times the number of graphs.
+    """
+    host = on_host(backend)
+    check_seed(seed)
+    check_hops(hops)
+    names = as_names(selected)
+    pool, before = without(graphs.graph.names, candidates, names), parse_perturbations(graphs.graph.names, names)
+    check_budget(budget, len(pool))
+    if host:
+        conditions = (pool.members, before.members, budget, hops, direction, None, ties, seed)
+        each = (graphs.variant(i) for i in range(len(graphs)))
+        picks = np.stack([maximum_coverage(graph, *conditions, certified=False).picks for graph in each])
+    else:
+        here, there = batch_steps(graphs, direction)
+        nodes = graphs.graph.num_nodes
+        fixed = None if seed is None and ties == "rare" else jnp.asarray(tie_order(len(pool), None, seed))
+        at_once = max(1, min(len(graphs), memory // (2 * len(pool) * nodes)))
+        picks = np.asarray(
+            _all_picks(here, there, pool.members, before.members, min(hops, nodes), fixed, budget, nodes, at_once)
+        )
+    return PickCounts(pool.labels, picks, np.bincount(picks.ravel(), minlength=len(pool)))
+
+
+@partial(jax.jit, static_argnames=("budget", "num_nodes", "at_once"))
+def _all_picks(
+    here: Int[Array, " steps"],
+    there: Int[Array, "graphs steps"],
+    members: Int[Array, "candidates arity"],
+    before: Int[Array, "selected arity2"],
+    hops: int | Int[Array, ""],
+    order: Int[Array, " candidates"] | None,
+    budget: int,
+    num_nodes: int,
+    at_once: int,
+) -> Int[Array, "graphs budget"]:
+    def one_graph(ends: Int[Array, " steps"]) -> Int[Array, " budget"]:
+        covers: Bool[Array, "candidates nodes"] = mask_by_steps(members, here, ends, hops, num_nodes)
+        covered = mask_by_steps(before, here, ends, hops, num_nodes).sum(0, dtype=jnp.int32)
+        first = jnp.argsort(-rarity(covers), stable=True) if order is None else order
+        run = greedy(coverage(covers[first], None, covered), budget, jnp.ones(len(members), bool))
+        return first[run.picks]
+
+    return jax.lax.map(one_graph, there, batch_size=at_once)

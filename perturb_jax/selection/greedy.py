@@ -1,15 +1,82 @@
-"""Greedy maximisation of any objective, under a number of picks or a budget of costs."""
+"""What greedy can maximise, and how: under a number of picks, or under a budget of costs."""
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.selection.objective import Objective, State, first_best, never
 from perturb_jax.support.errors import InputError
+
+State = Any
+Gains = Float[Array, " candidates"] | Int[Array, " candidates"]
+Number = Float[Array, ""] | Int[Array, ""]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Properties:
+    """What an objective states about itself; a test holds it to that.
+
+    Attributes:
+        monotone: the value never falls when a candidate is added.
+        submodular: a candidate's gain never rises as the set grows (within a cover layer).
+        lazy: a stale gain is an upper bound of the fresh one, so that lazy greedy makes the naive greedy's picks.
+        tie: gains that differ by at most this fraction of the best are equal; at least 10 times the evaluation error.
+        layered: once no candidate gains, a next layer begins.
+    """
+
+    monotone: bool
+    submodular: bool
+    lazy: bool
+    tie: float = 0.0
+    layered: bool = False
+
+
+class Objective(ABC):
+    """A set function to be maximised greedily, as pure functions of a state.
+
+    One that derives from it is a registered dataclass of arrays, so a pytree: it passes through `jit`, and a second one
+    of the same shapes compiles nothing. The objective knows the graph; greedy does not.
+    """
+
+    properties: Properties
+
+    @abstractmethod
+    def init(self) -> State:
+        """The state of the empty selection (what is selected beforehand included)."""
+
+    @abstractmethod
+    def gains(self, state: State) -> Gains:
+        """What each candidate would add."""
+
+    def gain(self, state: State, candidate: Int[Array, ""]) -> Number:
+        """The same for one."""
+        return self.gains(state)[candidate]
+
+    @abstractmethod
+    def update(self, state: State, pick: Int[Array, ""]) -> State:
+        """The state with a candidate added."""
+
+    @abstractmethod
+    def value(self, state: State) -> Number:
+        """The objective."""
+
+    def layer(self, state: State) -> Int[Array, ""]:  # noqa: ARG002  (for those that have layers)
+        """The number of the layer."""
+        return jnp.int32(1)
+
+    def next_layer(self, state: State, available: Bool[Array, " candidates"]) -> State:  # noqa: ARG002
+        """The state at the next layer in which an available candidate gains, if any."""
+        return state
+
+    def with_all(self, state: State, picks: Int[Array, " picks"]) -> State:
+        """The state with several candidates added."""
+        return jax.lax.scan(lambda state, pick: (self.update(state, pick), None), state, picks)[0]
 
 
 class GreedyRun(NamedTuple):
@@ -55,11 +122,9 @@ def greedy(
 
     Complexity: naive O(budget x cost of all gains); lazy between that and O(cost of all gains + budget x one gain).
     """
-    if method == "lazy":
-        if not objective.properties.lazy:
-            raise InputError("lazy greedy needs stale gains that are upper bounds; use method='naive'")
-        return _lazy(objective, budget, min(batch, len(available)), available)
-    return _naive(objective, budget, available)
+    if method == "lazy" and not objective.properties.lazy:
+        raise InputError("lazy greedy needs stale gains that are upper bounds; use method='naive'")
+    return _search(objective, budget, available, min(batch, len(available)) if method == "lazy" else 0)
 
 
 def tie_order(
@@ -73,48 +138,42 @@ def tie_order(
     return np.argsort(-rarities, kind="stable")
 
 
-@partial(jax.jit, static_argnames="budget")
-def _naive(objective: Objective, budget: int, available: Bool[Array, " candidates"]) -> GreedyRun:
-    def all_gains(state: State, left: Array) -> Array:
-        gains = objective.gains(state)
-        return jnp.where(left, gains, never(gains))
+def first_best(gains: Gains, tie: float, eligible: Bool[Array, " candidates"]) -> tuple[Int[Array, ""], Number]:
+    """The first eligible candidate whose gain is within the tie tolerance of the best eligible one, and that limit."""
+    best = _only(gains, eligible).max()
+    limit = best if tie == 0 else best - tie * jnp.abs(best)
+    return (eligible & (gains >= limit)).argmax(), limit
 
-    def step(carry: tuple[State, Array, Array], _: None) -> tuple[tuple[State, Array, Array], tuple[Array, ...]]:
-        state, left, evaluations = carry
-        gains = all_gains(state, left)
-        if objective.next_layer is not None:
-            exhausted = gains.max() <= 0
-            state = jax.lax.cond(exhausted, objective.next_layer, lambda state, _: state, state, left)
-            gains = jax.lax.cond(exhausted, lambda: all_gains(state, left), lambda: gains)
-            evaluations += exhausted * left.sum(dtype=jnp.int32)
-        pick = first_best(gains, objective.properties.tie, left)[0]
-        layer = _layer(objective, state)
-        evaluations += left.sum(dtype=jnp.int32)
-        state = objective.update(state, pick)
-        return (state, left.at[pick].set(False), evaluations), (pick, gains[pick], objective.value(state), layer)
 
-    start = (objective.init(), available, jnp.int32(0))
-    (_, _, evaluations), (picks, gains, values, layers) = jax.lax.scan(step, start, None, length=budget)
-    return GreedyRun(picks, gains, values, layers, evaluations)
+def _only(gains: Gains, eligible: Bool[Array, " candidates"]) -> Gains:
+    """The gains, the smallest number of their type for candidates that cannot be picked."""
+    whole = jnp.issubdtype(gains.dtype, jnp.integer)
+    never = jnp.array(jnp.iinfo(gains.dtype).min if whole else -jnp.inf, gains.dtype)
+    return jnp.where(eligible, gains, never)
+
+
+class _Search(NamedTuple):
+    state: State
+    bounds: Array
+    fresh: Bool[Array, " candidates"]
+    left: Bool[Array, " candidates"]
+    evaluations: Int[Array, ""]
 
 
 @partial(jax.jit, static_argnames=("budget", "batch"))
-def _lazy(objective: Objective, budget: int, batch: int, available: Bool[Array, " candidates"]) -> GreedyRun:
-    tie, numbers = objective.properties.tie, jnp.arange(len(available))
+def _search(objective: Objective, budget: int, available: Bool[Array, " candidates"], batch: int) -> GreedyRun:
+    """Lazy greedy that evaluates `batch` stale candidates at once; naive greedy where that is 0."""
+    properties, numbers = objective.properties, jnp.arange(len(available))
 
-    def evaluate_all(state: State, left: Array) -> Array:
-        gains = objective.gains(state)
-        return jnp.where(left, gains, never(gains))
-
-    def contenders(search: "_Search") -> Bool[Array, " candidates"]:
+    def contenders(search: _Search) -> Bool[Array, " candidates"]:
         """The stale candidates that may beat the best fresh one, or tie with it and precede it."""
-        pick, limit = first_best(search.bounds, tie, search.fresh)
-        best = jnp.where(search.fresh, search.bounds, never(search.bounds)).max()
+        pick, limit = first_best(search.bounds, properties.tie, search.fresh)
+        best = _only(search.bounds, search.fresh).max()
         precedes = (search.bounds >= limit) & (numbers < pick)
         return search.left & ~search.fresh & ((search.bounds > best) | precedes | ~search.fresh.any())
 
-    def evaluate_top(search: "_Search") -> "_Search":
-        bounds = jnp.where(contenders(search), search.bounds, never(search.bounds))
+    def evaluate_top(search: _Search) -> _Search:
+        bounds = _only(search.bounds, contenders(search))
         top = bounds.argmax()[None] if batch == 1 else jax.lax.top_k(bounds, batch)[1]
         stale = search.left[top] & ~search.fresh[top]
         if batch == 1:
@@ -127,48 +186,35 @@ def _lazy(objective: Objective, budget: int, batch: int, available: Bool[Array, 
             evaluations=search.evaluations + stale.sum(dtype=jnp.int32),
         )
 
-    def open_layer(search: "_Search") -> "_Search":
-        """Begin the next cover layer where every bound is 0; all bounds are fresh afterwards."""
-        assert objective.next_layer is not None
-        state = objective.next_layer(search.state, search.left)
-        return search._replace(
-            state=state,
-            bounds=evaluate_all(state, search.left),
-            fresh=search.left,
-            evaluations=search.evaluations + search.left.sum(dtype=jnp.int32),
-        )
+    def all_fresh(state: State, left: Array, evaluations: Array) -> _Search:
+        bounds = _only(objective.gains(state), left)
+        return _Search(state, bounds, left, left, evaluations + left.sum(dtype=jnp.int32))
 
-    def step(search: "_Search", _: None) -> tuple["_Search", tuple[Array, ...]]:
-        search = jax.lax.while_loop(lambda s: contenders(s).any(), evaluate_top, search)
-        if objective.next_layer is not None:
+    def open_layer(search: _Search) -> _Search:
+        """Begin the next cover layer where every bound is 0."""
+        return all_fresh(objective.next_layer(search.state, search.left), search.left, search.evaluations)
+
+    def step(search: _Search, _: None) -> tuple[_Search, tuple[Array, ...]]:
+        if batch == 0:
+            search = all_fresh(search.state, search.left, search.evaluations)
+        else:
+            search = jax.lax.while_loop(lambda s: contenders(s).any(), evaluate_top, search)
+        if properties.layered:
             search = jax.lax.cond(search.bounds.max() <= 0, open_layer, lambda s: s, search)
-        pick = first_best(search.bounds, tie, search.fresh)[0]
-        gain, layer = search.bounds[pick], _layer(objective, search.state)
-        state = objective.update(search.state, pick)
-        search = search._replace(
-            state=state,
-            bounds=search.bounds.at[pick].set(never(search.bounds)),
-            fresh=jnp.zeros_like(search.fresh),
-            left=search.left.at[pick].set(False),
-        )
+        pick = first_best(search.bounds, properties.tie, search.fresh)[0]
+        gain, layer = search.bounds[pick], objective.layer(search.state)
+        state, left = objective.update(search.state, pick), search.left.at[pick].set(False)
+        search = _Search(state, _only(search.bounds, left), jnp.zeros_like(left), left, search.evaluations)
         return search, (pick, gain, objective.value(state), layer)
 
-    state = objective.init()
-    start = _Search(state, evaluate_all(state, available), available, available, available.sum(dtype=jnp.int32))
-    search, (picks, gains, values, layers) = jax.lax.scan(step, start, None, length=budget)
+    state, none = objective.init(), jnp.int32(0)
+    if batch == 0:
+        like = jax.eval_shape(objective.gains, state)
+        search = _Search(state, jnp.zeros(like.shape, like.dtype), available, available, none)
+    else:
+        search = all_fresh(state, available, none)
+    search, (picks, gains, values, layers) = jax.lax.scan(step, search, None, length=budget)
     return GreedyRun(picks, gains, values, layers, search.evaluations)
-
-
-class _Search(NamedTuple):
-    state: State
-    bounds: Array
-    fresh: Bool[Array, " candidates"]
-    left: Bool[Array, " candidates"]
-    evaluations: Int[Array, ""]
-
-
-def _layer(objective: Objective, state: State) -> Int[Array, ""]:
-    return jnp.int32(1) if objective.layer is None else objective.layer(state)
 
 
 @partial(jax.jit, static_argnames=("budget", "every"))
@@ -207,8 +253,7 @@ def upper_bounds(
 NO_PICK = -1
 """Fills `KnapsackRun.picks` once nothing is affordable."""
 
-
-_SLACK = 1e-6  # share of the budget that may be overspent: sums of costs are rounded
+_SLACK = 1e-6  # fraction of the budget that may be overspent: sums of costs are rounded
 
 
 class KnapsackRun(NamedTuple):

@@ -2,27 +2,24 @@
 
 import heapq
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
+from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.operator import Operator, gcn_norm, is_symmetric, message_passing
+from perturb_jax.graph.operator import gcn_norm, is_symmetric, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
-from perturb_jax.selection.spectral import spectral
+from perturb_jax.selection.spectral import TIE, Spectral
 from perturb_jax.support.checks import check_budget, check_choice, check_seed
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import Backend, on_host
-
-TIE = 1e-4
-"""Norms that differ by at most this fraction are equal; they are computed to a tenth of it or better."""
 
 BATCH = 64
 """Stale candidates that the jitted path evaluates at once."""
@@ -35,11 +32,9 @@ CANNOT_CHOOSE = (
 
 _ROUNDING = 1e-12
 
-_CHOICES = {
-    "normalization": ("graph", "subgraph"),
-    "sense": ("min", "max"),
-    "method": ("lazy", "naive"),
-}
+Method = Literal["lazy", "naive"]
+Normalization = Literal["graph", "subgraph"]
+Sense = Literal["min", "max"]
 
 
 def maxspec(
@@ -48,11 +43,11 @@ def maxspec(
     budget: int,
     hops: int = 1,
     direction: Direction = "in",
-    normalization: Literal["graph", "subgraph"] = "graph",
+    normalization: Normalization = "graph",
     symmetric: bool = False,
     weighted: bool = True,
-    sense: Literal["min", "max"] = "min",
-    method: Literal["lazy", "naive"] = "lazy",
+    sense: Sense = "min",
+    method: Method = "lazy",
     selected: Iterable[str] = (),
     seed: int | None = None,
     *,
@@ -110,80 +105,42 @@ def maxspec(
         >>> picks.genes, picks.values.round(3).tolist()
         (('D', 'B'), [0.913, 1.46])
     """
-    for name, value in {"normalization": normalization, "sense": sense, "method": method}.items():
-        check_choice(name, value, _CHOICES[name])
+    check_choice("normalization", normalization, get_args(Normalization))
+    check_choice("sense", sense, get_args(Sense))
+    check_choice("method", method, get_args(Method))
     host = on_host(backend)
     check_seed(seed)
     selected = as_names(selected)
     pool = without(graph.names, candidates, selected)
     check_budget(budget, len(pool))
     before = parse_perturbations(graph.names, selected)
-    operator = message_passing(graph, weighted, symmetric)
-    if normalization == "graph":
+    operator, renormalize = message_passing(graph, weighted, symmetric), normalization == "subgraph"
+    if not renormalize:
         operator = gcn_norm(operator)
     elif is_symmetric(operator):
         raise InputError(CANNOT_CHOOSE)
     pool = pool.take(tie_order(len(pool), None, seed))
-    if not host:
-        return _on_device(
-            graph, operator, pool, before, budget, hops, direction, normalization == "subgraph", sense, method
-        )
-    sets = reach_sets(graph, pool.members, hops, direction)
-    reached = np.unique(reach_sets(graph, before.members, hops, direction).indices)
-    if sense == "max" or method == "naive":
-        run = naive_search(operator, sets, reached, budget, TIE, normalization == "subgraph", sense == "max")
-        ran = "naive"
-    elif normalization == "graph":
-        run, ran = lazy_search(operator, sets, reached, budget, TIE), "lazy"
+    if host:
+        sets = reach_sets(graph, pool.members, hops, direction)
+        reached = np.unique(reach_sets(graph, before.members, hops, direction).indices)
+        lazy = method == "lazy" and sense == "min"
+        run = search(InducedMatrix(operator, renormalize), sets, reached, budget, lazy, sense)
+        ran = "host, naive" if not lazy else "host, lazy (heuristic)" if renormalize else "host, lazy"
+        if not run.converged:
+            warnings.warn(
+                "maxspec: a norm that decided a pick is not accurate to the tolerance", RuntimeWarning, stacklevel=2
+            )
     else:
-        run, ran = stale_search(operator, sets, reached, budget, TIE), "lazy (heuristic)"
-    if not run.converged:
-        warnings.warn(
-            "maxspec: a norm that decided a pick is not accurate to the tolerance", RuntimeWarning, stacklevel=2
-        )
-    return _as_selection(pool, run.picks, run.values, run.start, run.evaluations, f"host, {ran}")
-
-
-def _on_device(
-    graph: KnowledgeGraph,
-    operator: Operator,
-    pool: Perturbations,
-    before: Perturbations,
-    budget: int,
-    hops: int,
-    direction: Direction,
-    renormalize: bool,
-    sense: Literal["min", "max"],
-    method: Literal["lazy", "naive"],
-) -> Selection:
-    objective = spectral(
-        reach_mask(graph, pool.members, hops, direction),
-        jnp.asarray(operator.senders),
-        jnp.asarray(operator.receivers),
-        jnp.asarray(operator.weights, jnp.float32),
-        reach_mask(graph, before.members, hops, direction).any(0),
-        TIE,
-        renormalize,
-        sense,
-    )
-    ran: Literal["lazy", "naive"] = "lazy" if method == "lazy" and objective.properties.lazy else "naive"
-    run = greedy(objective, budget, jnp.ones(len(pool), bool), ran, BATCH)
-    start = float(objective.value(objective.init()))
-    return _as_selection(
-        pool, np.asarray(run.picks), np.asarray(run.values, np.float64), start, int(run.evaluations), f"jax, {ran}"
-    )
-
-
-def _as_selection(
-    pool: Perturbations,
-    picks: Int[np.ndarray, " picks"],
-    values: Float[np.ndarray, " picks"],
-    start: float,
-    evaluations: int,
-    method: str,
-) -> Selection:
-    info = SearchInfo(method, evaluations, naive_evaluations(len(pool), len(picks)))
-    return make_selection("spectral norm", pool.take(picks), values, info, start=start)
+        covers = reach_mask(graph, pool.members, hops, direction)
+        covered = reach_mask(graph, before.members, hops, direction).any(0)
+        objective = Spectral(covers, operator.edges(), covered, renormalize, sense)
+        how: Method = "lazy" if method == "lazy" and objective.properties.lazy else "naive"
+        found = greedy(objective, budget, jnp.ones(len(pool), bool), how, BATCH)
+        picks, values = np.asarray(found.picks), np.asarray(found.values, np.float64)
+        run = SpectralRun(picks, values, float(objective.init().norm), int(found.evaluations))
+        ran = f"jax, {how}"
+    info = SearchInfo(ran, run.evaluations, naive_evaluations(len(pool), budget))
+    return make_selection("spectral norm", pool.take(run.picks), run.values, info, start=run.start)
 
 
 class SpectralRun(NamedTuple):
@@ -194,7 +151,6 @@ class SpectralRun(NamedTuple):
         values: the norm after each pick.
         start: the norm before the first pick.
         evaluations: norms computed, or found to exceed the best one.
-        bounds: cheap lower bounds computed.
         converged: every norm that decided a pick was computed to `RESIDUAL`.
     """
 
@@ -202,116 +158,85 @@ class SpectralRun(NamedTuple):
     values: Float[np.ndarray, " budget"]
     start: float
     evaluations: int
-    bounds: int
-    converged: bool
+    converged: bool = True
 
 
-def lazy_search(
-    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
-) -> SpectralRun:
-    """Greedy minimisation with lower bounds: exact for an operator whose norm never falls when nodes are added.
-
-    Perturbations wait in a heap by what is known of their norm: first an old value, which the norm cannot fall below;
-    then a fresh bound from the new edges alone; last the norm itself, given up as soon as it exceeds the best.
-    """
-    known = np.zeros(len(sets.indptr) - 1)
-
-    def pick(matrix: InducedMatrix, left: list[int]) -> tuple[dict[int, float], int, int, bool]:
-        heap = [(known[v], False, v) for v in left]
-        heapq.heapify(heap)
-        norms: dict[int, float] = {}
-        best, bounds, evaluations, exact = np.inf, 0, 0, True
-        while heap and heap[0][0] <= best * (1 + tie):
-            _, is_fresh, v = heapq.heappop(heap)
-            if not is_fresh:
-                bounds += 1
-                known[v] = max(known[v], matrix.norm, matrix.lower_bound(_set(sets, v))) * (1 - _ROUNDING)
-                heapq.heappush(heap, (known[v], True, v))
-                continue
-            evaluations += 1
-            limit = best * (1 + tie)
-            norm, converged = matrix.with_nodes(_set(sets, v), limit)
-            known[v] = max(known[v], norm * (1 - _ROUNDING))
-            if norm <= limit:
-                norms[v] = norm
-                best = min(best, norm)
-                exact &= converged
-        return norms, evaluations, bounds, exact
-
-    return _search(InducedMatrix(operator, renormalize=False), sets, before, budget, tie, pick)
-
-
-def naive_search(
-    operator: Operator,
-    sets: ReachSets,
-    before: Int[np.ndarray, " before"],
-    budget: int,
-    tie: float,
-    renormalize: bool,
-    largest: bool,
-) -> SpectralRun:
-    """Greedy minimisation, or maximisation, that evaluates every candidate at every pick."""
-
-    def pick(matrix: InducedMatrix, left: list[int]) -> tuple[dict[int, float], int, int, bool]:
-        results = {v: matrix.with_nodes(_set(sets, v)) for v in left}
-        norms = {v: norm for v, (norm, _) in results.items()}
-        return norms, len(left), 0, all(converged for _, converged in results.values())
-
-    return _search(InducedMatrix(operator, renormalize), sets, before, budget, tie, pick, largest)
-
-
-def stale_search(
-    operator: Operator, sets: ReachSets, before: Int[np.ndarray, " before"], budget: int, tie: float
-) -> SpectralRun:
-    """Lazy greedy minimisation for the renormalised operator: a heuristic, since its norm can fall."""
-    known = np.zeros(len(sets.indptr) - 1)
-
-    def pick(matrix: InducedMatrix, left: list[int]) -> tuple[dict[int, float], int, int, bool]:
-        heap = [(known[v], v) for v in left]
-        heapq.heapify(heap)
-        norms: dict[int, float] = {}
-        best, exact = np.inf, True
-        while heap and heap[0][0] <= best:
-            _, v = heapq.heappop(heap)
-            norms[v], converged = matrix.with_nodes(_set(sets, v))
-            known[v] = norms[v]
-            best = min(best, norms[v])
-            exact &= converged
-        return norms, len(norms), 0, exact
-
-    return _search(InducedMatrix(operator, renormalize=True), sets, before, budget, tie, pick)
-
-
-def _search(
+def search(
     matrix: InducedMatrix,
     sets: ReachSets,
     before: Int[np.ndarray, " before"],
     budget: int,
-    tie: float,
-    pick: Callable[[InducedMatrix, list[int]], tuple[dict[int, float], int, int, bool]],
-    largest: bool = False,
+    lazy: bool = True,
+    sense: Sense = "min",
 ) -> SpectralRun:
+    """Greedy on the host. Lazy minimisation is exact where the norm never falls when nodes are added, else a heuristic.
+
+    Args:
+        matrix: the operator, nothing reached yet.
+        sets: what each candidate reaches.
+        before: what is reached before the first pick.
+        budget: picks to make.
+        lazy: compute as few norms as decide; else those of all candidates at every pick.
+        sense: "min", or "max", which is never lazy.
+    """
     converged = matrix.extend(before)
-    start = matrix.norm
-    left = list(range(len(sets.indptr) - 1))
-    picks, values, evaluations, bounds = [], [], 0, 0
+    start, known, left = matrix.norm, np.zeros(len(sets.indptr) - 1), list(range(len(sets.indptr) - 1))
+    picks, values, evaluations = [], [], 0
     for _ in range(budget):
-        norms, evaluated, bounded, exact = pick(matrix, left)
-        chosen = earliest_best(norms, tie, largest)
+        norms, evaluated, exact = _few_norms(matrix, sets, known, left) if lazy else _all_norms(matrix, sets, left)
+        chosen = earliest_best(norms, sense)
         left.remove(chosen)
         converged &= exact & matrix.extend(_set(sets, chosen))
         picks.append(chosen)
         values.append(matrix.norm)
-        evaluations, bounds = evaluations + evaluated, bounds + bounded
-    return SpectralRun(np.array(picks), np.array(values), start, evaluations, bounds, bool(converged))
+        evaluations += evaluated
+    return SpectralRun(np.array(picks), np.array(values), start, evaluations, bool(converged))
 
 
-def earliest_best(norms: dict[int, float], tie: float, largest: bool) -> int:
+def _few_norms(
+    matrix: InducedMatrix, sets: ReachSets, known: Float[np.ndarray, " candidates"], left: list[int]
+) -> tuple[dict[int, float], int, bool]:
+    """The norms that decide a pick, how many were evaluated, and whether those that decide are exact.
+
+    Perturbations wait in a heap by what is known of their norm: first an old value, which the norm cannot fall below;
+    then a fresh bound from the new edges alone; last the norm itself, given up as soon as it exceeds the best. Where
+    the operator is renormalised an old norm is no bound, and is replaced by the new one at once.
+    """
+    bounded = not matrix.renormalize
+    tie = TIE if bounded else 0.0
+    heap = [(known[v], not bounded, v) for v in left]
+    heapq.heapify(heap)
+    norms: dict[int, float] = {}
+    best, evaluations, exact = np.inf, 0, True
+    while heap and heap[0][0] <= best * (1 + tie):
+        _, is_fresh, v = heapq.heappop(heap)
+        if not is_fresh:
+            known[v] = max(known[v], matrix.norm, matrix.lower_bound(_set(sets, v))) * (1 - _ROUNDING)
+            heapq.heappush(heap, (known[v], True, v))
+            continue
+        evaluations += 1
+        limit = best * (1 + tie) if bounded else np.inf
+        norm, converged = matrix.with_nodes(_set(sets, v), limit)
+        known[v] = max(known[v], norm * (1 - _ROUNDING)) if bounded else norm
+        if norm <= limit:
+            norms[v] = norm
+            best = min(best, norm)
+            exact &= converged
+    return norms, evaluations, exact
+
+
+def _all_norms(matrix: InducedMatrix, sets: ReachSets, left: list[int]) -> tuple[dict[int, float], int, bool]:
+    results = {v: matrix.with_nodes(_set(sets, v)) for v in left}
+    norms = {v: norm for v, (norm, _) in results.items()}
+    return norms, len(left), all(converged for _, converged in results.values())
+
+
+def earliest_best(norms: dict[int, float], sense: Sense = "min") -> int:
     """The lowest candidate number whose norm is within the tie tolerance of the best."""
-    if largest:
-        limit = max(norms.values()) * (1 - tie)
+    if sense == "max":
+        limit = max(norms.values()) * (1 - TIE)
         return min(v for v, norm in norms.items() if norm >= limit)
-    limit = min(norms.values()) * (1 + tie)
+    limit = min(norms.values()) * (1 + TIE)
     return min(v for v, norm in norms.items() if norm <= limit)
 
 

@@ -130,19 +130,7 @@ def make_selection(
     bounds: np.ndarray | None = None,
     reachable: float = np.nan,
 ) -> Selection:
-    """A selection, with defaults for what does not apply to its objective.
-
-    Args:
-        objective: what the values are.
-        chosen: the picks, in order.
-        values: the objective after each.
-        info: how they were found.
-        start: the objective before the first pick; for `gains`, where they are not given.
-        gains: what each pick added; None: the differences of the values.
-        layers: cover layers; None: there is one.
-        bounds: upper bounds of the values; None: not known.
-        reachable: the value of all candidates together.
-    """
+    """A selection; `start` is the objective before the first pick, for the gains where they are not given."""
     return Selection(
         objective=objective,
         perturbations=chosen,

@@ -1,25 +1,29 @@
 """The largest singular value of a matrix that need not be formed, jitted and batched; and as an objective.
 
 The norm of any matrix (`spectral_norm`), of an operator within a set of nodes (`norm_within`), and of what a selection
-reaches (`spectral`, which MaxSpec minimises on an accelerator).
+reaches (`Spectral`, which MaxSpec minimises on an accelerator).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.experimental.sparse import BCOO
-from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.selection.objective import Objective, Properties
+from perturb_jax.graph.operator import Edges
+from perturb_jax.selection.greedy import Objective, Properties
 from perturb_jax.support.errors import InputError
 
 Product = Callable[[Float[Array, " columns"]], Float[Array, " rows"]]
 
-TOLERANCE = 5e-6
+TIE = 1e-4
+"""Norms that differ by at most this fraction are equal; they are computed to a tenth of it or better."""
+
+_TOLERANCE = 5e-6
 _POWER_ITERATIONS = 30
 _LANCZOS_STEPS = 20
 _EVALUATED_AT_ONCE = 64
@@ -41,23 +45,13 @@ class SpectralInfo(NamedTuple):
     vector: Float[Array, " columns"]
 
 
-class _State(NamedTuple):
-    vector: Float[Array, " columns"]
-    norm: Float[Array, ""]
-    residual: Float[Array, ""]
-    iterations: Int[Array, ""]
-
-
-_Basis = tuple[Array, Array, Array, Array]  # right vectors so far, the next, the last left vector, beta
-
-
 def spectral_norm(
     matrix: Float[Array, "rows columns"] | BCOO | tuple[Product, Product],
     shape: tuple[int, int] | None = None,
     mask: Bool[Array, " columns"] | None = None,
     *,
     start: Float[Array, " columns"] | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = _TOLERANCE,
     max_iterations: int = 630,
     return_info: bool = False,
 ) -> Float[Array, ""] | tuple[Float[Array, ""], SpectralInfo]:
@@ -97,20 +91,27 @@ def spectral_norm(
         start = jax.random.normal(jax.random.key(0), (columns,))
     if mask is not None:
         start = jnp.where(mask, start, 0.0)
-    state = _norm(matvec, rmatvec, start, tolerance, max_iterations)
+
+    def unfinished(limit: int) -> Callable[[_State], Bool[Array, ""]]:
+        return lambda state: (state.residual > tolerance) & (state.iterations < limit)
+
+    state = _State(_unit(start)[0], jnp.float32(0), jnp.float32(jnp.inf), jnp.int32(0))
+    for limit, step in ((min(_POWER_ITERATIONS, max_iterations), _power_step), (max_iterations, _lanczos_run)):
+        state = jax.lax.while_loop(unfinished(limit), partial(step, matvec, rmatvec), state)
     if not return_info:
         return state.norm
     converged = state.residual <= tolerance
     return state.norm, SpectralInfo(state.iterations, state.residual, converged, state.vector)
 
 
-def _norm(matvec: Product, rmatvec: Product, start: Float[Array, " columns"], tolerance: float, cap: int) -> _State:
-    def unfinished(limit: int) -> Callable[[_State], Bool[Array, ""]]:
-        return lambda state: (state.residual > tolerance) & (state.iterations < limit)
+class _State(NamedTuple):
+    vector: Float[Array, " columns"]
+    norm: Float[Array, ""]
+    residual: Float[Array, ""]
+    iterations: Int[Array, ""]
 
-    begin = _State(_unit(start)[0], jnp.float32(0), jnp.float32(jnp.inf), jnp.int32(0))
-    power = jax.lax.while_loop(unfinished(min(_POWER_ITERATIONS, cap)), partial(_power_step, matvec, rmatvec), begin)
-    return jax.lax.while_loop(unfinished(cap), partial(_lanczos_run, matvec, rmatvec), power)
+
+_Basis = tuple[Array, Array, Array, Array]  # right vectors so far, the next, the last left vector, beta
 
 
 def _power_step(matvec: Product, rmatvec: Product, state: _State) -> _State:
@@ -135,9 +136,8 @@ def _lanczos_run(matvec: Product, rmatvec: Product, state: _State) -> _State:
         return (basis, vector, left, beta), (alpha, beta)
 
     noise = 10 * jnp.finfo(state.vector.dtype).eps * state.norm  # a length below it is rounding: the space is exhausted
-    columns = len(state.vector)
     rows = jax.eval_shape(matvec, state.vector).shape[0]
-    start = (jnp.zeros((_LANCZOS_STEPS, columns)), state.vector, jnp.zeros(rows), jnp.float32(0))
+    start = (jnp.zeros((_LANCZOS_STEPS, len(state.vector))), state.vector, jnp.zeros(rows), jnp.float32(0))
     (basis, _, _, _), (alphas, betas) = jax.lax.scan(step, start, jnp.arange(_LANCZOS_STEPS))
     lefts, values, rights = jnp.linalg.svd(jnp.diag(alphas) + jnp.diag(betas[:-1], 1))
     norm = values[0]
@@ -180,97 +180,79 @@ class SpectralState(NamedTuple):
     vector: Float[Array, " nodes"]
 
 
-def spectral(
-    covers: Bool[Array, "candidates nodes"],
-    senders: Int[Array, " edges"],
-    receivers: Int[Array, " edges"],
-    weights: Float[Array, " edges"],
-    before: Bool[Array, " nodes"],
-    tie: float,
-    renormalize: bool = False,
-    sense: Literal["min", "max"] = "min",
-) -> Objective:
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Spectral(Objective):
     """-sigma(A restricted to what is reached), or sigma: an absolute score, not a difference.
 
     The norm of a submatrix never exceeds the norm of the matrix, so sigma never falls when nodes are added: an old
     -sigma(S + v) is an upper bound of the new one and lazy minimisation is exact. Not so when the operator is
     renormalised on every subset, nor when sigma is maximised.
 
-    Args:
+    Attributes:
         covers: which nodes each candidate reaches.
-        senders: columns of the operator's entries.
-        receivers: rows of the operator's entries.
-        weights: the entries; raw weights with self-loops where `renormalize`.
+        edges: the operator; raw weights with self-loops where `renormalize`.
         before: nodes reached before the first pick.
-        tie: relative difference of norms that counts as none.
         renormalize: scale by the in-degrees within the nodes reached.
         sense: "min" or "max".
 
     Complexity: one gain O(iterations x edges); all gains in chunks of 64 candidates, 64 x 20 x nodes numbers.
     """
-    edges = (senders, receivers, weights)
-    sign = jnp.float32(-1 if sense == "min" else 1)
-    norm = Partial(_renormalized_norm if renormalize else norm_within, *edges)
-    exact = sense == "min" and not renormalize
-    return Objective(
-        init=Partial(_init, norm, before),
-        gains=Partial(_gains, norm, sign, covers),
-        gain=Partial(_gain, norm, sign, covers),
-        update=Partial(_update, norm, covers),
-        value=Partial(_value),
-        layer=None,
-        next_layer=None,
-        properties=Properties(monotone=exact, submodular=False, lazy=exact, tie=tie),
-    )
+
+    covers: Bool[Array, "candidates nodes"]
+    edges: Edges
+    before: Bool[Array, " nodes"]
+    renormalize: bool = field(default=False, metadata={"static": True})
+    sense: Literal["min", "max"] = field(default="min", metadata={"static": True})
+
+    @property
+    def properties(self) -> Properties:  # type: ignore[override]
+        """Lazy where the norm that is minimised never falls."""
+        exact = self.sense == "min" and not self.renormalize
+        return Properties(monotone=exact, submodular=False, lazy=exact, tie=TIE)
+
+    def init(self) -> SpectralState:
+        """The norm of what is reached before."""
+        return SpectralState(self.before, *self._norm(self.before, jnp.zeros(len(self.before))))
+
+    def gains(self, state: SpectralState) -> Float[Array, " candidates"]:
+        """The score with each candidate added."""
+        return jax.lax.map(lambda row: self._score(state, row), self.covers, batch_size=_EVALUATED_AT_ONCE)
+
+    def gain(self, state: SpectralState, candidate: Int[Array, ""]) -> Float[Array, ""]:
+        """The same for one."""
+        return self._score(state, self.covers[candidate])
+
+    def update(self, state: SpectralState, pick: Int[Array, ""]) -> SpectralState:
+        """What the pick reaches too, with the new norm."""
+        mask = state.mask | self.covers[pick]
+        return SpectralState(mask, *self._norm(mask, state.vector))
+
+    def value(self, state: SpectralState) -> Float[Array, ""]:
+        """The norm."""
+        return state.norm
+
+    def _score(self, state: SpectralState, row: Bool[Array, " nodes"]) -> Float[Array, ""]:
+        norm = self._norm(state.mask | row, state.vector)[0]
+        return -norm if self.sense == "min" else norm
+
+    def _norm(self, mask: Bool[Array, " nodes"], start: Float[Array, " nodes"]) -> tuple[Array, Array]:
+        edges = self.edges
+        if self.renormalize:
+            senders, receivers = edges.senders, edges.receivers
+            inside = jnp.where(mask[senders] & mask[receivers], edges.weights, 0.0)
+            degrees = jax.ops.segment_sum(inside, receivers, len(mask))
+            scale = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.where(degrees > 0, degrees, 1.0)), 0.0)
+            edges = edges._replace(weights=inside * scale[receivers] * scale[senders])
+        return norm_within(edges, mask, start)
 
 
-def norm_within(
-    senders: Array, receivers: Array, weights: Array, mask: Bool[Array, " nodes"], start: Float[Array, " nodes"]
-) -> tuple[Array, Array]:
+def norm_within(edges: Edges, mask: Bool[Array, " nodes"], start: Float[Array, " nodes"]) -> tuple[Array, Array]:
     """The norm of an operator's rows and columns within a mask, and its right singular vector; `start` may be zero."""
     nodes = len(mask)
-
-    def matvec(x: Array) -> Array:
-        return jax.ops.segment_sum(weights * x[senders], receivers, nodes)
-
-    def rmatvec(y: Array) -> Array:
-        return jax.ops.segment_sum(weights * y[receivers], senders, nodes)
-
     # The old top vector, and as much of everything: what is new may have become the top.
     spread = jnp.abs(jax.random.normal(jax.random.key(0), (nodes,))) * mask
     begin = start + spread / jnp.maximum(jnp.linalg.norm(spread), 1e-30)
-    norm, info = spectral_norm((matvec, rmatvec), (nodes, nodes), mask, start=begin, return_info=True)
+    products = edges.__matmul__, edges.T.__matmul__
+    norm, info = spectral_norm(products, (nodes, nodes), mask, start=begin, return_info=True)
     return norm, info.vector
-
-
-def _renormalized_norm(
-    senders: Array, receivers: Array, weights: Array, mask: Bool[Array, " nodes"], start: Float[Array, " nodes"]
-) -> tuple[Array, Array]:
-    inside = jnp.where(mask[senders] & mask[receivers], weights, 0.0)
-    degrees = jax.ops.segment_sum(inside, receivers, len(mask))
-    scale = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.where(degrees > 0, degrees, 1.0)), 0.0)
-    return norm_within(senders, receivers, inside * scale[receivers] * scale[senders], mask, start)
-
-
-def _init(norm: Partial, before: Array) -> SpectralState:
-    return SpectralState(before, *norm(before, jnp.zeros(len(before))))
-
-
-def _gain(norm: Partial, sign: Array, covers: Array, state: SpectralState, candidate: Int[Array, ""]) -> Array:
-    return sign * norm(state.mask | covers[candidate], state.vector)[0]
-
-
-def _gains(norm: Partial, sign: Array, covers: Array, state: SpectralState) -> Float[Array, " candidates"]:
-    def one(row: Bool[Array, " nodes"]) -> Float[Array, ""]:
-        return sign * norm(state.mask | row, state.vector)[0]
-
-    return jax.lax.map(one, covers, batch_size=_EVALUATED_AT_ONCE)
-
-
-def _update(norm: Partial, covers: Array, state: SpectralState, pick: Int[Array, ""]) -> SpectralState:
-    mask = state.mask | covers[pick]
-    return SpectralState(mask, *norm(mask, state.vector))
-
-
-def _value(state: SpectralState) -> Float[Array, ""]:
-    return state.norm

@@ -1,4 +1,4 @@
-"""Asking a strategy: the checks before, the checks after, and its answer as a `Selection`, whatever it answers."""
+"""The question to a strategy: the checks before and after, and its answer as a `Selection`, whatever it answers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def choose(strategy: Any, ask: Ask, hops: int = 1, direction: Direction = "in") 
 
     Args:
         strategy: an instance with a method `choose`.
-        ask: what it is asked; candidates that are selected already are passed over.
+        ask: the question; candidates that are selected already are passed over.
         hops: where it answers with names alone: the steps within which their coverage counts.
         direction: of that coverage.
 
@@ -36,7 +36,15 @@ def choose(strategy: Any, ask: Ask, hops: int = 1, direction: Direction = "in") 
     if counted:
         check_budget(ask.budget, len(ask.candidates))
     answer = strategy.choose(ask)
-    names = answer.genes if isinstance(answer, Selection) else _names(strategy, answer)
+    if isinstance(answer, Selection):
+        names = answer.genes
+    elif isinstance(answer, str) or not isinstance(answer, Sequence | np.ndarray | Perturbations):
+        raise InputError(
+            f"strategy {name_of(strategy)}: expected the names of the picks, or a Selection, from choose(ask), "
+            f"got {answer!r:.200}"
+        )
+    else:
+        names = tuple(map(str, answer))
     row = {name: number for number, name in enumerate(ask.candidates)}
     strange = [name for name in names if name not in row]
     if strange or len({*names}) < len(names) or (counted and len(names) != ask.budget):
@@ -61,12 +69,3 @@ def in_order(
     counts = reach_sets(graph, before.members, hops, direction).counts()
     values = covered_after(reach_sets(graph, chosen.members, hops, direction), counts)
     return make_selection("coverage", chosen, values, SearchInfo(method), start=float(np.count_nonzero(counts)))
-
-
-def _names(strategy: Any, answer: object) -> tuple[str, ...]:
-    if isinstance(answer, str) or not isinstance(answer, Sequence | np.ndarray | Perturbations):
-        raise InputError(
-            f"strategy {name_of(strategy)}: expected the names of the picks, or a Selection, from choose(ask), "
-            f"got {answer!r:.200}"
-        )
-    return tuple(map(str, answer))

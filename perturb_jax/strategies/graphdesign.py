@@ -1,10 +1,10 @@
-"""GraphDesign as a strategy: the experiments that teach most about what is to be predicted."""
+"""GraphDesign as a strategy: the experiments that tell most about what is to be predicted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from perturb_jax.strategies.strategy import Ask, Strategy
+from perturb_jax.strategies.strategy import Ask, WithinHops
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import option
 
@@ -13,17 +13,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GraphDesign(Strategy):
+class GraphDesign(WithinHops):
     """Pick the experiments from which most is learned about the targets: see `perturb_jax.graphdesign`."""
 
     evidence: ClassVar[str] = "design"
     needs_graph: ClassVar[bool] = False
     compared: ClassVar[tuple[str, ...]] = ("graphreach", "maxspec")
 
-    hops: int = option(1, "Graph-convolution layers of the model that will be trained.", at_least=1)
-    direction: Literal["in", "out", "both"] = option(
-        "in", "A gene reaches what it reads ('in'), what reads it ('out'), or 'both'."
-    )
     criterion: Literal["variance", "information", "facility", "soft"] = option(
         "variance", "What is made large: one of variance, information, facility, soft."
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from perturb_jax.strategies.strategy import Ask, Strategy
+from perturb_jax.strategies.strategy import Ask, WithinHops
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import option
 
@@ -16,18 +16,14 @@ DROPOUT = 0.1
 
 
 @dataclass(frozen=True)
-class GraphReach(Strategy):
+class GraphReach(WithinHops):
     """Pick the candidates that together reach the most genes: see `perturb_jax.graphreach`.
 
     With `robust`, coverage is the mean over so many noisy copies of the graph, each without some of its edges.
     """
 
-    hops: int = option(1, "Graph-convolution layers of the model that will be trained.", at_least=1)
-    direction: Literal["in", "out", "both"] = option(
-        "in", "A gene reaches what it reads ('in'), what reads it ('out'), or 'both'."
-    )
     ties: Literal["rare", "first"] = option(
-        "rare", "Equal gains go to the 'rare' (whose reach fewest share) or the 'first'."
+        "rare", "Equal gains go to the 'rare' (whose reach fewest have in common) or the 'first'."
     )
     robust: int | None = option(
         None, "Choose for the mean over this many noisy copies of the graph, each without some edges.", at_least=1

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from perturb_jax.strategies.strategy import Ask, Strategy
+from perturb_jax.strategies.strategy import Ask, WithinHops
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import option
 
@@ -12,16 +12,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MaxSpec(Strategy):
+class MaxSpec(WithinHops):
     """Pick candidates so that the operator on everything reached keeps a small norm: see `perturb_jax.maxspec`."""
 
     evidence: ClassVar[str] = "spectral"
     longest: ClassVar[int | None] = 200  # of all that others are compared with, what takes longest
 
-    hops: int = option(1, "Graph-convolution layers of the model that will be trained.", at_least=1)
-    direction: Literal["in", "out", "both"] = option(
-        "in", "A gene reaches what it reads ('in'), what reads it ('out'), or 'both'."
-    )
     normalization: Literal["graph", "subgraph"] = option(
         "graph", "Degrees of the whole 'graph', or of the reached 'subgraph'."
     )

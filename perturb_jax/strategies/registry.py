@@ -1,18 +1,16 @@
-"""Strategies by name, and made from what a file or a command says of them."""
+"""Strategies by name, made from what a file or a command says of them; and Hybrid, which is made of two by name."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from perturb_jax.strategies.strategy import (
-    Strategy,
-    check_strategy,
-    costs_of,
-    is_one_shot,
-    parts_of,
-)
+from perturb_jax.strategies.strategy import Ask, Strategy, check_strategy, costs_of, is_one_shot, parts_of
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.options import changed_options, made_from
+from perturb_jax.support.options import changed_options, made_from, option
 from perturb_jax.support.registry import Registry, source_checksum
+
+if TYPE_CHECKING:
+    from perturb_jax.selection.selection import Selection
 
 STRATEGIES: Registry[Any] = Registry(
     "strategy",
@@ -20,13 +18,13 @@ STRATEGIES: Registry[Any] = Registry(
         "graphreach": "perturb_jax.strategies.graphreach:GraphReach",
         "maxspec": "perturb_jax.strategies.maxspec:MaxSpec",
         "graphdesign": "perturb_jax.strategies.graphdesign:GraphDesign",
-        "k-center": "perturb_jax.strategies.k_center:KCenter",
-        "random": "perturb_jax.strategies.random:Random",
-        "top-degree": "perturb_jax.strategies.top_degree:TopDegree",
+        "k-center": "perturb_jax.strategies.baselines:KCenter",
+        "random": "perturb_jax.strategies.baselines:Random",
+        "top-degree": "perturb_jax.strategies.baselines:TopDegree",
         "uncertainty": "perturb_jax.strategies.uncertainty:Uncertainty",
         "acs-fw": "perturb_jax.strategies.acs_fw:ACSFW",
         "typiclust": "perturb_jax.strategies.typiclust:TypiClust",
-        "hybrid": "perturb_jax.strategies.hybrid:Hybrid",
+        "hybrid": "perturb_jax.strategies.registry:Hybrid",
     },
     "perturb_jax.strategies",
 )
@@ -48,7 +46,7 @@ def register_strategy(name: str, cls: type[Any]) -> None:
 
 
 def one_shot_names() -> tuple[str, ...]:
-    """Names of the strategies that need no predictor: those that a command can ask before any experiment."""
+    """Names of the strategies that need no predictor: those that can choose before any experiment."""
     own = (name for name in STRATEGIES.names if name not in STRATEGIES.built_in)
     here = (name for name in STRATEGIES.built_in if name not in MODEL_BASED)
     return (*here, *(name for name in own if is_one_shot(STRATEGIES.get(name))))
@@ -65,9 +63,7 @@ def make_strategy(name: str, options: Mapping[str, object] = {}) -> Any:
         2
     """
     cls = STRATEGIES.get(name)
-    if hasattr(cls, "of_strategies"):
-        made = cls.of_strategies(options, STRATEGIES, make_strategy)
-    elif hasattr(cls, "from_table"):
+    if hasattr(cls, "from_table"):
         made = cls.from_table(options)
     elif hasattr(cls, "__dataclass_fields__"):
         made = made_from(cls, options)
@@ -77,6 +73,58 @@ def make_strategy(name: str, options: Mapping[str, object] = {}) -> Any:
         made = cls() if isinstance(cls, type) else cls
     check_strategy(made)
     return made
+
+
+@dataclass(frozen=True)
+class Hybrid(Strategy):
+    """Choose with one strategy while no predictor is fitted, and with another one that reads it afterwards.
+
+    Attributes:
+        first: reads no view.
+        cycles: how many cycles are its.
+        then: for the others.
+    """
+
+    first: Any = option(help="The strategy of the first cycles, by name; its options are the table first_options.")
+    cycles: int = option(help="How many cycles are its.", at_least=1)
+    then: Any = option(help="The strategy of the others, by name; its options are the table then_options.")
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, object]) -> "Hybrid":
+        """A hybrid of strategies by name, with the tables `first_options` and `then_options`.
+
+        Raises:
+            InputError: keys that are not among these or are missing; what the strategies refuse.
+        """
+        keys = ("first", "cycles", "then", "first_options", "then_options")
+        table = {key.replace("-", "_"): value for key, value in table.items()}
+        problems = [f"{key}: no such setting; expected one of {', '.join(keys)}" for key in table if key not in keys]
+        problems += [f"{key}: expected a value, got none" for key in keys[:3] if key not in table]
+        parts: dict[str, Any] = {}
+        classes = {name: STRATEGIES.get(name) for name in STRATEGIES.names}
+        for role in (role for role in ("first", "then") if role in table):
+            known = [name for name, one in classes.items() if one is not cls and is_one_shot(one) == (role == "first")]
+            name, options = table[role], table.get(f"{role}_options", {})
+            if not isinstance(name, str) or not (name in known or ".py:" in name):
+                problems.append(f"{role}: expected one of {', '.join(known)}, or FILE.py:NAME; got {name!r}")
+            elif not isinstance(options, Mapping):
+                problems.append(f"{role}_options: expected a table of options, got {options!r}")
+            else:
+                try:
+                    parts[role] = make_strategy(name, options)
+                except InputError as error:
+                    problems.append(f"{role}_options: {error}")
+        if problems:
+            raise InputError("; ".join(problems))
+        return cls(parts["first"], table["cycles"], parts["then"])  # type: ignore[arg-type]  # checked when it is made
+
+    def parts(self, cycle: int) -> tuple[str, ...]:
+        """Those of the strategy whose cycle it is."""
+        return parts_of(self.first if cycle < self.cycles else self.then, cycle)
+
+    def choose(self, ask: Ask) -> "Selection | Sequence[str]":
+        """The choice of the first strategy where there is no view, else that of the other."""
+        return (self.first if ask.view is None else self.then).choose(ask)
 
 
 def strategy_of(name: str, options: Mapping[str, object] = {}) -> Any:
@@ -92,8 +140,7 @@ def strategy_of(name: str, options: Mapping[str, object] = {}) -> Any:
         >>> strategy_of("hybrid", {"first": "graphreach", "cycles": 2, "then": "typiclust"}).parts(2)
         ('embedding',)
     """
-    from perturb_jax.strategies.hybrid import Hybrid
-    from perturb_jax.strategies.random import Random
+    from perturb_jax.strategies.baselines import Random
 
     made = make_strategy(name, options)
     if costs_of(made) is not None:
@@ -124,9 +171,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
-
-
-__all__ = [
-    "STRATEGIES", "Strategy", "identity_of", "make_strategy", "name_of", "one_shot_names", "register_strategy",
-    "strategy_of",
-]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a strategy is: a frozen dataclass of options that chooses perturbations when it is asked.
+"""What a strategy is: a frozen dataclass of options that chooses perturbations.
 
 A one-shot strategy reads the knowledge graph alone; a model-based one also reads a view of the predictor that was
 fitted to what is selected so far. Neither can be given an outcome. These modules load no JAX, pandas or SciPy before a
@@ -7,10 +7,10 @@ strategy chooses: their options are read to show the help of a command.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.options import Options, made_from
+from perturb_jax.support.options import Options, made_from, option
 
 if TYPE_CHECKING:
     from perturb_jax.genes.perturbations import Perturbations
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from perturb_jax.selection.selection import Selection
     from perturb_jax.strategies.view import View
 
+
 OneStrategy = TypeVar("OneStrategy", bound="Strategy")
 
 
 class Ask(NamedTuple):
-    """What a strategy is asked.
+    """The question to a strategy.
 
     Attributes:
         graph: the knowledge graph.
@@ -31,7 +32,7 @@ class Ask(NamedTuple):
         budget: how many to choose; where the strategy has costs, what they may cost together.
         seed: of the choice; None: as the strategy does without one.
         view: of the predictor fitted to what is selected; None where the strategy reads none.
-        kernel: how alike the effects are expected to be; None: what the graph alone implies.
+        kernel: how similar the effects are expected to be; None: what the graph alone implies.
     """
 
     graph: "KnowledgeGraph"
@@ -93,7 +94,7 @@ class Strategy(Options):
     def parts(self, cycle: int) -> tuple[str, ...]:  # noqa: ARG002  (for those that differ from cycle to cycle)
         """The parts of a view that it reads in a cycle (the first is 0), of `PARTS`; none: it needs no predictor.
 
-        Cycles in a row that need no predictor are asked for together, so that a one-shot strategy chooses its whole
+        Cycles in a row that need no predictor are chosen together, so that a one-shot strategy chooses its whole
         order at once.
         """
         return ()
@@ -105,6 +106,16 @@ class Strategy(Options):
             InputError: what it cannot choose from.
         """
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class WithinHops(Strategy):
+    """What strategies that walk the knowledge graph inherit: the model's depth, and along which edges."""
+
+    hops: int = option(1, "Graph-convolution layers of the model that will be trained.", at_least=1)
+    direction: Literal["in", "out", "both"] = option(
+        "in", "A gene reaches what it reads ('in'), what reads it ('out'), or 'both'."
+    )
 
 
 def parts_of(strategy: Any, cycle: int = 0) -> tuple[str, ...]:
@@ -127,7 +138,7 @@ def check_strategy(strategy: Any) -> None:
     """Refuse what has no method `choose`.
 
     Raises:
-        InputError: such a thing, or a class in place of an instance.
+        InputError: such a thing, or a class instead of an instance.
     """
     if isinstance(strategy, type) or not callable(getattr(strategy, "choose", None)):
         raise InputError(f"strategy: expected a name, or an instance with a method choose(ask); got {strategy!r}")

@@ -69,11 +69,7 @@ class TypiClust(Strategy):
 
 
 def k_means(rows: Float[np.ndarray, "rows features"], count: int, seed: int | None) -> Int[np.ndarray, " rows"]:
-    """The cluster of each row.
-
-    Raises:
-        InputError: scikit-learn is not installed.
-    """
+    """The cluster of each row."""
     try:
         from sklearn.cluster import KMeans
     except ImportError:
@@ -83,12 +79,7 @@ def k_means(rows: Float[np.ndarray, "rows features"], count: int, seed: int | No
 
 
 def cluster_order(clusters: Int[np.ndarray, " rows"], num_candidates: int) -> list[int]:
-    """The clusters, those with fewest selected rows first, then the largest, then the one of the earliest row.
-
-    Args:
-        clusters: of each row, the candidates' first.
-        num_candidates: how many are; the others are selected.
-    """
+    """The clusters, those with fewest selected rows first, then the largest, then the one of the earliest row."""
     names, first, sizes = np.unique(clusters, return_index=True, return_counts=True)
     selected = np.bincount(clusters[num_candidates:], minlength=int(names.max()) + 1)[names]
     return [int(name) for name in names[np.lexsort((first, -sizes, selected))]]
@@ -101,25 +92,19 @@ def typical(
     batch: int,
     neighbors: int,
 ) -> list[int]:
-    """Rows of the candidates picked, the clusters visited in turn."""
+    """Rows of the candidates picked, the clusters visited in turn: least mean distance to the nearest of those left."""
+    from scipy.spatial.distance import cdist
+
     members = {cluster: np.flatnonzero(clusters == cluster) for cluster in order}
     picks: list[int] = []
     while len(picks) < batch:
         for cluster in order:
             left = members[cluster]
-            if len(left) and len(picks) < batch:
-                pick = most_typical(rows[left], neighbors)
-                picks.append(int(left[pick]))
-                members[cluster] = np.delete(left, pick)
+            if len(left) == 0 or len(picks) == batch:
+                continue
+            nearest = min(neighbors, len(left) // 2)
+            distances = np.sort(cdist(rows[left], rows[left]), axis=1)[:, 1 : nearest + 1]  # the first is its own, 0
+            pick = int(distances.mean(1).argmin()) if nearest else 0
+            picks.append(int(left[pick]))
+            members[cluster] = np.delete(left, pick)
     return picks
-
-
-def most_typical(rows: Float[np.ndarray, "members features"], neighbors: int) -> int:
-    """The row with the least mean distance to its min(neighbors, members // 2) nearest."""
-    from scipy.spatial.distance import cdist
-
-    nearest = min(neighbors, len(rows) // 2)
-    if nearest == 0:
-        return 0
-    distances = np.sort(cdist(rows, rows), axis=1)[:, 1 : nearest + 1]  # the first is its own, 0
-    return int(distances.mean(1).argmin())

@@ -16,7 +16,7 @@ class Uncertainty(Strategy):
     exponential of minus their mean, is a confidence, the other way round: high where it is sure. `GraphGP` ranks
     perturbations by its posterior variance: the genes' scales are the same for all of them.
 
-    Each candidate is judged alone, so a batch may hold several that would teach the same. Ties go to the earliest
+    Each candidate is judged alone, so a batch may hold several that would tell the same. Ties go to the earliest
     candidate; nothing is drawn.
 
     Source: uncertainty sampling, Lewis and Gale 1994 (arXiv cmp-lg/9407020).

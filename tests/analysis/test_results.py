@@ -25,8 +25,8 @@ from perturb_jax.predictors.predictor import Answers
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.split import split_selected
 from perturb_jax.screen.store import load_screen, save_screen
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.baselines import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, finish, finished, tables, with_strategy
 from tests.made_results import made_results, row_of, without

@@ -7,9 +7,9 @@ import pytest
 
 from perturb_jax.experiment.file import PURPOSES, Experiment, Sources, experiment_of, seed_for
 from perturb_jax.experiment.planner import Chain, Choice, Preparation, Training, Work, chains_of, preparation_of, walk
+from perturb_jax.strategies.baselines import Random
 from perturb_jax.strategies.graphreach import GraphReach
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import SIMULATION, Largest, tables, with_strategy
 

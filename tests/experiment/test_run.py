@@ -15,8 +15,8 @@ from perturb_jax.experiment.planner import Chain, Training
 from perturb_jax.experiment.run import Failure, Grid, distinct_runs, trainings_done, work_off
 from perturb_jax.experiment.store import Store
 from perturb_jax.screen.screen import Screen
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.random import Random
+from perturb_jax.strategies.baselines import Random
+from perturb_jax.strategies.registry import Hybrid
 from perturb_jax.support.errors import InputError
 from tests.experiment.grids import Largest, finish, tables, with_strategy
 

@@ -13,15 +13,14 @@ from perturb_jax.cli import printing
 from perturb_jax.plan.coverage import RANDOM_DRAWS, band, baseline_curves, draw_coverage
 from perturb_jax.plan.files import plan_files, plan_record
 from perturb_jax.plan.plan import Request, make_plan
+from perturb_jax.strategies.baselines import Random, TopDegree
 from perturb_jax.strategies.graphreach import GraphReach
-from perturb_jax.strategies.random import Random
-from perturb_jax.strategies.top_degree import TopDegree
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.figures import BOUND, DEGREE, SELECTION
 from tests.graphs import graph_of
 from tests.oracles import reach_by_bfs
 from tests.pictures import colours
-from tests.strategies.asks import pick
+from tests.strategies.questions import pick
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8), (1, 5)])
 NOISE = GraphReach(robust=6, dropout=0.3, dropout_seed=5)

@@ -16,7 +16,7 @@ from perturb_jax.strategies.registry import make_strategy
 from perturb_jax.support.figures import SELECTION
 from tests.graphs import graph_of
 from tests.pictures import colours
-from tests.strategies.asks import pick
+from tests.strategies.questions import pick
 
 GRAPH = graph_of(10, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 6), (0, 6), (7, 8), (9, 8), (9, 1)])
 NAMES = [f"G{i}" for i in range(10)]

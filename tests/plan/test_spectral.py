@@ -6,13 +6,12 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.plan.plan import Request, make_plan
 from perturb_jax.plan.spectral import spectral_baselines
-from perturb_jax.strategies.random import Random
-from perturb_jax.strategies.top_degree import TopDegree
+from perturb_jax.strategies.baselines import Random, TopDegree
 from perturb_jax.support.figures import DEGREE, SELECTION
 from tests.graphs import graph_of
 from tests.oracles import dense_operator, induced_norm
 from tests.pictures import colours
-from tests.strategies.asks import pick
+from tests.strategies.questions import pick
 
 GRAPH = graph_of(10, [(0, 1), (2, 1), (3, 4), (5, 6), (7, 6), (8, 6), (9, 8), (1, 5)])
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.selection import posterior
+from perturb_jax.selection import criteria
 from perturb_jax.selection.graphdesign import CRITERIA, Criterion
 from tests.design_oracles import (
     DenseDesign,
@@ -110,7 +110,7 @@ def test_blocks_and_message_passing_make_the_picks_of_the_definition_on_400_node
     chosen: Options = {"hops": hops, "direction": direction, "noise": 0.5}
     runs = []
     for largest in (4096, 0):
-        with patch.object(posterior, "_LARGEST_BLOCK", largest):
+        with patch.object(criteria, "_LARGEST_BLOCK", largest):
             runs.append(pj.graphdesign(graph, names(candidates), 5, criterion, targets=graph.genes, **chosen))
     design = dense_design(graph, candidates, targets, **chosen)
     assert_greedy(design, candidates, criterion, runs[0])
@@ -196,9 +196,9 @@ def test_picks_do_not_depend_on_the_order_of_nodes_edges_and_candidates(criterio
     expected = pj.graphdesign(graph, None, 6, criterion, **chosen)
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        place, edges = rng.permutation(30), rng.permutation(len(senders))
-        genes = [f"G{i}" for i in np.argsort(place)]
-        other = make_graph(place[senders][edges], place[receivers][edges], weights[edges], genes)
+        position, edges = rng.permutation(30), rng.permutation(len(senders))
+        genes = [f"G{i}" for i in np.argsort(position)]
+        other = make_graph(position[senders][edges], position[receivers][edges], weights[edges], genes)
         picks = pj.graphdesign(other, [f"G{i}" for i in rng.permutation(30)], 6, criterion, **chosen)
         assert picks.genes == expected.genes
         np.testing.assert_allclose(picks.values, expected.values, rtol=1e-12)
@@ -384,9 +384,9 @@ def test_an_accelerator_computes_in_single_precision(criterion: Criterion) -> No
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_a_second_design_of_the_same_shapes_compiles_nothing(criterion: Criterion) -> None:
-    from perturb_jax.selection.greedy import _lazy, _naive, knapsack, upper_bounds
+    from perturb_jax.selection.greedy import _search, knapsack, upper_bounds
 
-    functions = (_naive, _lazy, upper_bounds, knapsack)
+    functions = (_search, upper_bounds, knapsack)
     edges = [(a, b) for a in range(6) for b in range(6) if a != b]
     for attempt in range(2):
         weights = np.random.default_rng(attempt).uniform(0.1, 1, len(edges)).tolist()
@@ -461,16 +461,16 @@ def test_what_cannot_be_used(chosen: Options, message: str) -> None:
 def test_a_matrix_is_designed_for_as_the_graph_that_it_is_of(criterion: Criterion, largest: int) -> None:
     graph = scattered_graph(4, 30, 200)
     raw = pj.GraphKernel(graph, 2, "both", normalize=False)
-    told: Options = {"targets": {"G3": 2.0, "G9": 1.0, "G1+G2": 1.0}, "selected": ["G8", "G4+G5"], "noise": 0.5}
-    expected = pj.graphdesign(graph, None, 6, criterion, hops=2, direction="both", **told)
+    given: Options = {"targets": {"G3": 2.0, "G9": 1.0, "G1+G2": 1.0}, "selected": ["G8", "G4+G5"], "noise": 0.5}
+    expected = pj.graphdesign(graph, None, 6, criterion, hops=2, direction="both", **given)
     kernels = [
         pj.GraphKernel(graph, 2, "both"),
         pj.DenseKernel(graph.genes, raw.matrix()),
         0.25 * pj.GraphKernel(graph, 2, "both") + 0.75 * pj.DenseKernel(graph.genes, raw.matrix()),
     ]
-    with patch.object(posterior, "_LARGEST_BLOCK", largest):
+    with patch.object(criteria, "_LARGEST_BLOCK", largest):
         for kernel in kernels:
-            picks = pj.graphdesign(kernel, None, 6, criterion, **told)
+            picks = pj.graphdesign(kernel, None, 6, criterion, **given)
             assert picks.genes == expected.genes
             np.testing.assert_allclose(picks.values, expected.values, rtol=1e-9)
 

@@ -12,8 +12,7 @@ from perturb_jax.graph.knowledge_graph import make_graph
 from perturb_jax.graph.operator import gcn_norm, is_symmetric, message_passing
 from perturb_jax.selection.greedy import greedy
 from perturb_jax.selection.host.spectral import InducedMatrix
-from perturb_jax.selection.maxspec import TIE
-from perturb_jax.selection.spectral import spectral
+from perturb_jax.selection.spectral import TIE, Spectral
 from tests.graphs import graph_of
 from tests.oracles import dense_operator, induced_norm, reach_by_bfs
 
@@ -168,11 +167,8 @@ def test_maximisation_is_naive_whatever_is_asked() -> None:
 
 def test_batches_of_stale_candidates_make_the_picks_of_one_at_a_time(symbols: list[str]) -> None:
     graph, candidates = real_subgraph(symbols)
-    operator = gcn_norm(message_passing(graph))
-    objective = spectral(
-        pj.reach(graph, candidates), jnp.asarray(operator.senders), jnp.asarray(operator.receivers),
-        jnp.asarray(operator.weights, jnp.float32), jnp.zeros(graph.num_nodes, bool), TIE,
-    )  # fmt: skip
+    edges = gcn_norm(message_passing(graph)).edges()
+    objective = Spectral(pj.reach(graph, candidates), edges, jnp.zeros(graph.num_nodes, bool))
     available = jnp.ones(len(candidates), bool)
     runs = [greedy(objective, 8, available, "lazy", batch) for batch in (1, 16, 10_000)]
     assert runs[0].picks.tolist() == runs[1].picks.tolist() == runs[2].picks.tolist()

@@ -6,13 +6,12 @@ import pytest
 import scipy.optimize
 
 import perturb_jax as pj
-from perturb_jax.selection.frank_wolfe import frank_wolfe, log_likelihoods
-from perturb_jax.strategies.acs_fw import ACSFW
+from perturb_jax.strategies.acs_fw import ACSFW, frank_wolfe, log_likelihoods
 from perturb_jax.strategies.view import isometric
 from perturb_jax.support.options import made_from
 from tests.graphs import compilations
 from tests.strategies.acs_oracle import acs_problem, expected_log_likelihoods, frank_wolfe_weights
-from tests.strategies.asks import asked, places
+from tests.strategies.questions import question, rows_of
 
 BMDAL_REG = {
     (0, True): [34, 14, 30, 39, 15, 41, 27, 10, 29, 0, 26, 55, 54, 36, 22],
@@ -38,8 +37,8 @@ def ours(number: int, scale: bool, batch: int) -> tuple[np.ndarray, list[int], n
     rows, candidates = np.concatenate([pool, train]), np.arange(len(pool) + len(train)) < len(pool)
     with jax.enable_x64(True):
         vectors = log_likelihoods(rows, ~candidates, draws, 0.1, scale)
-        found = frank_wolfe(vectors, candidates, batch)
-    return np.asarray(vectors)[: len(pool)], np.asarray(found.picks).tolist(), np.asarray(found.left)
+        picks, left = frank_wolfe(vectors, candidates, batch)
+    return np.asarray(vectors)[: len(pool)], np.asarray(picks).tolist(), np.asarray(left)
 
 
 @every_problem
@@ -77,7 +76,7 @@ def test_the_strategy_draws_from_the_seed_alone() -> None:
     for seed in (0, 7):
         draws = np.random.default_rng(seed).standard_normal((6, 512))
         expected, _ = frank_wolfe_weights(expected_log_likelihoods(pool, train, draws, 0.1, scale=True), 8)
-        assert places(ACSFW().choose(asked(pool, train, "features", 8, seed))) == expected
+        assert rows_of(ACSFW().choose(question(pool, train, "features", 8, seed))) == expected
 
 
 def test_features_wider_than_the_rows_are_rotated_and_nothing_else() -> None:
@@ -90,37 +89,37 @@ def test_features_wider_than_the_rows_are_rotated_and_nothing_else() -> None:
     assert isometric(pool) is pool
     draws = np.random.default_rng(3).standard_normal((68, 512))
     likelihoods = expected_log_likelihoods(rows[:60], rows[60:], draws, 0.1, scale=True)
-    picks = places(ACSFW().choose(asked(wide[:60], wide[60:], "features", 8, 3)))
+    picks = rows_of(ACSFW().choose(question(wide[:60], wide[60:], "features", 8, 3)))
     assert picks == frank_wolfe_weights(likelihoods, 8)[0]
 
 
-def test_candidates_that_are_all_alike_are_picked_in_order() -> None:
-    alike = np.ones((6, 3))
-    assert places(ACSFW().choose(asked(alike, np.eye(3), "features", 5))) == [0, 1, 2, 3, 4]
-    assert places(ACSFW().choose(asked(0 * alike, np.eye(3), "features", 5))) == [0, 1, 2, 3, 4]
-    assert places(ACSFW().choose(asked(0 * alike, np.zeros((2, 3)), "features", 6))) == [0, 1, 2, 3, 4, 5]
+def test_candidates_that_are_all_the_same_are_picked_in_order() -> None:
+    same = np.ones((6, 3))
+    assert rows_of(ACSFW().choose(question(same, np.eye(3), "features", 5))) == [0, 1, 2, 3, 4]
+    assert rows_of(ACSFW().choose(question(0 * same, np.eye(3), "features", 5))) == [0, 1, 2, 3, 4]
+    assert rows_of(ACSFW().choose(question(0 * same, np.zeros((2, 3)), "features", 6))) == [0, 1, 2, 3, 4, 5]
 
 
 def test_what_the_selected_ones_already_tell_is_not_bought_again() -> None:
     pool = np.array([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5)
     for known, new in (([1.0, 0.0], range(5, 10)), ([0.0, 1.0], range(5))):
-        picks = places(ACSFW().choose(asked(pool, np.array([known] * 20), "features", 1)))
+        picks = rows_of(ACSFW().choose(question(pool, np.array([known] * 20), "features", 1)))
         assert picks[0] in new
 
 
 def test_cycles_of_one_experiment_are_compiled_once() -> None:
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((30, 4))
-    ACSFW().choose(asked(rows[:20], rows[20:], "features", 3))
+    ACSFW().choose(question(rows[:20], rows[20:], "features", 3))
     before = compilations(frank_wolfe), compilations(log_likelihoods)
     for candidates in (17, 14, 11):
-        ACSFW().choose(asked(rows[:candidates], rows[candidates:], "features", 3))
+        ACSFW().choose(question(rows[:candidates], rows[candidates:], "features", 3))
     assert (compilations(frank_wolfe), compilations(log_likelihoods)) == before
 
 
 def test_without_anything_selected_it_says_what_to_do() -> None:
     with pytest.raises(pj.InputError, match="selected: expected at least one perturbation, got none"):
-        ACSFW().choose(asked(np.ones((3, 2)), np.ones((0, 2)), "features", 1))
+        ACSFW().choose(question(np.ones((3, 2)), np.ones((0, 2)), "features", 1))
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,11 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.graphdesign import GraphDesign
-from perturb_jax.strategies.hybrid import Hybrid
-from perturb_jax.strategies.registry import STRATEGIES, make_strategy, one_shot_names, strategy_of
+from perturb_jax.strategies.registry import STRATEGIES, Hybrid, make_strategy, one_shot_names, strategy_of
 from perturb_jax.strategies.strategy import Ask
 from perturb_jax.strategies.view import PARTS, View, view_of
 from tests.screens import small_screen
-from tests.strategies.asks import GRAPH, named, pick
+from tests.strategies.questions import GRAPH, named, pick
 
 NAMES_OF = named(30)
 SCREEN = small_screen(NAMES_OF, [f"M{i}" for i in range(12)], seed=4)

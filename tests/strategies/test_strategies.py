@@ -10,7 +10,7 @@ from perturb_jax.strategies.registry import make_strategy, one_shot_names
 from perturb_jax.strategies.strategy import Strategy
 from tests.graphs import graph_of
 from tests.oracles import dense_operator, induced_norm
-from tests.strategies.asks import pick
+from tests.strategies.questions import pick
 
 GRAPH = graph_of(8, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 0), (6, 7), (3, 3)])
 POOL = ["G7", "G6", "G5", "G4", "G3", "G2", "G1"]

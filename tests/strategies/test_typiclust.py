@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 import perturb_jax as pj
 from perturb_jax.strategies.typiclust import TypiClust, cluster_order, k_means, typical
 from perturb_jax.support.options import made_from
-from tests.strategies.asks import asked, places
+from tests.strategies.questions import question, rows_of
 
 CENTRES = 100.0 * np.array([[0, 0], [1, 0], [0, 1], [1, 1], [2, 2]])
 SIZES = (9, 15, 5, 11, 7)
@@ -57,7 +57,7 @@ def slow_picks(rows: np.ndarray, clusters: list[int], num_candidates: int, batch
 def test_the_dense_middles_of_the_largest_blobs_come_first(seed: int) -> None:
     rows, blob, middles = blobs()
     # far from all blobs, so that what is selected has a cluster of its own
-    picks = places(TypiClust(neighbors=2).choose(asked(rows, np.array([[900.0, -900.0]]), "embedding", 5, seed)))
+    picks = rows_of(TypiClust(neighbors=2).choose(question(rows, np.array([[900.0, -900.0]]), "embedding", 5, seed)))
     assert blob[picks].tolist() == [1, 3, 0, 4, 2]
     assert picks == [middles[number] for number in (1, 3, 0, 4, 2)]
 
@@ -65,13 +65,13 @@ def test_the_dense_middles_of_the_largest_blobs_come_first(seed: int) -> None:
 def test_blobs_that_hold_a_selected_one_wait() -> None:
     rows, blob, _ = blobs()
     selected = np.array([CENTRES[1] + 0.1, CENTRES[1] - 0.1, CENTRES[3] + 0.1])
-    picks = places(TypiClust(max_clusters=5).choose(asked(rows, selected, "embedding", 5)))
+    picks = rows_of(TypiClust(max_clusters=5).choose(question(rows, selected, "embedding", 5)))
     assert blob[picks].tolist() == [0, 4, 2, 3, 1]
 
 
 def test_clusters_are_visited_again_until_the_batch_is_full_and_exhausted_ones_passed_over() -> None:
     rows, blob, _ = blobs()
-    picks = places(TypiClust(max_clusters=5).choose(asked(rows, rows[:0], "embedding", len(rows))))
+    picks = rows_of(TypiClust(max_clusters=5).choose(question(rows, rows[:0], "embedding", len(rows))))
     assert blob[picks[:25]].tolist() == [1, 3, 0, 4, 2] * 5
     assert sorted(picks) == list(range(len(rows)))
 
@@ -91,7 +91,7 @@ def test_order_and_typicality_are_the_rules_one_by_one(data: st.DataObject) -> N
 @pytest.mark.parametrize("width", [3, 60])
 def test_there_is_a_cluster_per_selected_one_and_pick_so_the_batch_comes_from_untouched_ones(width: int) -> None:
     rows = np.random.default_rng(0).standard_normal((40, width))
-    picks = places(TypiClust().choose(asked(rows[:32], rows[32:], "embedding", 6, 5)))
+    picks = rows_of(TypiClust().choose(question(rows[:32], rows[32:], "embedding", 6, 5)))
     clusters = k_means(rows, 14, 5)
     if width <= len(rows):
         assert picks == slow_picks(rows, clusters.tolist(), 32, 6, 20)
@@ -102,20 +102,22 @@ def test_there_is_a_cluster_per_selected_one_and_pick_so_the_batch_comes_from_un
 def test_a_rotation_into_fewer_columns_changes_no_pick() -> None:
     rows = np.random.default_rng(0).standard_normal((40, 5))
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((90, 5)))[0].T
-    narrow = TypiClust().choose(asked(rows[:32], rows[32:], "embedding", 6, 5))
-    assert TypiClust().choose(asked(rows[:32] @ turn, rows[32:] @ turn, "embedding", 6, 5)) == narrow
+    narrow = TypiClust().choose(question(rows[:32], rows[32:], "embedding", 6, 5))
+    assert TypiClust().choose(question(rows[:32] @ turn, rows[32:] @ turn, "embedding", 6, 5)) == narrow
 
 
 def test_the_same_row_many_times_needs_no_cluster_of_its_own() -> None:
     rows = np.repeat(np.eye(3), 4, axis=0)
-    picks = places(TypiClust().choose(asked(rows, rows[:1], "embedding", 12)))
+    picks = rows_of(TypiClust().choose(question(rows, rows[:1], "embedding", 12)))
     assert [pick // 4 for pick in picks[:3]] == [1, 2, 0]
     assert sorted(picks) == list(range(12))
 
 
 def test_seeds_beyond_those_of_scikit_learn_are_seeds_too() -> None:
     rows = np.random.default_rng(0).standard_normal((30, 3))
-    one, other = (TypiClust().choose(asked(rows[:25], rows[25:], "embedding", 6, seed)) for seed in (2**40, 2**40 + 1))
+    one, other = (
+        TypiClust().choose(question(rows[:25], rows[25:], "embedding", 6, seed)) for seed in (2**40, 2**40 + 1)
+    )
     assert one != other
 
 
@@ -123,7 +125,7 @@ def test_an_embedding_that_is_not_finite_is_refused() -> None:
     rows = np.zeros((4, 2))
     rows[2, 1] = np.nan
     with pytest.raises(pj.InputError, match="embedding: not finite for G2; the predictor's training has failed"):
-        TypiClust().choose(asked(rows, np.ones((1, 2)), "embedding", 1))
+        TypiClust().choose(question(rows, np.ones((1, 2)), "embedding", 1))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_options_that_cannot_be_used_are_named(options: dict[str, object], messa
 def test_without_scikit_learn_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
     with pytest.raises(pj.InputError, match=r"needs scikit-learn: pip install 'perturb-jax\[experiment\]'"):
-        TypiClust().choose(asked(np.eye(3), np.eye(3)[:1], "embedding", 1))
+        TypiClust().choose(question(np.eye(3), np.eye(3)[:1], "embedding", 1))
 
 
 def test_no_import_brings_scikit_learn() -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, as_batch
-from perturb_jax.graph.operator import gcn_norm, message_passing
+from perturb_jax.graph.operator import Edges, Layout, gcn_norm, message_passing
 from perturb_jax.selection.device.bits import (
     Walk,
     count,
@@ -39,7 +39,7 @@ class Scores(NamedTuple):
         candidates: current gene names, or "A+B".
         gains: nodes that the candidate reaches and the selection does not.
         covered: nodes that the selection reaches.
-        norms: spectral norm of GEARS' operator on what selection and candidate reach; None where not asked for.
+        norms: spectral norm of GEARS' operator on what selection and candidate reach; None without `norms`.
     """
 
     candidates: tuple[str, ...]
@@ -107,17 +107,18 @@ def score(
     filled = [np.pad(members, (0, largest - len(members)), constant_values=NO_MEMBER) for members in before]
     rows, selections = pad_members(pool.members), pad_members(np.stack(filled))
     walk = walk_of(batch, direction)
-    words = _words_at_once(walk, rows, selections, memory)
-    graphs_at_once = max(1, min(len(batch), memory // (_bytes_per_word(walk, rows, selections) * words)))
+    least = _bytes_per_word(walk, rows, selections)
+    if memory < least:
+        raise InputError(f"memory: expected at least {least:,} bytes for this graph and these candidates, got {memory}")
+    words = max(1, min(num_words(len(walk.last)), memory // least))
+    graphs_at_once = max(1, min(len(batch), memory // (least * words)))
     gains, covered = _coverage(walk, hops, rows, selections, words, graphs_at_once)
     shape = np.s_[:, : len(before), : len(pool)]
     sigma = None
     if norms:
         operators = _operators(batch, weighted)
-        sigma = np.asarray(
-            _norms(walk, hops, operators, rows, selections, words, _norms_at_once(operators, walk, memory))
-        )
-        sigma = sigma[shape]
+        at_once = max(1, memory // (4 * (28 * len(walk.last) + 3 * operators.weights.shape[1])))
+        sigma = np.asarray(_norms(walk, hops, operators, rows, selections, words, at_once))[shape]
     return Scores(pool.labels, np.asarray(gains)[shape], np.asarray(covered)[shape[:2]], sigma)
 
 
@@ -138,34 +139,13 @@ def _bytes_per_word(walk: Walk, rows: np.ndarray, selections: np.ndarray) -> int
     return 4 * (3 * len(walk.here) + 3 * len(walk.last) + sets)
 
 
-def _words_at_once(walk: Walk, rows: np.ndarray, selections: np.ndarray, memory: int) -> int:
-    least = _bytes_per_word(walk, rows, selections)
-    if memory < least:
-        raise InputError(f"memory: expected at least {least:,} bytes for this graph and these candidates, got {memory}")
-    return max(1, min(num_words(len(walk.last)), memory // least))
-
-
-class _Operators(NamedTuple):
-    """P of every graph as edges, filled up with edges of weight 0."""
-
-    senders: Int[Array, "graphs edges"]
-    receivers: Int[Array, "graphs edges"]
-    weights: Float[Array, "graphs edges"]
-
-
-def _operators(batch: GraphBatch, weighted: bool) -> _Operators:
+def _operators(batch: GraphBatch, weighted: bool) -> Edges:
+    """P of every graph [graphs, edges], filled up with edges of weight 0."""
     each = [gcn_norm(message_passing(batch.variant(i), weighted)) for i in range(len(batch))]
-    edges = padded(max(len(operator.senders) for operator in each))
-    senders, receivers = (np.zeros((len(batch), edges), np.int32) for _ in range(2))
-    weights = np.zeros((len(batch), edges), np.float32)
-    for i, operator in enumerate(each):
-        size = len(operator.senders)
-        senders[i, :size], receivers[i, :size], weights[i, :size] = operator[:3]
-    return _Operators(jnp.asarray(senders), jnp.asarray(receivers), jnp.asarray(weights))
-
-
-def _norms_at_once(operators: _Operators, walk: Walk, memory: int) -> int:
-    return max(1, memory // (4 * (28 * len(walk.last) + 3 * operators.weights.shape[1])))
+    size = padded(max(len(operator.senders) for operator in each))
+    parts = zip(*(operator.edges(size)[:3] for operator in each), strict=True)
+    senders, receivers, weights = map(jnp.stack, parts)
+    return Edges(senders, receivers, weights, Layout(batch.graph.num_nodes))
 
 
 @partial(jax.jit, static_argnames=("words", "graphs_at_once"))
@@ -199,7 +179,7 @@ def _coverage(
 def _norms(
     walk: Walk,
     hops: int | Int[Array, ""],
-    operators: _Operators,
+    operators: Edges,
     candidates: Int[Array, "candidates arity"],
     selections: Int[Array, "selections size"],
     words: int,
@@ -207,7 +187,7 @@ def _norms(
 ) -> Float[Array, "graphs selections candidates"]:
     num_nodes = len(walk.last)
 
-    def one_graph(graph: tuple[Array, _Operators]) -> Float[Array, "selections candidates"]:
+    def one_graph(graph: tuple[Array, Edges]) -> Float[Array, "selections candidates"]:
         present, operator = graph
 
         def chunk(i: Int[Array, ""]) -> tuple[Array, Array]:
@@ -215,9 +195,7 @@ def _norms(
             return union(sets, candidates), union(sets, selections)
 
         def norm(covered: Array, start: Float[Array, " nodes"]) -> tuple[Array, Array]:
-            return norm_within(
-                operator.senders, operator.receivers, operator.weights, unpack(covered, num_nodes), start
-            )
+            return norm_within(operator, unpack(covered, num_nodes), start)
 
         def one_selection(covered: Array) -> Float[Array, " candidates"]:
             _, vector = norm(covered, jnp.zeros(num_nodes))

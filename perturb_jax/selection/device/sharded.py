@@ -17,14 +17,6 @@ _NOWHERE = np.int32(2**31 - 1)
 _State = tuple[Array, Any, Array]
 
 
-class ShardedRun(NamedTuple):
-    """Picks (numbers of candidates), what each gained, and its cover layer."""
-
-    picks: Int[np.ndarray, " budget"]
-    gains: Int[np.ndarray, " budget"]
-    layers: Int[np.ndarray, " budget"]
-
-
 class Layout(NamedTuple):
     """How candidates lie on the devices.
 
@@ -60,20 +52,13 @@ def sharded_cover(
     counts: Int[np.ndarray, " nodes"],
     order: Int[np.ndarray, " candidates"],
     mesh: Mesh,
-) -> ShardedRun:
-    """The picks of `coverage_host.lazy_greedy` with unit weights, by naive greedy on all devices of a mesh.
+) -> tuple[np.ndarray, ...]:
+    """The picks of `host.coverage.lazy_greedy` with unit weights, their gains and layers, by naive greedy on a mesh.
 
     Each device scores its own candidates. One all-reduce (4 bytes) finds the best gain and the device that has it, the
     first in `order` among equals; a second carries that candidate's row, from which all devices bring what is covered
     up to date. With `jax.distributed`, every process calls this with the same arguments and makes its own devices'
-    rows only.
-
-    Args:
-        sets: what each candidate covers.
-        budget: picks to make.
-        counts: how often each node is covered already.
-        order: candidates by precedence among equal gains.
-        mesh: the devices, along any axes.
+    rows only. `counts` says how often each node is covered already.
 
     Raises:
         InputError: a gain times the number of devices that does not fit into 31 bits.
@@ -103,7 +88,7 @@ def sharded_cover(
         budget,
         layout.bits,
     )
-    return ShardedRun(order[np.asarray(picks)], np.asarray(gains).astype(np.int64), np.asarray(layers))
+    return order[np.asarray(picks)], np.asarray(gains).astype(np.int64), np.asarray(layers)
 
 
 def _rows(sets: ReachSets, number: int, layout: Layout) -> UInt32[np.ndarray, "rows width"]:
@@ -126,11 +111,10 @@ def _greedy(
     budget: int,
     bits: bool,
 ) -> tuple[Int[Array, " budget"], Int[Array, " budget"], Int[Array, " budget"]]:
-    axes, devices = mesh.axis_names, mesh.devices.size
-    run = partial(_on_each_device, axes, devices, budget, bits)
-    return jax.shard_map(run, mesh=mesh, in_specs=(P(axes), P(axes), P()), out_specs=P(), check_vma=False)(
-        rows, left, counts
-    )
+    axes = mesh.axis_names
+    run = partial(_on_each_device, axes, mesh.devices.size, budget, bits)
+    split = jax.shard_map(run, mesh=mesh, in_specs=(P(axes), P(axes), P()), out_specs=P(), check_vma=False)
+    return split(rows, left, counts)
 
 
 def _on_each_device(

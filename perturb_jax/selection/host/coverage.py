@@ -21,24 +21,24 @@ def _gain(indptr, indices, worth, candidate):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sift_down(heap, place, size):  # type: ignore[no-untyped-def]
-    key = heap[place]
+def _sift_down(heap, slot, size):  # type: ignore[no-untyped-def]
+    key = heap[slot]
     while True:
-        child = 2 * place + 1
+        child = 2 * slot + 1
         if child >= size:
             break
         if child + 1 < size and heap[child + 1] > heap[child]:
             child += 1
         if heap[child] <= key:
             break
-        heap[place] = heap[child]
-        place = child
-    heap[place] = key
+        heap[slot] = heap[child]
+        slot = child
+    heap[slot] = key
 
 
 @kernel
-def _refill(indptr, indices, weights, counts, level, taken, places, worth, heap):  # type: ignore[no-untyped-def]
-    last = len(places) - 1
+def _refill(indptr, indices, weights, counts, level, taken, ranks, worth, heap):  # type: ignore[no-untyped-def]
+    last = len(ranks) - 1
     size = 0
     untouched = weights is None and level == 0  # then a gain is the number of nodes
     for node in range(len(counts)):
@@ -46,16 +46,16 @@ def _refill(indptr, indices, weights, counts, level, taken, places, worth, heap)
         worth[node] = 0
         if counts[node] == level:
             worth[node] = 1 if weights is None else weights[node]
-    for candidate in range(len(places)):
+    for candidate in range(len(ranks)):
         if not taken[candidate]:
             if untouched:
                 gain = np.int64(indptr[candidate + 1] - indptr[candidate])
             else:
                 gain = _gain(indptr, indices, worth, candidate)
-            heap[size] = (gain << 32) | (last - places[candidate])
+            heap[size] = (gain << 32) | (last - ranks[candidate])
             size += 1
-    for place in range(size // 2 - 1, -1, -1):
-        _sift_down(heap, place, size)
+    for slot in range(size // 2 - 1, -1, -1):
+        _sift_down(heap, slot, size)
     return size
 
 
@@ -75,9 +75,9 @@ def _lowest_level(indptr, indices, weights, counts, taken):  # type: ignore[no-u
 def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignore[no-untyped-def]
     """Greedy maximum coverage with stale gains as upper bounds (CELF), cover layers and exact ties.
 
-    A heap key is (gain, place in `order`), the earlier place first among equal gains; its top is picked once its gain
+    A heap key is (gain, rank in `order`), the lower rank first among equal gains; its top is picked once its gain
     is fresh. When the top gain is 0, the next cover layer begins: nodes covered exactly `level` times count, `level`
-    the lowest that a candidate still reaches. `counts` (how often each node is covered already) is updated in place.
+    the lowest that a candidate still reaches. `counts` (how often each node is covered already) is updated itself.
 
     Returns:
         picks, gains, layers [budget], and the number of gain evaluations.
@@ -85,9 +85,9 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
     num_candidates = len(indptr) - 1
     last = num_candidates - 1
     taken = np.zeros(num_candidates, np.bool_)
-    places = np.empty(num_candidates, np.int64)
-    for place in range(num_candidates):
-        places[order[place]] = place
+    ranks = np.empty(num_candidates, np.int64)
+    for rank in range(num_candidates):
+        ranks[order[rank]] = rank
     worth = np.empty(len(counts), np.int32)  # of each node in this layer
     fresh_at = np.full(num_candidates, -1, np.int32)
     heap = np.empty(num_candidates, np.int64)
@@ -95,19 +95,19 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
     gains = np.zeros(budget, np.int64)
     layers = np.ones(budget, np.int32)
     level, root = np.int32(0), np.int64(0)  # typed: numba compiles a function again for each literal
-    size = _refill(indptr, indices, weights, counts, level, taken, places, worth, heap)
+    size = _refill(indptr, indices, weights, counts, level, taken, ranks, worth, heap)
     evaluations = size
     for step in range(budget):
         while True:
-            place = last - (heap[0] & 0xFFFFFFFF)
-            top = order[place]
+            rank = last - (heap[0] & 0xFFFFFFFF)
+            top = order[rank]
             if heap[0] >> 32 == 0:
                 lowest = _lowest_level(indptr, indices, weights, counts, taken)
                 if lowest == NOWHERE:
                     break
                 if lowest > level:
                     level = lowest
-                    size = _refill(indptr, indices, weights, counts, level, taken, places, worth, heap)
+                    size = _refill(indptr, indices, weights, counts, level, taken, ranks, worth, heap)
                     evaluations += size
                     continue
             if fresh_at[top] == step:
@@ -115,7 +115,7 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
             gain = _gain(indptr, indices, worth, top)
             evaluations += 1
             fresh_at[top] = step
-            heap[0] = (gain << 32) | (last - place)
+            heap[0] = (gain << 32) | (last - rank)
             _sift_down(heap, root, size)
         picks[step] = top
         gains[step] = heap[0] >> 32

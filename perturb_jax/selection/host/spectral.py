@@ -1,10 +1,13 @@
 """MaxSpec on the host: the norm of an induced submatrix that grows, by compiled products, Lanczos and bounds.
 
 `InducedMatrix` is the whole; the loops are below it. Nodes that are reached have local numbers 0, 1, ... in the order
-in which they were reached; the first `size` of them are the selection's, those after it a candidate's new ones. The
-matrix among the selection's nodes is kept as rows (`row_indptr`, `row_columns`, `row_weights`), what a candidate adds
-as a list of edges.
+in which they were reached; the first `size` of them are the selection's, those after it, up to `new_size`, a
+candidate's new ones. A `matrix` is a tuple: D A D with A among the selection's nodes as rows (`row_indptr`,
+`row_columns`, `row_weights`), both sizes, what the candidate adds to A as a list of `edges` edges (`rows`, `columns`,
+`weights`), and the diagonal D (`scale`).
 """
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -30,9 +33,10 @@ class InducedMatrix:
 
     def __init__(self, operator: Operator, renormalize: bool):
         nodes = operator.num_nodes
+        nodes, edges = operator.num_nodes, len(operator.weights)
         self._by_row = _sorted_by(operator.receivers, operator.senders, operator.weights, nodes)
         self._by_column = _sorted_by(operator.senders, operator.receivers, operator.weights, nodes)
-        self._renormalize = renormalize
+        self.renormalize = renormalize
         self._local = np.full(nodes, -1, np.int32)
         self._nodes = np.empty(nodes, np.int32)
         self._size = 0
@@ -41,7 +45,6 @@ class InducedMatrix:
         self._vector, self._image, self._start = np.zeros((3, nodes))
         self._scale = np.ones(nodes)
         self._vectors = np.zeros((4, nodes))
-        edges = len(operator.weights)
         self._edges = (np.empty(edges, np.int32), np.empty(edges, np.int32), np.empty(edges))
         self._tridiagonal = tuple(np.empty((3, _MAX_STEPS)))
         self.norm = 0.0
@@ -71,14 +74,13 @@ class InducedMatrix:
             return True
         self.norm, converged, steps = self._lanczos(size, edges, np.inf)
         # The rows change, the matrix does not: the second pass repeats the first up to rounding.
-        if self._renormalize:
+        if self.renormalize:
             self._degrees[:size] = 1 / self._scale[:size] ** 2
         self._rows = induced_rows(*self._by_row, self._nodes, size, self._local)
         self._size = size
-        entries = self._tridiagonal[2]
-        top_vector(*self._rows, size, self._scale, self._start, steps, entries, self._vectors, self._vector)
-        nothing = np.empty(0, np.int32)
-        product(*self._rows, size, size, nothing, nothing, np.empty(0), 0, self._scale, self._vector, self._image)
+        matrix = self._matrix(size, 0)
+        top_vector(matrix, self._start, steps, self._tridiagonal[2], self._vectors, self._vector)
+        product(matrix, self._vector, self._image)
         return converged
 
     def _add(self, new: Int[np.ndarray, " new"]) -> tuple[int, int]:
@@ -86,15 +88,17 @@ class InducedMatrix:
         edges = new_edges(*self._by_row, *self._by_column, self._nodes, self._size, size, self._local, *self._edges)
         return size, edges
 
+    def _matrix(self, size: int, edges: int) -> tuple[Any, ...]:
+        return (*self._rows, self._size, size, *self._edges, edges, self._scale)
+
     def _lanczos(self, size: int, edges: int, reject: float) -> tuple[float, bool, int]:
-        rows, columns, weights = self._edges
-        if self._renormalize:
-            degree_scale(self._degrees, self._size, size, rows, weights, edges, self._scale)
-        begin_vector(self._size, size, columns, edges, self._vector, self._start)
+        matrix = self._matrix(size, edges)
+        if self.renormalize:
+            degree_scale(matrix, self._degrees)
+        begin_vector(matrix, self._vector, self._start)
         result: tuple[float, bool, int] = top_singular_value(
-            *self._rows, self._size, size, rows, columns, weights, edges, self._scale,
-            self._start, reject, RESIDUAL, *self._tridiagonal, self._vectors,
-        )  # fmt: skip
+            matrix, self._start, reject, RESIDUAL, *self._tridiagonal, self._vectors
+        )
         return result
 
 
@@ -168,8 +172,9 @@ def new_edges(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def degree_scale(degrees, size, new_size, rows, weights, edges, scale):  # type: ignore[no-untyped-def]
-    """1 / sqrt(in-degree) within the induced subgraph; `degrees` are the selection's own."""
+def degree_scale(matrix, degrees):  # type: ignore[no-untyped-def]
+    """Set D to 1 / sqrt(in-degree) within the induced subgraph; `degrees` are the selection's own."""
+    _, _, _, size, new_size, rows, _, weights, edges, scale = matrix
     for i in range(new_size):
         scale[i] = degrees[i] if i < size else 0.0
     for edge in range(edges):
@@ -179,10 +184,9 @@ def degree_scale(degrees, size, new_size, rows, weights, edges, scale):  # type:
 
 
 @kernel
-def product(  # type: ignore[no-untyped-def]
-    row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale, x, y
-):
-    """The induced matrix D A D times x, D the diagonal `scale`."""
+def product(matrix, x, y):  # type: ignore[no-untyped-def]
+    """The induced matrix times x."""
+    row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale = matrix
     for i in range(size):
         total = 0.0
         for entry in range(row_indptr[i], row_indptr[i + 1]):
@@ -198,10 +202,9 @@ def product(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def transposed_product(  # type: ignore[no-untyped-def]
-    row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale, y, x
-):
+def transposed_product(matrix, y, x):  # type: ignore[no-untyped-def]
     """The transpose of the induced matrix times y."""
+    row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale = matrix
     for i in range(new_size):
         x[i] = 0.0
     for i in range(size):
@@ -215,8 +218,9 @@ def transposed_product(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def begin_vector(size, new_size, columns, edges, vector, start):  # type: ignore[no-untyped-def]
+def begin_vector(matrix, vector, start):  # type: ignore[no-untyped-def]
     """Where Lanczos begins: the selection's top vector, and as much weight on the new nodes and what they read."""
+    _, _, _, size, new_size, _, columns, _, edges, _ = matrix
     added = new_size - size
     for i in range(size):
         start[i] = vector[i] + 1e-3 / np.sqrt(size)
@@ -233,12 +237,11 @@ def begin_vector(size, new_size, columns, edges, vector, start):  # type: ignore
 
 
 @kernel
-def lanczos_step(  # type: ignore[no-untyped-def]
-    row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale, x, previous, beta, y, z
-):
-    """One step of the three-term recurrence for A^T A, from x into z (not normalised); returns alpha and beta."""
-    product(row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale, x, y)
-    transposed_product(row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale, y, z)
+def lanczos_step(matrix, x, previous, beta, y, z):  # type: ignore[no-untyped-def]
+    """One step of the three-term recurrence for M^T M, from x into z (not normalised); returns alpha and beta."""
+    new_size = matrix[4]
+    product(matrix, x, y)
+    transposed_product(matrix, y, z)
     alpha = 0.0
     for i in range(new_size):
         alpha += y[i] * y[i]
@@ -251,27 +254,24 @@ def lanczos_step(  # type: ignore[no-untyped-def]
 
 @kernel
 def top_singular_value(  # type: ignore[no-untyped-def]
-    row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale,
-    start, reject, tolerance, diagonal, off_diagonal, entries, vectors,
-):  # fmt: skip
-    """Lanczos on A^T A: the spectral norm of the induced matrix, or a lower bound of it.
+    matrix, start, reject, tolerance, diagonal, off_diagonal, entries, vectors
+):
+    """Lanczos on M^T M: the spectral norm of the induced matrix, or a lower bound of it.
 
     Stops when the residual is within `tolerance` of the eigenvalue, or as soon as the norm is known to exceed `reject`.
-    Without reorthogonalisation: that only repeats Ritz values that have converged, and the largest is what is asked.
+    Without reorthogonalisation: that only repeats Ritz values that have converged, and the largest is what counts.
 
     Returns:
         the norm (a lower bound of it at any time), whether it converged, and the steps taken.
     """
+    new_size = matrix[4]
     x, previous, y, z = vectors[0], vectors[1], vectors[2], vectors[3]
     for i in range(new_size):
         x[i] = start[i]
         previous[i] = 0.0
     eigenvalue, beta = 0.0, 0.0
     for step in range(len(diagonal)):
-        alpha, beta = lanczos_step(
-            row_indptr, row_columns, row_weights, size, new_size, rows, columns, weights, edges, scale,
-            x, previous, beta, y, z,
-        )  # fmt: skip
+        alpha, beta = lanczos_step(matrix, x, previous, beta, y, z)
         diagonal[step], off_diagonal[step] = alpha, beta
         eigenvalue = largest_eigenvalue(diagonal, off_diagonal, step + 1)
         if eigenvalue > reject * reject:
@@ -286,14 +286,12 @@ def top_singular_value(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def top_vector(  # type: ignore[no-untyped-def]
-    row_indptr, row_columns, row_weights, size, scale, start, steps, entries, vectors, vector
-):
+def top_vector(matrix, start, steps, entries, vectors, vector):  # type: ignore[no-untyped-def]
     """The right singular vector that belongs to a finished `top_singular_value`: the same recurrence, summed up.
 
     A second pass instead of a stored basis: twice the time, no memory.
     """
-    nothing, no_weights = np.empty(0, np.int32), np.empty(0)
+    size = matrix[4]
     x, previous, y, z = vectors[0], vectors[1], vectors[2], vectors[3]
     for i in range(size):
         x[i] = start[i]
@@ -305,10 +303,7 @@ def top_vector(  # type: ignore[no-untyped-def]
             vector[i] += entries[step] * x[i]
         if step == steps - 1:
             break
-        _, beta = lanczos_step(
-            row_indptr, row_columns, row_weights, size, size, nothing, nothing, no_weights, 0, scale,
-            x, previous, beta, y, z,
-        )  # fmt: skip
+        _, beta = lanczos_step(matrix, x, previous, beta, y, z)
         for i in range(size):
             previous[i] = x[i]
             x[i] = z[i] / beta

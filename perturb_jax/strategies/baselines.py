@@ -1,8 +1,37 @@
-"""K-center: the genes from which no other candidate is far in the knowledge graph."""
+"""What every other strategy has to beat: random, the most connected genes, and the genes spread over the graph."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from perturb_jax.strategies.strategy import Ask, Strategy
+
+
+@dataclass(frozen=True)
+class Random(Strategy):
+    """Pick candidates uniformly at random; without a seed, with seed 0."""
+
+    needs_graph: ClassVar[bool] = False
+
+    def choose(self, ask: Ask) -> tuple[str, ...]:
+        """The draw."""
+        return ask.candidates.shuffled(ask.seed or 0).labels[: int(ask.budget)]
+
+
+@dataclass(frozen=True)
+class TopDegree(Strategy):
+    """Pick the candidates with most outgoing edges; a combination's are the sum over its genes.
+
+    Out-degree, because in-degree is capped by the graph's construction. Ties go to the earliest candidate, with a seed
+    to a seeded random one.
+    """
+
+    def choose(self, ask: Ask) -> tuple[str, ...]:
+        """The most connected candidates, the most connected first."""
+        from perturb_jax.graph.knowledge_graph import candidate_degrees
+
+        pool = ask.candidates if ask.seed is None else ask.candidates.shuffled(ask.seed)
+        order = (-candidate_degrees(ask.graph, pool)).argsort(kind="stable")
+        return pool.take(order[: int(ask.budget)]).labels
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def named(count: int, start: int = 0) -> tuple[str, ...]:
     return tuple(f"G{i}" for i in range(start, start + count))
 
 
-def asked(candidates: np.ndarray, selected: np.ndarray, part: str, batch: int, seed: int = 0) -> Ask:
+def question(candidates: np.ndarray, selected: np.ndarray, part: str, batch: int, seed: int = 0) -> Ask:
     """A question with a view of one part: candidates G0, G1, ..., the selected ones after them."""
     names = named(len(candidates) + len(selected))
     parts: dict[str, Any] = {part: np.concatenate([candidates, selected])}
@@ -36,6 +36,6 @@ def pick(
     return choose(strategy, Ask.of(graph, candidates, budget, selected, seed), hops, direction)
 
 
-def places(genes: tuple[str, ...]) -> list[int]:
+def rows_of(genes: tuple[str, ...]) -> list[int]:
     """The rows of genes named by `named`."""
     return [int(gene[1:]) for gene in genes]

@@ -1,5 +1,7 @@
 """Greedy under a budget of costs, against exhaustive search and against plain greedy."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from perturb_jax.selection.coverage import coverage
-from perturb_jax.selection.greedy import NO_PICK, KnapsackRun, greedy, knapsack
-from perturb_jax.selection.objective import Objective
+from perturb_jax.selection.greedy import NO_PICK, KnapsackRun, Objective, Properties, greedy, knapsack
 from tests.design_oracles import SAME, best_affordable, first_best_by_definition
 from tests.graphs import compilations
 
@@ -19,7 +20,7 @@ def covering(sets: list[set[int]]) -> Objective:
     """Plain coverage: monotone, submodular, whole numbers."""
     mask = np.array([[node in covered for node in range(NODES)] for covered in sets])
     objective = coverage(jnp.asarray(mask), None, jnp.zeros(NODES, jnp.int32))
-    return objective._replace(properties=type(objective.properties)(True, True, True, tie=SAME))
+    return replace(objective, properties=Properties(True, True, True, tie=SAME))
 
 
 def covered(sets: list[set[int]], picks: list[int] | tuple[int, ...]) -> int:
@@ -74,7 +75,7 @@ def test_it_is_the_better_of_both_rules_within_the_budget_and_near_the_best(
 @given(some_sets, st.integers(1, COUNT))
 def test_at_unit_costs_it_is_plain_greedy(sets: list[set[int]], budget: int) -> None:
     run = spend(sets, [1.0] * COUNT, float(budget))
-    plain = greedy(covering(sets)._replace(next_layer=None), COUNT, jnp.ones(COUNT, bool))
+    plain = greedy(covering(sets), COUNT, jnp.ones(COUNT, bool))
     assert run.picks[:budget].tolist() == plain.picks[:budget].tolist()
     assert run.values[:budget].tolist() == plain.values[:budget].tolist()
     assert (run.picks[budget:] == NO_PICK).all()

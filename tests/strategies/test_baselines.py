@@ -9,9 +9,9 @@ from hypothesis import given, strategies as st
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import make_graph
-from perturb_jax.strategies.k_center import KCenter
+from perturb_jax.strategies.baselines import KCenter
 from tests.graphs import graph_of
-from tests.strategies.asks import pick
+from tests.strategies.questions import pick
 
 LINE = graph_of(6, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])
 
