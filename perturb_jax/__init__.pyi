@@ -1,6 +1,14 @@
 """The public names, each with the module that defines it; `__init__.py` loads them by this list when they are used."""
 
+from .analysis.figures import (
+    draw_areas as draw_areas,
+    draw_differences as draw_differences,
+    draw_learning as draw_learning,
+    draw_stability as draw_stability,
+)
 from .analysis.results import Results as Results, read_results as read_results
+from .analysis.summary import Summary as Summary, summarise as summarise
+from .analysis.tables import main_table as main_table, read_summary as read_summary
 from .evaluation.metrics import (
     METRICS as METRICS,
     Metric as Metric,
@@ -8,6 +16,7 @@ from .evaluation.metrics import (
     register_metric as register_metric,
 )
 from .evaluation.trial import Trial as Trial, fit_and_measure as fit_and_measure
+from .experiment.run import run_experiment as run_experiment
 from .genes.perturbations import Perturbations as Perturbations, parse_perturbations as parse_perturbations
 from .graph.annotation import (
     Annotation as Annotation,

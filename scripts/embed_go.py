@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from perturb_jax.graph.annotation import EMBEDDED_TABLE, NAMESPACES
+from perturb_jax.graph.annotation import NAMESPACES
+from perturb_jax.graph.embedded import EMBEDDED_TABLE
 
 DEBIAN_PACKAGE = "r-bioc-org.hs.eg.db"
 

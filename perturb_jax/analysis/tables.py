@@ -43,6 +43,10 @@ class TextTable(NamedTuple):
     words: int
     blocks: tuple[tuple[tuple[Cell, ...], ...], ...]
 
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows."""
+        return markdown(self)
+
 
 def markdown(table: TextTable) -> str:
     """The table in Markdown, its caption above."""

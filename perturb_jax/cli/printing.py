@@ -21,12 +21,12 @@ _NAMES_SHOWN = 8
 
 def version_lines() -> str:
     """The package's version, and the embedded annotation's."""
-    annotation = perturb_jax.human_annotation()
-    about = annotation.metadata
+    from perturb_jax.graph.embedded import about_embedded
+
+    about = about_embedded()
     return (
         f"perturb-jax {perturb_jax.__version__}\n"
-        f"{about['name']}: {len(annotation.genes):,} genes, {len(annotation.terms):,} terms, "
-        f"{annotation.num_pairs:,} pairs\n"
+        f"{about['name']}: {about['genes']:,} genes, {about['terms']:,} terms, {about['pairs']:,} pairs\n"
         f"from {about['source']}; GO of {about['GO date']}, annotations of {about['date']}\n"
         f"{about['licence']}\n"
         f"sha256 {about['sha256']}"

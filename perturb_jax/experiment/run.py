@@ -26,6 +26,7 @@ from perturb_jax.experiment.planner import (
 )
 from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, locked, write_json
 from perturb_jax.strategies.strategy import parts_of
+from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import versions
 
@@ -218,6 +219,41 @@ class Listener(Protocol):
 
     def progressed(self, progress: Progress) -> None:
         """More is done; at most twice a second."""
+
+
+class _Silent(Listener):
+    """Says nothing."""
+
+
+def run_experiment(
+    file: str | Path, output: str | Path | None = None, workers: int | None = None, memory: str = "auto"
+) -> Path:
+    """Run an experiment on this machine, as `perturb-jax run` does; results that are there already are used.
+
+    Args:
+        file: the experiment, a TOML file.
+        output: directory for the results; None: results/NAME beside the file.
+        workers: processes, which divide the cores among them; None: one per core.
+        memory: of each process, such as "4GB"; "auto": an equal part of the machine's.
+
+    Returns:
+        The directory of the results, for `read_results`.
+
+    Raises:
+        InputError: a file that cannot be used; another process that works in that directory; after all that can be done
+            is done, work that failed, with the reasons. The same call tries that again.
+    """
+    from dask.system import CPU_COUNT
+
+    from perturb_jax.experiment.clusters import local_cluster
+
+    started = begin(Path(file), None if output is None else Path(output))
+    silent = _Silent()  # type: ignore[abstract]  # the empty methods of the protocol are what it needs
+    grid = work(started, lambda: local_cluster(workers or CPU_COUNT, memory), silent)
+    if grid.failures:
+        reasons = listed([failure.reason for failure in grid.failures.values()], "; ")
+        raise InputError(f"{file}: {len(grid.failures)} failed ({reasons}); the same call tries again")
+    return started.root
 
 
 def begin(file: Path, output: Path | None) -> Started:

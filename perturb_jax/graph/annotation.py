@@ -1,7 +1,6 @@
 """Annotations of genes: terms with their ancestors, read from gene2go, GAF and GMT files."""
 
 import gzip
-import json
 import lzma
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
@@ -15,6 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import Int, Integer
 
 from perturb_jax.genes.symbols import GeneNames
+from perturb_jax.graph.embedded import EMBEDDED_TABLE, about_embedded
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
 
@@ -22,8 +22,6 @@ NAMESPACES = ("BP", "MF", "CC")
 """GO's three namespaces: biological process, molecular function, cellular component."""
 
 UNKNOWN_NAMESPACE = len(NAMESPACES)
-
-EMBEDDED_TABLE = Path(__file__).parent / "data" / "human_go.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +174,7 @@ def human_annotation() -> Annotation:
             indices=indices,
             aliases={alias: tuple(targets[start:end]) for alias, start, end in spans},
             symbol_of_entrez=dict(zip(table["entrez"].tolist(), symbols, strict=True)),
-            metadata={**json.loads(table["metadata"].tobytes()), "sha256": sha256_of(EMBEDDED_TABLE)},
+            metadata={name: value for name, value in about_embedded().items() if name not in ("genes", "terms")},
         )
 
 
@@ -244,13 +242,16 @@ def read_annotation(
     _, first = peeked = next(lines, (0, ""))
     if not first:
         raise InputError(f"{path}: the file is empty; expected NCBI gene2go, GAF 2.x or GMT")
+    columns = first.split("\t")
+    is_gene2go = len(columns) == 8 and columns[0].isdigit() and columns[2].startswith("GO:")
+    is_gaf = len(columns) >= _GAF_COLUMNS and columns[4].startswith("GO:")
     fields = _fields(chain([peeked], lines))
-    if first.startswith("#tax_id") or _is_gene2go(first):
+    if is_gene2go or first.startswith("#tax_id"):
         aliases = human_annotation().aliases if taxon == HUMAN else {}
         return _collect(path, "gene2go", _gene2go(path, fields, taxon), evidence, drop_evidence, aliases)
-    if first.startswith("!") or _is_gaf(first):
+    if is_gaf or first.startswith("!"):
         return _collect(path, "GAF", _gaf(path, fields), evidence, drop_evidence)
-    if first.count("\t") < 2:
+    if len(columns) < 3:
         raise InputError(
             f"{path}: not an annotation file; expected NCBI gene2go, GAF 2.x or GMT (tab-separated), got a file that "
             f"starts with {first.strip()[:60]!r}"
@@ -330,16 +331,6 @@ def _fields(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]
     for number, line in lines:
         if line.strip():
             yield number, line.rstrip("\r\n").split("\t")
-
-
-def _is_gene2go(first: str) -> bool:
-    fields = first.split("\t")
-    return len(fields) == 8 and fields[0].isdigit() and fields[2].startswith("GO:")
-
-
-def _is_gaf(first: str) -> bool:
-    fields = first.split("\t")
-    return len(fields) >= _GAF_COLUMNS and fields[4].startswith("GO:")
 
 
 def _negated(qualifier: str) -> bool:

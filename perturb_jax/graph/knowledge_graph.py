@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import jraph
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
+from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.support.checks import check_choice, check_count
 from perturb_jax.support.errors import InputError
@@ -36,7 +37,7 @@ class Provenance(NamedTuple):
     dropped: tuple[tuple[str, str], ...] = ()
 
 
-@jax.tree_util.register_pytree_node_class
+@partial(jax.tree_util.register_dataclass, data_fields=["graph"], meta_fields=["names", "provenance"])
 @dataclass(frozen=True, eq=False)
 class KnowledgeGraph:
     """Genes and directed weighted edges: a `jraph.GraphsTuple`, with the gene names beside it.
@@ -95,17 +96,6 @@ class KnowledgeGraph:
 
     def __repr__(self) -> str:
         return f"KnowledgeGraph({self.num_nodes} genes, {self.num_edges} edges, {self.provenance.source})"
-
-    def tree_flatten(self) -> tuple[tuple[jraph.GraphsTuple], tuple[GeneNames, Provenance]]:
-        """Arrays as children, names and provenance as static data."""
-        return (self.graph,), (self.names, self.provenance)
-
-    @classmethod
-    def tree_unflatten(
-        cls, static: tuple[GeneNames, Provenance], children: tuple[jraph.GraphsTuple]
-    ) -> "KnowledgeGraph":
-        """The inverse of `tree_flatten`."""
-        return cls(children[0], *static)
 
 
 def make_graph(
@@ -167,8 +157,8 @@ def out_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
 
 def candidate_degrees(graph: KnowledgeGraph, pool: Perturbations) -> Int[np.ndarray, " candidates"]:
     """Outgoing edges of every candidate: a combination's is the sum over its genes."""
-    degrees = np.append(out_degrees(graph), 0)
-    return degrees[np.where(pool.members == NO_MEMBER, graph.num_nodes, pool.members)].sum(1)
+    degrees = np.append(out_degrees(graph), 0)  # the last for NO_MEMBER, -1
+    return degrees[pool.members].sum(1)
 
 
 def _ends(graph: KnowledgeGraph, ends: Int[np.ndarray, " edges"]) -> Int[np.ndarray, " nodes"]:

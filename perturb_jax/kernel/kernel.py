@@ -304,20 +304,24 @@ def as_dense(block: Block) -> np.ndarray:
 
 def positions(known: GeneNames, names: GeneNames) -> Int[np.ndarray, " names"]:
     """Where each of `names` stands among the known genes, by name, else by old symbol; `NO_MEMBER`: nowhere."""
-    found = np.array([known.position.get(gene, NO_MEMBER) for gene in names.genes], np.int64).reshape(-1)
-    taken = set(found.tolist())
-    for i in np.flatnonzero(found == NO_MEMBER).tolist():
-        choices = known.aliases.get(names.genes[i], ())
-        if len(choices) == 1 and known.position.get(choices[0], NO_MEMBER) not in taken | {NO_MEMBER}:
-            found[i] = known.position[choices[0]]
-            taken.add(int(found[i]))
+    found = {gene: known.position[gene] for gene in names.genes if gene in known.position}
+    taken = set(found.values())
+    for gene in names.genes:
+        position = known.position.get(_current(known, gene), NO_MEMBER)
+        if gene not in found and position not in taken and position != NO_MEMBER:
+            found[gene] = position
+            taken.add(position)
     for gene, position in known.position.items():
-        if position in taken or gene in names.position:
-            continue
-        choices = names.aliases.get(gene, ())
-        if len(choices) == 1 and found[names.position.get(choices[0], 0)] == NO_MEMBER and choices[0] in names.position:
-            found[names.position[choices[0]]] = position
-    return found
+        current = _current(names, gene)
+        if position not in taken and gene not in names.position and current in names.position:
+            found.setdefault(current, position)
+    return np.array([found.get(gene, NO_MEMBER) for gene in names.genes], np.int64)
+
+
+def _current(names: GeneNames, old: str) -> str:
+    """What an old symbol stands for, if that is one gene; else an empty name, which no gene has."""
+    choices = names.aliases.get(old, ())
+    return choices[0] if len(choices) == 1 else ""
 
 
 def union(sets: Sequence[GeneNames]) -> GeneNames:

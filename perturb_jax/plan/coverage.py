@@ -242,14 +242,7 @@ def covered_points(plan: Plan) -> Int[np.ndarray, " points"]:
 
 @dataclass(frozen=True, eq=False)
 class CoverageCurves:
-    """Nodes covered after 0, 1, ... picks.
-
-    Attributes:
-        before: nodes covered before the first pick.
-        reachable: nodes that all candidates together, with what was covered before, would cover.
-        random: one row per draw.
-        top_degree: candidates by falling out-degree.
-    """
+    """Nodes covered before the first pick, by all candidates together (`reachable`), and after 0, 1, ... picks."""
 
     before: int
     reachable: int

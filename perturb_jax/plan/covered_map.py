@@ -129,16 +129,7 @@ _LINKS = 120
 
 
 class CoveredMap(NamedTuple):
-    """The covered graph, laid out.
-
-    Attributes:
-        nodes: node numbers of the covered genes.
-        labels: the community of each, the largest first.
-        positions: where each is drawn.
-        centres: centres of the communities' discs.
-        radii: radii of the discs, in the same units.
-        between: weight of the links between communities.
-    """
+    """The covered graph, laid out: its nodes, the discs of their communities, the links between communities."""
 
     nodes: Int[np.ndarray, " covered"]
     labels: Int[np.ndarray, " covered"]

@@ -12,7 +12,7 @@ from matplotlib.ticker import StrMethodFormatter
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.kernel.graph import as_kernel
 from perturb_jax.plan.coverage import RANDOM_DRAWS, Coverage, band_columns, draw_band, joined
-from perturb_jax.plan.plan import Comparison, Found, Plan, Question, under
+from perturb_jax.plan.plan import Comparison, Found, Plan, Question, needs_graph, under
 from perturb_jax.selection.design import (
     DesignProblem,
     explained_by_each,
@@ -303,7 +303,7 @@ def remaining_variance(plan: Plan) -> Remaining:
     draws = [pool.take(np.random.default_rng(seed).permutation(len(pool))[:most]) for seed in range(RANDOM_DRAWS)]
     others = {}
     for name in learned.options.compared:
-        if question.kernel is not None and STRATEGIES.get(name).needs_graph:
+        if question.kernel is not None and needs_graph(STRATEGIES.get(name)):
             continue
         other = under({"hops": question.hops, "direction": question.direction}, name)
         length = min(most, other.longest or most)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.annotation import Annotation, term_names
@@ -26,22 +27,20 @@ class SharedTerms:
     """For a gene's terms, how many of the genes it reaches carry each: the reason for the graph's edges."""
 
     def __init__(self, graph: KnowledgeGraph, annotation: Annotation):
-        known = annotation.names.position
-        rows = np.array([known.get(gene, -1) for gene in graph.genes], np.int64)
-        self._carries = annotation.matrix[np.maximum(rows, 0)]
-        self._known = rows >= 0
+        known, carries = annotation.names.position, annotation.matrix
+        unknown: Any = sp.csr_array((1, carries.shape[1]), dtype=np.int32)
+        with_unknown = sp.csr_array(sp.vstack([carries, unknown]))
+        self._carries = with_unknown[[known.get(gene, len(known)) for gene in graph.genes]]
         self._terms: Sequence[str] = annotation.terms
-        counts = np.bincount(annotation.indices, minlength=self._carries.shape[1])
-        self._rarity = np.log(len(annotation.genes) / np.maximum(counts, 1))
+        self._rarity = np.log(len(annotation.genes) / np.maximum(carries.sum(0), 1))
 
     def of(self, genes: np.ndarray, reached: np.ndarray) -> list[tuple[str, int]]:
         """The terms of a pick's genes and how many genes of its reach carry each, the most telling first.
 
         The order is by that number times log(genes / genes with the term): rare terms that many of them carry.
         """
-        own = self._carries[genes[(genes != NO_MEMBER) & self._known[genes]]]
-        counts = np.asarray(self._carries[reached[self._known[reached]]].sum(0)).ravel()
-        terms = np.unique(own.indices)
+        counts = np.asarray(self._carries[reached].sum(0))
+        terms = np.unique(self._carries[genes[genes != NO_MEMBER]].indices)
         order = np.lexsort((terms, -(counts[terms] * self._rarity[terms])))
         return [(self._terms[i], int(counts[i])) for i in terms[order]]
 

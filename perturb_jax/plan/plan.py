@@ -211,8 +211,8 @@ def make_plan(source: KnowledgeGraph | Kernel, request: Request) -> Plan:
     graph = source if isinstance(source, KnowledgeGraph) else _genes_of(source)
     strategy = _strategy(request)
     name = strategy_name(request)
-    if kernel is not None and getattr(strategy, "needs_graph", Strategy.needs_graph):
-        others = [one for one in one_shot_names() if not getattr(STRATEGIES.get(one), "needs_graph", True)]
+    if kernel is not None and needs_graph(strategy):
+        others = [one for one in one_shot_names() if not needs_graph(STRATEGIES.get(one))]
         raise InputError(
             f"strategy: {name} reads a knowledge graph, and a kernel was given; give a graph, or choose "
             f"{' or '.join(others)}"
@@ -254,6 +254,11 @@ def make_plan(source: KnowledgeGraph | Kernel, request: Request) -> Plan:
 def strategy_name(request: Request) -> str:
     """What the strategy of a request is called."""
     return request.strategy if isinstance(request.strategy, str) else name_of(request.strategy)
+
+
+def needs_graph(strategy: Any) -> bool:
+    """Whether a strategy, or a class of them, reads the edges of the graph: see `Strategy.needs_graph`."""
+    return bool(getattr(strategy, "needs_graph", Strategy.needs_graph))
 
 
 def under(conditions: Mapping[str, object], name: str, options: Mapping[str, object] = {}) -> Any:

@@ -73,13 +73,7 @@ class Spectral(Coverage):
 
 @dataclass(frozen=True, eq=False)
 class SpectralCurves:
-    """Spectral norms after some numbers of picks.
-
-    Attributes:
-        picks: the numbers of picks.
-        random: one row per draw.
-        top_degree: candidates by falling out-degree.
-    """
+    """Spectral norms after some numbers of picks, of random draws and of candidates by falling out-degree."""
 
     picks: Int[np.ndarray, " points"]
     random: Float[np.ndarray, "draws points"]

@@ -11,7 +11,7 @@ import perturb_jax
 from perturb_jax.support.errors import InputError
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes that are there, and how many there will be, as far as the server says."""
+"""Called with the bytes that are there, and how many there will be, as far as the server says."""
 
 
 def sha256_of(path: str | Path) -> str:

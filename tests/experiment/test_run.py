@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from distributed import LocalCluster
 
+import perturb_jax as pj
 import perturb_jax.cli.run as run_command
 from perturb_jax.experiment.clusters import existing_scheduler
 from perturb_jax.experiment.file import NamedPredictor, experiment_of, find_sources
@@ -81,3 +82,28 @@ def test_repetitions_become_whole_one_after_the_other(tmp_path: Path) -> None:
     first, second = (set(grid.wanted([chain for chain in grid.walks if chain.seed == seed]).items()) for seed in (5, 2))
     assert not first & second and first | second == set(grid.wanted(grid.walks).items())
     assert min(urgency for _, urgency in first) > max(urgency for _, urgency in second)
+
+
+FILE = """
+name = "one"
+cycles = 1
+batch = 4
+test = 4
+seeds = 1
+[data.sim]
+simulation = { perturbations = 24, genes = 60, cells = 10 }
+[predictors.training-mean]
+[strategies.random]
+"""
+
+
+def test_an_experiment_is_run_from_python_and_failures_are_said_in_the_end(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text("class Wrong:\n    def choose(self, ask):\n        return []\n")
+    (tmp_path / "one.toml").write_text(FILE + '[strategies.wrong]\nstrategy = "wrong.py:Wrong"\n')
+    with pytest.raises(InputError, match=r"1 failed .*expected 4 different candidates.*; the same call tries again"):
+        pj.run_experiment(tmp_path / "one.toml", workers=1)
+    (tmp_path / "one.toml").write_text(FILE)
+    root = pj.run_experiment(tmp_path / "one.toml")  # all that is wanted is there: no worker is started
+    assert root == tmp_path / "results" / "one"
+    results = pj.read_results(root)
+    assert len(results.metrics) == 4 and len(results.selections) == 4

@@ -13,15 +13,17 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.graph.annotation import (
     EMBEDDED_NAMES,
-    EMBEDDED_TABLE,
     NAMESPACES,
     UNKNOWN_NAMESPACE,
     Annotation,
     annotation_from_pairs,
     term_names,
 )
+from perturb_jax.graph.embedded import EMBEDDED_TABLE, about_embedded
 
 Pairs = set[tuple[str, str]]
+TABLE_SHA256 = "637ac377bac7aa7fa4d855e498f62fc9316ea5fe18990e730e4e89597e59ed4d"
+"""Of the table that equals its source pair by pair, where the source is at hand."""
 
 
 def pairs_of(annotation: Annotation) -> Pairs:
@@ -126,7 +128,9 @@ def test_every_embedded_term_has_a_namespace(human: Annotation) -> None:
 def test_metadata_names_dates_and_checksum(human: Annotation) -> None:
     assert human.metadata["GO date"] == "2022-07-01"
     assert human.metadata["date"] == "2022-09-12"
-    assert human.metadata["sha256"] == hashlib.sha256(EMBEDDED_TABLE.read_bytes()).hexdigest()
+    assert human.metadata["sha256"] == hashlib.sha256(EMBEDDED_TABLE.read_bytes()).hexdigest() == TABLE_SHA256
+    about = about_embedded()
+    assert (about["genes"], about["terms"], about["pairs"]) == (len(human.genes), len(human.terms), human.num_pairs)
     assert human.metadata["pairs"] == human.num_pairs
     assert "3.16.0" in str(human.metadata["source"])
     assert "CC BY 4.0" in str(human.metadata["licence"])

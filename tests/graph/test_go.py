@@ -153,8 +153,9 @@ def test_the_library_graph_has_its_known_size_from_current_symbols(library: list
     assert graph.provenance.renamed == ()
 
 
-def test_every_target_of_the_library_has_a_source_and_at_most_21(library_graph: pj.KnowledgeGraph) -> None:
-    in_degree = np.bincount(library_graph.receivers, minlength=library_graph.num_nodes)
+def test_every_target_has_a_source_and_at_most_21(at_size: tuple[pj.KnowledgeGraph, list[str]]) -> None:
+    graph, _ = at_size
+    in_degree = np.bincount(graph.receivers, minlength=graph.num_nodes)
     assert in_degree.min() >= 1
     assert in_degree.max() == 21
 
