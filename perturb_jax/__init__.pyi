@@ -94,8 +94,7 @@ from .strategies.registry import (
 )
 from .strategies.strategy import Ask as Ask, Strategy as Strategy
 from .strategies.typiclust import TypiClust as TypiClust
-from .strategies.uncertainty import Uncertainty as Uncertainty
-from .strategies.view import View as View
+from .strategies.view import Uncertainty as Uncertainty, View as View
 from .support.errors import InputError as InputError
 from .support.options import Options as Options, option as option
 

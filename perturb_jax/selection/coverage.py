@@ -176,19 +176,9 @@ def maximum_coverage(
 ) -> CoverRun:
     """Greedy maximum coverage of a graph, or of all graphs of a batch side by side; the same picks on every machine.
 
-    Args:
-        graph: what is to be covered.
-        members: the candidates, as node numbers.
-        before: what counts as covered before the first pick.
-        budget: picks to make.
-        hops: steps of reach.
-        direction: of reach.
-        weights: what covering each node is worth, in whole numbers (`fixed_point`); None: 1.
-        ties: as for `graphreach`.
-        seed: as for `graphreach`.
-        engine: "host": compiled lazy greedy over sparse sets; "naive", "lazy": `greedy` over a mask on the default
-            device; a mesh: candidates split among its devices, without weights.
-        certified: compute `bounds`.
+    Arguments are those of `graphreach`; `members` and `before` are node numbers, `weights` whole numbers
+    (`fixed_point`), None: 1. `engine`: "host": compiled lazy greedy over sparse sets; "naive", "lazy": `greedy` over a
+    mask on the default device; a mesh: candidates split among its devices, without weights. `certified`: with `bounds`.
     """
     rare = ties == "rare" and seed is None
     bounds = np.empty(0, np.int64)

@@ -1,12 +1,12 @@
 """GraphDesign: pick the experiments that inform most about every gene, by a kernel: a graph's, or any other."""
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Float
 
 from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
@@ -145,16 +145,7 @@ def design(
     prices: Float[np.ndarray, " pool"] | None = None,
     seed: int | None = None,
 ) -> Selection:
-    """`graphdesign` for a problem that is stated already, and names that are understood.
-
-    Args:
-        problem: what is to be learned.
-        pool: what may be picked.
-        before: what counts as measured; none of it in `pool`.
-        budget: picks to make; with `prices`, what they may cost together.
-        criterion: a name in `CRITERIA`.
-        prices: what each of the pool costs.
-        seed: None: ties go to the earliest candidate. A number: to a seeded random one.
+    """`graphdesign` for a problem that is stated already; `before` counts as measured, and none of it is in `pool`.
 
     Raises:
         InputError: a budget that cannot be used, a kernel that the criterion cannot use; numbers too extreme.
@@ -166,15 +157,29 @@ def design(
     with jax.enable_x64(jax.config.read("jax_enable_x64") or jax.default_backend() == "cpu"):
         objective = _objective(problem, pool, before, most, chosen)
         available = jnp.arange(len(pool) + len(before)) < len(pool)
-        run = (
-            _pick(objective, most, available)
-            if prices is None
-            else _spend(objective, most, available, prices / float(budget))
-        )
-    if not np.isfinite(run.gains).all():
+        if prices is None:  # lazy where one gain costs much less than all: for the others they cost the same
+            method: Literal["lazy", "naive"] = "lazy" if chosen.sparse else "naive"
+            run = greedy(objective, most, available, method, _BATCH)
+            picks, gains, values = (np.asarray(part) for part in run[:3])
+            bounds = np.full(most, np.nan)
+            if chosen.submodular:
+                every = max(1, most // _CERTIFIED) if chosen.sparse else 1
+                certified = np.asarray(upper_bounds(objective, run.picks, most, every))
+                bounds = np.maximum(certified, values)  # which rounding may have put below what was reached
+            ran: str = method
+            evaluations, naive = int(run.evaluations), naive_evaluations(len(pool), most)
+        else:
+            costs = jnp.ones(len(available)).at[: len(prices)].set(prices / float(budget))
+            bought = knapsack(objective, costs, jnp.ones((), costs.dtype), available, most)
+            made = np.asarray(bought.picks) != NO_PICK
+            picks, gains, values = (np.asarray(part)[made] for part in bought[:3])
+            bounds = np.full(len(picks), np.nan)
+            ran = "by gain per cost" if bought.per_cost else "by gain within the budget"
+            evaluations = naive = int(bought.evaluations)
+    if not np.isfinite(gains).all():
         raise InputError("graphdesign: noise or target weights too extreme for float32; bring them nearer to 1")
-    info = SearchInfo(f"jax, {run.method}, {run.values.dtype}", run.evaluations, run.naive_evaluations)
-    return make_selection(chosen.label, pool.take(run.picks), run.values, info, gains=run.gains, bounds=run.bounds)
+    info = SearchInfo(f"jax, {ran}, {values.dtype}", evaluations, naive)
+    return make_selection(chosen.label, pool.take(picks), values, info, gains=gains, bounds=bounds)
 
 
 def _objective(
@@ -183,43 +188,6 @@ def _objective(
     """The criterion over the pool and, after it, what counts as picked."""
     rows = pool.joined(before)
     return criterion.of(problem, rows, jnp.arange(len(pool), len(rows)), most + len(before))
-
-
-class _Run(NamedTuple):
-    picks: Int[np.ndarray, " picks"]
-    gains: Float[np.ndarray, " picks"]
-    values: Float[np.ndarray, " picks"]
-    bounds: Float[np.ndarray, " picks"]
-    evaluations: int
-    naive_evaluations: int
-    method: str
-
-
-def _pick(objective: DesignObjective, budget: int, available: Bool[Array, " candidates"]) -> _Run:
-    """Greedy with its certificate. Lazy where one gain costs much less than all: for the others they cost the same."""
-    method: Literal["lazy", "naive"] = "lazy" if objective.sparse else "naive"
-    run = greedy(objective, budget, available, method, _BATCH)
-    bounds = np.full(budget, np.nan)
-    if objective.properties.submodular:
-        every = max(1, budget // _CERTIFIED) if objective.sparse else 1
-        bounds = np.asarray(upper_bounds(objective, run.picks, budget, every))
-    picks, gains, values = (np.asarray(part) for part in run[:3])
-    bounds = np.maximum(bounds, values)  # which rounding may have put below what was reached
-    naive = naive_evaluations(int(available.sum()), budget)
-    return _Run(picks, gains, values, bounds, int(run.evaluations), naive, method)
-
-
-def _spend(
-    objective: DesignObjective, most: int, available: Bool[Array, " rows"], fractions: Float[np.ndarray, " pool"]
-) -> _Run:
-    """Greedy for what the candidates cost, as fractions of the budget."""
-    costs = jnp.ones(len(available)).at[: len(fractions)].set(fractions)
-    run = knapsack(objective, costs, jnp.ones((), costs.dtype), available, most)
-    made = np.asarray(run.picks) != NO_PICK
-    picks, gains, values = (np.asarray(part)[made] for part in run[:3])
-    evaluations = int(run.evaluations)
-    method = "by gain per cost" if run.per_cost else "by gain within the budget"
-    return _Run(picks, gains, values, np.full(len(picks), np.nan), evaluations, evaluations, method)
 
 
 def _most_picks(budget: Real, prices: Float[np.ndarray, " candidates"] | None, available: int) -> int:

@@ -112,10 +112,10 @@ def greedy(
 
     Args:
         objective: what to maximise.
-        budget: picks to make, at most the number of available candidates.
+        budget: at most the number of available candidates.
         available: which candidates may be picked.
         method: "naive" or "lazy".
-        batch: how many stale candidates lazy greedy evaluates at once: 1 saves work, more fill an accelerator.
+        batch: 1 saves work, more fill an accelerator.
 
     Raises:
         InputError: lazy greedy on an objective whose stale gains are not upper bounds.
@@ -287,12 +287,7 @@ def knapsack(
     Either alone can be arbitrarily bad; the better of the two has at least (1 - 1/e) / 2 of the best possible value
     for a monotone submodular objective (Leskovec et al. 2007, theorem 3).
 
-    Args:
-        objective: what to maximise.
-        costs: of each candidate, above 0.
-        budget: the sum that the picks may cost.
-        available: which candidates may be picked.
-        most: an upper bound of the number of picks.
+    `costs` are above 0, `budget` is the sum that the picks may cost, `most` an upper bound of their number.
 
     Complexity: O(most x cost of all gains), twice.
     """

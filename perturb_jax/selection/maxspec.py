@@ -171,13 +171,7 @@ def search(
 ) -> SpectralRun:
     """Greedy on the host. Lazy minimisation is exact where the norm never falls when nodes are added, else a heuristic.
 
-    Args:
-        matrix: the operator, nothing reached yet.
-        sets: what each candidate reaches.
-        before: what is reached before the first pick.
-        budget: picks to make.
-        lazy: compute as few norms as decide; else those of all candidates at every pick.
-        sense: "min", or "max", which is never lazy.
+    Lazy: as few norms are computed as decide; else those of all candidates at every pick.
     """
     converged = matrix.extend(before)
     start, known, left = matrix.norm, np.zeros(len(sets.indptr) - 1), list(range(len(sets.indptr) - 1))

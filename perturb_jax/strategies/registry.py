@@ -21,7 +21,7 @@ STRATEGIES: Registry[Any] = Registry(
         "k-center": "perturb_jax.strategies.baselines:KCenter",
         "random": "perturb_jax.strategies.baselines:Random",
         "top-degree": "perturb_jax.strategies.baselines:TopDegree",
-        "uncertainty": "perturb_jax.strategies.uncertainty:Uncertainty",
+        "uncertainty": "perturb_jax.strategies.view:Uncertainty",
         "acs-fw": "perturb_jax.strategies.acs_fw:ACSFW",
         "typiclust": "perturb_jax.strategies.typiclust:TypiClust",
         "hybrid": "perturb_jax.strategies.registry:Hybrid",

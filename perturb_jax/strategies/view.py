@@ -1,16 +1,17 @@
-"""What a model-based strategy sees of a fitted predictor, and how it reads it."""
+"""What a model-based strategy sees of a fitted predictor, how it reads it; and Uncertainty, which does no more."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from perturb_jax.strategies.strategy import Ask, Strategy
 from perturb_jax.support.errors import InputError
 
 if TYPE_CHECKING:
     from perturb_jax.predictors.predictor import Fitted
-    from perturb_jax.strategies.strategy import Ask
 
 PARTS = ("embedding", "features", "effect", "log_variance")
 """What a view can hold; a strategy says which of them it reads."""
@@ -80,7 +81,7 @@ def mean_log_variance(
     return 2 * np.log(known).mean(1) if known.shape[1] else np.zeros(len(deviations))
 
 
-def read_view(ask: "Ask", part: str, perturbations: Iterable[str]) -> np.ndarray:
+def read_view(ask: Ask, part: str, perturbations: Iterable[str]) -> np.ndarray:
     """A part of the view, in float64; a log variance of -inf, a predictor that is certain, is let through.
 
     Raises:
@@ -109,3 +110,40 @@ def isometric(rows: np.ndarray) -> np.ndarray:
     if rows.shape[1] <= rows.shape[0]:
         return rows
     return np.ascontiguousarray(np.asarray(np.linalg.qr(rows.T, mode="r")).T)
+
+
+@dataclass(frozen=True)
+class Uncertainty(Strategy):
+    """Pick the candidates with the highest predicted log variance, mean over the measured genes.
+
+    GEARS predicts log variances where it is trained with uncertainty. The number that it gives its user, the
+    exponential of minus their mean, is a confidence, the other way round: high where it is sure. `GraphGP` ranks
+    perturbations by its posterior variance: the genes' scales are the same for all of them.
+
+    Each candidate is judged alone, so a batch may hold several that would tell the same. Ties go to the earliest
+    candidate; nothing is drawn.
+
+    Source: uncertainty sampling, Lewis and Gale 1994 (arXiv cmp-lg/9407020).
+    Complexity: O(candidates log candidates).
+
+    Examples:
+        >>> import pandas as pd, numpy as np, perturb_jax as pj
+        >>> graph = pj.graph_from_edges(pd.DataFrame({"source": ["A", "C"], "target": ["B", "A"], "importance": 1.0}))
+        >>> view = pj.View(("A", "B", "C"), log_variance=np.array([0.1, 0.5, 0.3]))
+        >>> Uncertainty().choose(Ask.of(graph, ["A", "B", "C"], 2, view=view))
+        ('B', 'C')
+    """
+
+    def parts(self, cycle: int) -> tuple[str, ...]:  # noqa: ARG002  (the contract's)
+        """The log variance."""
+        return ("log_variance",)
+
+    def choose(self, ask: Ask) -> tuple[str, ...]:
+        """The least certain candidates, the least certain first.
+
+        Raises:
+            InputError: no log variance in the view, or one that is not a number.
+        """
+        log_variance = read_view(ask, "log_variance", ask.candidates)
+        order = np.argsort(-log_variance, kind="stable")
+        return ask.candidates.take(order[: int(ask.budget)]).labels

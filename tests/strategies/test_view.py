@@ -6,8 +6,7 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.predictors.predictor import Answers
 from perturb_jax.strategies.strategy import Ask
-from perturb_jax.strategies.uncertainty import Uncertainty
-from perturb_jax.strategies.view import view_of
+from perturb_jax.strategies.view import Uncertainty, view_of
 from tests.oracles import dense_operator
 from tests.screens import small_screen
 from tests.strategies.questions import GRAPH, named, question, rows_of
