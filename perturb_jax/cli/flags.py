@@ -56,7 +56,7 @@ class Flag:
             said = said.rpartition("; else ")[2]
             said = said[:1].upper() + said[1:] if said != self.option.help else said
         about: dict[str, Any] = {"help": said, "rich_help_panel": self.block.panel}
-        if bounds := _bounds(self.option):
+        if kind in (int, float) and (bounds := _bounds(self.option)):
             about["metavar"] = f"<{kind.__name__} range> [{bounds}]"
         if words := self.option.choices or self.block.words.get(self.option.name):
             about["autocompletion"] = complete(*map(str, words))

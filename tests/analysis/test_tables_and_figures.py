@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 from perturb_jax.analysis import results as results_module
 from perturb_jax.analysis.figures import draw_areas, draw_learning, figure_files, figure_names
@@ -29,6 +28,7 @@ from perturb_jax.analysis.tables import (
 )
 from perturb_jax.support import figures
 from tests.made_results import made_results, row_of, without
+from tests.pictures import colours
 
 STRATEGIES = ("random", "graph_reach & co", "uncertainty", "100 % {safe}")
 
@@ -227,8 +227,7 @@ def test_each_figure_is_drawn_as_png_and_as_pdf() -> None:
         if name.endswith("pdf"):
             assert content.startswith(b"%PDF") and content.rstrip().endswith(b"%%EOF"), name
         else:
-            image = imread(io.BytesIO(content))
-            assert min(image.shape[:2]) > 60 and len(np.unique(image[..., :3].reshape(-1, 3), axis=0)) > 20, name
+            assert len(colours(content)) > 20, name
 
 
 def test_figures_draw_the_numbers_of_the_tables() -> None:
