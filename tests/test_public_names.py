@@ -43,9 +43,4 @@ def test_documents_import_the_public_face_alone() -> None:
         for path, text in texts.items()
         if (found := [one for one in re.findall(imports, text, re.MULTILINE) if one != "import perturb_jax as pj"])
     }
-    assert set(others) <= WHILE_NAMES_MOVE
-
-
-WHILE_NAMES_MOVE = {
-    "notebooks/3_flax_gears.ipynb",
-}  # fmt: skip
+    assert others == {}

@@ -156,6 +156,19 @@ def test_weights_go_out_by_the_reference_names(screen: pj.Screen) -> None:
     assert (np.linalg.norm(parameters["gene_emb.weight"], axis=1) < 1.001).all()
 
 
+def test_weights_come_in_by_the_reference_names_and_layers_go_out(screen: pj.Screen) -> None:
+    trained = SMALL.fit(screen, GRAPH, TRAIN, VALIDATION, 0)
+    fitted = SMALL.with_parameters(screen, GRAPH, trained.parameters())
+    np.testing.assert_allclose(fitted.effects(["G5", "G0+G1"]), trained.effects(["G5", "G0+G1"]), rtol=1e-5, atol=1e-6)
+    layers = fitted.layers(["G5", "G0+G1"])
+    np.testing.assert_allclose(layers[""], trained.effects(["G5", "G0+G1"]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layers["sim_layers.0"], trained.embeddings(["G5", "G0+G1"]), rtol=1e-5, atol=1e-6)
+    assert layers["layers_emb_pos.0"].shape == (1, len(MEASURED), 8)
+    assert layers["recovery_w"].shape == (2, len(MEASURED), 8)
+    with pytest.raises(pj.InputError, match=r"gene_emb\.weight is not in it"):
+        SMALL.with_parameters(screen, GRAPH, {"w": np.zeros(3)})
+
+
 def test_nothing_but_finite_moments(screen: pj.Screen) -> None:
     third = np.array(screen.perturbed.third)
     third[screen.index(("G1",))] = np.nan

@@ -1,6 +1,6 @@
 """GEARS in Flax, trained on moments: a predictor whose cost does not grow with the number of cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +22,10 @@ from perturb_jax.predictors.gears_flax.batches import (
     padded_size,
     perturbed_rows,
 )
-from perturb_jax.predictors.gears_flax.checkpoint import to_torch
-from perturb_jax.predictors.gears_flax.model import Gears
+from perturb_jax.predictors.gears_flax.checkpoint import from_torch, to_torch
+from perturb_jax.predictors.gears_flax.model import Gears, Rows, affine, within_unit_norm
 from perturb_jax.predictors.gears_flax.training import (
+    FlaxHistory,
     Graphs,
     Plan,
     Problem,
@@ -128,13 +129,8 @@ class GearsFlax(Options):
         ]
         used = np.unique(np.concatenate([rows for parts in sets for rows in parts]))
         _check_moments(screen, used)
-        convolution = convolution_of(graph)
-        graphs = Graphs(edges_of(convolution), edges_of(convolution_of(screen.coexpression)))
-        conditions = conditions_of(screen, convolution, used)
-        model = Gears(
-            len(screen.readouts), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
-            self.uncertainty, self.first_row_only,
-        )  # fmt: skip
+        model, graphs = self._model(screen, graph)
+        conditions = conditions_of(screen, convolution_of(graph), used)
         plan = Plan(**{name: getattr(self, name) for name in Plan._fields})
         size = padded_size(max(len(validation) for _, validation in sets))
         keys = keys_of([seed_of(task.key) for task in tasks], self.ensemble)
@@ -157,6 +153,33 @@ class GearsFlax(Options):
             FittedGearsFlax(self, graph, model, graphs, trained[first : first + self.ensemble])
             for first in range(0, len(models), self.ensemble)
         ]
+
+    def with_parameters(
+        self, screen: Screen, graph: KnowledgeGraph, parameters: Mapping[str, np.ndarray]
+    ) -> "FittedGearsFlax":
+        """The model with weights that are given, by cell-gears' names, instead of trained ones.
+
+        Args:
+            screen: gives the measured genes and their co-expression.
+            graph: the knowledge graph.
+            parameters: what `Fitted.parameters()` of either GEARS returns; embeddings with a norm above 1 are
+                shortened to 1, as PyTorch does before it reads them.
+
+        Raises:
+            InputError: names that are not those of a GEARS model.
+        """
+        model, graphs = self._model(screen, graph)
+        variables = from_torch(parameters)
+        weights = {"params": within_unit_norm(variables["params"]), "batch_stats": variables["batch_stats"]}
+        untrained = FlaxHistory(*[np.zeros(0)] * 4, best_step=0)
+        return FittedGearsFlax(self, graph, model, graphs, [Trained(weights, untrained)])
+
+    def _model(self, screen: Screen, graph: KnowledgeGraph) -> tuple[Gears, Graphs]:
+        model = Gears(
+            len(screen.readouts), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
+            self.uncertainty, self.first_row_only,
+        )  # fmt: skip
+        return model, Graphs(*[edges_of(convolution_of(one)) for one in (graph, screen.coexpression)])
 
 
 class FittedGearsFlax(Fitted):
@@ -196,6 +219,28 @@ class FittedGearsFlax(Fitted):
         if self.config.ensemble > 1:
             return self._of(perturbations, "effect").std(0, ddof=1)
         raise InputError("GEARS Flax has no uncertainties: configure GearsFlax with uncertainty=True or ensemble=5")
+
+    def layers(self, perturbations: Sequence[str]) -> dict[str, np.ndarray]:
+        """What each layer gives for the rows of one batch, by the name of its module in cell-gears; "" is the effect.
+
+        Of several models the first one's. Layers before a perturbation enters are the same in all rows and have one
+        (with `first_row_only` two: the first row's, and any other's).
+        """
+        perturbed = perturbed_rows(self._convolution, self.graph, perturbations)
+        rows = Rows(jnp.full(len(perturbations), 1 / len(perturbations)), float(len(perturbations)))
+        prediction, kept = self.model.apply(
+            self.trained[0].weights, perturbed, rows, *self.graphs, False, capture_intermediates=True,
+            mutable=["intermediates"],
+        )  # fmt: skip
+        outputs = {name: module["__call__"] for name, module in kept["intermediates"].items() if "__call__" in module}
+        found = {}
+        for name, calls in outputs.items():
+            if name.startswith("layers_emb_pos_"):
+                found["layers_emb_pos." + name.rpartition("_")[2]] = jnp.stack([affine(*call) for call in calls])
+            elif not isinstance(calls[0], tuple):
+                found[name] = calls[0]
+        found |= {f"sim_layers.{self.config.go_layers - 1}": prediction.embedding, "": prediction.effect}
+        return {name: np.asarray(output) for name, output in found.items()}
 
     def parameters(self) -> dict[str, np.ndarray]:
         """The weights that were kept, by cell-gears' names; of several models those of each, after its number."""
