@@ -289,14 +289,16 @@ def test_its_training_is_cell_gears_own(screen: Screen, graph: pj.KnowledgeGraph
 
     trained: list[dict[str, Any]] = []
 
-    def unchanged(model: Any, listener: Any, epochs: int, learning_rate: float, weight_decay: float) -> None:
+    def unchanged(
+        model: Any, epochs: int, learning_rate: float, weight_decay: float, step: Any, evaluated: Any, _: Any
+    ) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.train(epochs=epochs, lr=learning_rate, weight_decay=weight_decay)
         for _ in range(epochs * len(model.dataloader["train_loader"])):
-            listener.step(0.0)
+            step(0.0)
         for _ in range(2 * epochs):
-            listener.evaluated({"mse": 0.0, "mse_de": 0.0})
+            evaluated({"mse": 0.0, "mse_de": 0.0})
 
     own = gears_private.train
     for train in (own, unchanged):
@@ -345,8 +347,8 @@ def test_progress_is_shown_when_wanted(screen: Screen, graph: pj.KnowledgeGraph,
     ("train", "validation", "config", "message"),
     [
         ([], [], {}, "train: expected at least one"),
-        (["A"], ["A"], {}, "already in train"),
-        (["X"], [], {}, "not in the screen"),
+        (["A"], ["A"], {}, "'A' in train and in validation"),
+        (["X"], [], {}, "1 of 1 names are no perturbations of this screen: X"),
         (["A"], [], {"batch_size": 1000}, "batch_size: 1000 is more than the 40"),
     ],
 )
