@@ -1,7 +1,7 @@
 """How good predicted effects are: a row per perturbation, a column per metric, what is undefined kept and counted."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal
 
@@ -73,6 +73,9 @@ class Metric:
         over: the genes that it is over, in words; empty where it is not over genes.
         unit: of the numbers; empty where they have none.
         needs: attributes of the screen that it reads beside the means; where a screen lacks one, it is undefined.
+
+    Raises:
+        InputError: `needs` names what no screen has.
     """
 
     name: str
@@ -82,6 +85,12 @@ class Metric:
     over: str = ""
     unit: str = ""
     needs: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        parts = {one.name for one in fields(Screen)} | {name for name in dir(Screen) if not name.startswith("_")}
+        if unknown := sorted(set(self.needs) - parts):
+            found, known = ", ".join(unknown), ", ".join(sorted(parts))
+            raise InputError(f"metric {self.name}: needs: expected some of {known}; got {found}")
 
     @property
     def words(self) -> str:
@@ -234,7 +243,7 @@ def evaluate(
 
 def _values(metric: Metric, measured: Measured) -> np.ndarray:
     rows = len(measured.rows)
-    if metric.function is None or any(getattr(measured.screen, part, None) is None for part in metric.needs):
+    if metric.function is None or any(getattr(measured.screen, part) is None for part in metric.needs):
         return np.full(rows, np.nan)
     values = np.asarray(metric.function(measured), np.float64)
     if values.shape != (rows,):

@@ -225,3 +225,8 @@ def test_effects_that_are_not_finite_are_refused() -> None:
     effects[1, 2] = np.nan
     with pytest.raises(pj.InputError, match=r"got NaN or infinity for E\+D"):
         evaluate(screen, TEST, effects, TRAIN)
+
+
+def test_what_a_metric_needs_is_what_screens_can_have() -> None:
+    with pytest.raises(pj.InputError, match=r"metric m: needs: expected some of .*de_genes.*; got skewness, variance$"):
+        pj.Metric("m", "M", True, needs=("variance", "de_genes", "skewness"))
