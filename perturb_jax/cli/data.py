@@ -11,8 +11,7 @@ import typer
 from perturb_jax.cli import flags
 from perturb_jax.cli.printing import err, out, print_line, print_wrote
 from perturb_jax.screen.datasets import CACHE_VARIABLE, CELLS, DATASETS, PROCESSED_BY, cache_directory, fetch, holding
-from perturb_jax.screen.reading import open_screen
-from perturb_jax.screen.simulation_choice import SimulationChoice
+from perturb_jax.screen.reading import SimulationChoice, open_screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory, Progress
 

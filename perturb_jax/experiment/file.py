@@ -16,8 +16,7 @@ from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.predictors.predictor import Predictor
 from perturb_jax.predictors.registry import make_predictor
 from perturb_jax.screen.datasets import CELLS, DATASETS, cache_directory, fetch, holding
-from perturb_jax.screen.reading import Reading
-from perturb_jax.screen.simulation_choice import SimulationChoice
+from perturb_jax.screen.reading import Reading, SimulationChoice
 from perturb_jax.screen.simulation_model import SimulationModel
 from perturb_jax.strategies.registry import strategy_of
 from perturb_jax.strategies.strategy import parts_of

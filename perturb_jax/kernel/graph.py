@@ -159,24 +159,17 @@ def as_kernel(
     return source
 
 
-def kernels_to_try(
-    source: KnowledgeGraph | Kernel,
-    kernel: Kernel | None,
-    hops: int | tuple[int, ...],
-    direction: Direction,
-    weighted: bool,
-    normalize: bool,
-) -> Iterator[tuple[dict[str, int | str], Kernel]]:
-    """The kernels that a predictor chooses from, each with what its report says of it.
+def kernels_to_try(source: KnowledgeGraph | Kernel, predictor: Any) -> Iterator[tuple[dict[str, int | str], Kernel]]:
+    """The kernels that a predictor with settings of a `GraphKernel` chooses from, each with what its report says of it.
 
     Those of a graph for every number of hops; a kernel that is given, to the predictor or instead of the graph, alone.
     """
-    given = kernel if kernel is not None else source
+    given = source if predictor.kernel is None else predictor.kernel
     if isinstance(given, Kernel):
         yield {"kernel": given.label}, given
         return
-    for k in (hops,) if isinstance(hops, int) else hops:
-        yield {"hops": k}, GraphKernel(given, k, direction, weighted, normalize)
+    for k in (predictor.hops,) if isinstance(predictor.hops, int) else predictor.hops:
+        yield {"hops": k}, GraphKernel(given, k, predictor.direction, predictor.weighted, predictor.normalize)
 
 
 def _times(block: Block, matrix: sp.csr_array) -> Block:

@@ -14,6 +14,7 @@ from perturb_jax.kernel.graph import as_kernel, kernels_to_try
 from perturb_jax.kernel.kernel import Kernel, Rows, as_dense
 from perturb_jax.predictors.predictor import Answers, ClosedForm, finite_changes, rows_of
 from perturb_jax.screen.screen import Screen
+from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError, TooFewPerturbationsError
 from perturb_jax.support.options import option
 
@@ -108,7 +109,6 @@ def _repeated(
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
-_SHOWN = 5
 PENALTIES = tuple(float(10.0**power) for power in range(-3, 4))
 """What `GraphRidge` tries unless others are given."""
 
@@ -210,8 +210,7 @@ class GraphRidge(ClosedForm):
         outer = residuals @ residuals.T
         train = [screen.perturbations[row] for row in rows]
         best: tuple[float, dict[str, int | str], float, Kernel, Rows, np.ndarray] | None = None
-        chosen = (self.hops, self.direction, self.weighted, self.normalize)
-        for which, kernel in kernels_to_try(source, self.kernel, *chosen):
+        for which, kernel in kernels_to_try(source, self):
             trained = rows_of(kernel, train)
             gram = kernel.gram(trained)
             unit = float(gram.diagonal().mean())
@@ -247,23 +246,15 @@ def inverse_of(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n
     return np.tril(lower) + np.tril(lower, -1).T, float(2 * np.log(factor.diagonal()).sum())
 
 
-def unmeasured(screen: Screen, perturbations: Sequence[str]) -> dict[str, list[str]]:
-    """The perturbations with genes that the screen does not measure, and which: `BilinearRidge` refuses these."""
-    measured = set(screen.readouts)
-    missing = {name: sorted(identity(name) - measured) for name in perturbations}
-    return {name: genes for name, genes in missing.items() if genes}
-
-
 def _summed(
     genes: Float[np.ndarray, "genes dimensions"], column: dict[str, int], perturbations: Sequence[str]
 ) -> Float[np.ndarray, "perturbations dimensions"]:
     sets = [sorted(identity(name)) for name in perturbations]
     missing = list(dict.fromkeys(gene for names in sets for gene in names if gene not in column))
     if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise InputError(
-            f"perturbed genes that the screen does not measure: {', '.join(missing[:_SHOWN])}{more}; bilinear ridge "
-            "has no embedding for them: leave them out, or measure them"
+            f"perturbed genes that the screen does not measure: {listed(missing)}; bilinear ridge has no embedding for "
+            "them: leave them out, or measure them"
         )
     return np.array([genes[[column[gene] for gene in names]].sum(0) for names in sets]).reshape(-1, genes.shape[1])
 

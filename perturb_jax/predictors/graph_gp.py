@@ -87,8 +87,7 @@ class GraphGP(ClosedForm):
         outer = residuals @ residuals.T
         noise = measurement_noise(screen, rows)
         candidates = []
-        chosen = (self.hops, self.direction, self.weighted, self.normalize)
-        for which, kernel in kernels_to_try(source, self.kernel, *chosen):
+        for which, kernel in kernels_to_try(source, self):
             trained = rows_of(kernel, train)
             evidence = Evidence(kernel.gram(trained), noise, outer, changes.shape[1])
             try:

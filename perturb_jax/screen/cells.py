@@ -83,6 +83,10 @@ class Matrix(NamedTuple):
             if not self.by_cell or chosen[first:stop].any():
                 yield self._dense(first, stop) if self.indices is None else self._sparse(first, stop)
 
+    def rows(self, chosen: Bool[np.ndarray, " cells"]) -> sparse.csr_array:
+        """The chosen cells."""
+        return self.joined([chunk.cells(chosen, self.num_minor) for chunk in self.chunks(chosen)])
+
     def joined(self, parts: list[Any]) -> sparse.csr_array:
         """What `Chunk.cells` gave of every chunk, together."""
         if self.by_cell:
@@ -115,6 +119,8 @@ class Matrix(NamedTuple):
         indptr = self.indptr[first : stop + 1].astype(np.int64)
         stored = slice(indptr[0], indptr[-1])
         minor = self.indices[stored].astype(np.int32, copy=False)
+        if len(minor) and not 0 <= minor.min() <= minor.max() < self.num_minor:
+            raise InputError("the sparse matrix is damaged (indices); write the file again")
         return Chunk(self.values[stored].astype(np.float64), minor, indptr - indptr[0], first, self.by_cell)
 
 
@@ -261,7 +267,7 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
         names = np.array(["", CONTROL, *labels.perturbations])[labels.condition + 1]
         wanted = np.isin(names, [CONTROL, *perturbations])
         matrix = table.matrix(how.get("layer"))
-        expression = matrix.joined([chunk.cells(wanted, matrix.num_minor) for chunk in matrix.chunks(wanted)])
+        expression = matrix.rows(wanted)
     expression.sum_duplicates()
     if how.get("normalize"):
         totals = np.asarray(expression.sum(axis=1)).ravel()

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from perturb_jax.support.checks import check_choice
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import Progress, sha256_of
 
@@ -32,6 +33,7 @@ PROCESSED_BY = "Roohani et al., Nature Biotechnology 42, 927 (2024), doi:10.1038
 
 _DATAVERSE = "https://dataverse.harvard.edu"
 _ARCHIVE = "download.zip"
+_PART = _ARCHIVE + ".part"
 HDF5_START, _ZIP_START = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _CHUNK = 1 << 16
 _TIMEOUT = (15.0, 60.0)
@@ -124,18 +126,12 @@ def cache_directory(cache: str | Path | None = None) -> Path:
     return Path(cache)
 
 
-def dataset_named(name: str) -> Dataset:
-    """The data set of that name; InputError if there is none."""
-    if name not in DATASETS:
-        raise InputError(f"data set: expected one of {', '.join(DATASETS)}, got {name!r}")
-    return DATASETS[name]
-
-
 def holding(name: str, cache: str | Path | None = None) -> Holding:
     """What the cache holds of a data set."""
-    folder = cache_directory(cache) / dataset_named(name).name
+    check_choice("data set", name, tuple(DATASETS))
+    folder = cache_directory(cache) / name
     with _usable(folder):
-        sizes = [path.stat().st_size if path.is_file() else None for path in (folder / CELLS, _part(folder))]
+        sizes = [path.stat().st_size if path.is_file() else None for path in (folder / CELLS, folder / _PART)]
         return Holding(sizes[0], sizes[1], _recorded(folder))
 
 
@@ -160,15 +156,15 @@ def fetch(
             another content than expected or than recorded, a directory that cannot be written. The data set is then
             not there, or as it was.
     """
-    known = dataset_named(name)
+    check_choice("data set", name, tuple(DATASETS))
     root = cache_directory(cache)
-    folder = root / known.name
-    url = known.url if mirror is None else _mirrored(mirror, known.name)
+    folder = root / name
+    url = DATASETS[name].url if mirror is None else _mirrored(mirror, name)
     with _usable(folder):
         recorded = _recorded(folder)
         if (folder / CELLS).exists():
             return _verified(folder, recorded)
-        by_hand = root / f"{known.name}.zip"
+        by_hand = root / f"{name}.zip"
         if not by_hand.exists():
             return _downloaded(url, folder, recorded, by_hand, progress)
         try:
@@ -191,23 +187,16 @@ def _verified(folder: Path, recorded: str | None) -> Fetched:
     cells = folder / CELLS
     if recorded is None:
         _check_hdf5(cells)
-    checksum = sha256_of(cells)
-    if recorded is not None and checksum != recorded:
-        raise InputError(
-            f"{cells}: expected sha256 {recorded}, recorded when it was placed, got {checksum}: the file has changed; "
-            f"delete it and fetch it again, or delete {CHECKSUM} beside it to accept it as it is"
-        )
-    if recorded is None:
-        _record(folder, checksum)
-    return Fetched(cells, checksum, "cache", recorded is None)
+    remedy = f"the file has changed; delete it and fetch it again, or delete {CHECKSUM} beside it to accept it as it is"
+    return Fetched(cells, _vouched(cells, folder, recorded, str(cells), remedy), "cache", recorded is None)
 
 
 def _downloaded(url: str, folder: Path, recorded: str | None, by_hand: Path, progress: Progress | None) -> Fetched:
     remedy = f"try again later, name a mirror=..., or get the archive with a browser and place it as {by_hand}"
     with _directory(folder):
         archive = folder / _ARCHIVE
-        _download(url, _part(folder), remedy, progress)
-        _part(folder).replace(archive)
+        _download(url, folder / _PART, remedy, progress)
+        (folder / _PART).replace(archive)
         try:
             return _unpacked(archive, folder, recorded, shown(url))
         except InputError as error:
@@ -220,14 +209,8 @@ def _unpacked(archive: Path, folder: Path, recorded: str | None, origin: str) ->
     with _directory(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".perturb-jax-") as staging:
         cells = Path(staging, CELLS)
         _unpack(archive, cells)
-        checksum = sha256_of(cells)
-        if recorded is not None and checksum != recorded:
-            raise InputError(
-                f"{archive}: expected {CELLS} with sha256 {recorded}, recorded the first time, got {checksum}; "
-                f"if the new one is right, delete {folder / CHECKSUM} first"
-            )
-        if recorded is None:
-            _record(folder, checksum)
+        remedy = f"if the new one is right, delete {folder / CHECKSUM} first"
+        checksum = _vouched(cells, folder, recorded, f"{archive}: {CELLS} in it", remedy)
         cells.replace(folder / CELLS)
     return Fetched(folder / CELLS, checksum, origin, recorded is None)
 
@@ -255,14 +238,16 @@ def _recorded(folder: Path) -> str | None:
     return checksum
 
 
-def _record(folder: Path, checksum: str) -> None:
-    aside = folder / f".{CHECKSUM}"
-    aside.write_text(f"{checksum}  {CELLS}\n")
-    aside.replace(folder / CHECKSUM)
-
-
-def _part(folder: Path) -> Path:
-    return folder / f"{_ARCHIVE}.part"
+def _vouched(cells: Path, folder: Path, recorded: str | None, called: str, remedy: str) -> str:
+    """The checksum of a file, which is the recorded one, or is recorded now."""
+    checksum = sha256_of(cells)
+    if recorded is None:
+        aside = folder / f".{CHECKSUM}"
+        aside.write_text(f"{checksum}  {CELLS}\n")
+        aside.replace(folder / CHECKSUM)
+    elif checksum != recorded:
+        raise InputError(f"{called}: expected sha256 {recorded}, recorded the first time, got {checksum}; {remedy}")
+    return checksum
 
 
 def _mirrored(mirror: str, name: str) -> str:

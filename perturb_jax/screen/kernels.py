@@ -6,16 +6,16 @@ import numpy as np
 
 from perturb_jax.support.loops import kernel
 
-FINE, NOT_FINITE, NEGATIVE, OUTSIDE, UNSORTED = range(5)
+FINE, NOT_FINITE, NEGATIVE, UNSORTED = range(4)
 """What `inspect` finds."""
 
 
 @kernel
-def inspect(data, minor, indptr, first, by_cell, groups, num_minor):  # type: ignore[no-untyped-def]
+def inspect(data, minor, indptr, first, by_cell, groups):  # type: ignore[no-untyped-def]
     """Check the values of cells that belong to a group: what is wrong and where, all whole numbers?, the largest.
 
     `data`, `minor`, `indptr`, `first`, `by_cell` are a `Chunk` of cells; `groups` is the group of every cell, -1 for
-    none; `num_minor` the length of the axis that `minor` counts along.
+    none.
     """
     whole, largest = True, 0.0
     for major in range(len(indptr) - 1):
@@ -24,8 +24,6 @@ def inspect(data, minor, indptr, first, by_cell, groups, num_minor):  # type: ig
         previous = -1
         for position in range(indptr[major], indptr[major + 1]):
             other = minor[position]
-            if other < 0 or other >= num_minor:
-                return OUTSIDE, position, whole, largest
             if other <= previous:
                 return UNSORTED, position, whole, largest
             previous = other

@@ -23,7 +23,7 @@ from perturb_jax.screen.cell_labels import (
     plain_where,
     text_column,
 )
-from perturb_jax.screen.cells import COUNTS_PER_CELL, CellTable, Matrix, about, open_cells
+from perturb_jax.screen.cells import COUNTS_PER_CELL, CellTable, about, open_cells
 from perturb_jax.screen.coexpression import no_coexpression
 from perturb_jax.screen.screen import Moments, Screen, top_genes
 from perturb_jax.screen.store import KEY
@@ -199,9 +199,8 @@ def _means_of_file(
     if KEY in table.uns:
         raise InputError("expected a pseudobulk, got a saved screen; open it with load_screen")
     genes, gene_key = label_genes(table.var, gene_names)
-    matrix = table.matrix(layer)
     used = chosen_rows(table.obs, where)
-    values = _dense(matrix)[used]
+    values = table.matrix(layer).rows(used).toarray()
     obs = table.obs[used]
     kind = guessed_column(obs, CELL_TYPE_COLUMNS, "where")
     kinds = [] if kind is None else sorted(set(text_column(obs, kind, "where")) - {""})
@@ -243,17 +242,6 @@ def _counts(rows: pd.DataFrame, column: str | None) -> tuple[np.ndarray, str | N
             "cell_counts=..."
         )
     return counts, str(column)
-
-
-def _dense(matrix: Matrix) -> np.ndarray:
-    """The whole matrix [rows, genes]."""
-    values = np.zeros(matrix.shape)
-    for chunk in matrix.chunks(np.ones(matrix.shape[0], bool)):
-        if len(chunk.minor) and not 0 <= chunk.minor.min() <= chunk.minor.max() < matrix.num_minor:
-            raise InputError("the sparse matrix is damaged (indices); write the file again")
-        part = chunk.part(matrix.num_minor).toarray()
-        (values if chunk.by_cell else values.T)[chunk.first : chunk.first + len(part)] = part
-    return values
 
 
 def _check_values(values: np.ndarray, genes: tuple[str, ...], given: np.ndarray) -> None:

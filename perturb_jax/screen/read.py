@@ -199,10 +199,10 @@ def _checked(
     """The chunks that hold cells of a group, each checked."""
     fractions = False
     for chunk in matrix.chunks(group >= 0):
-        problem, position, whole, largest = kernels.inspect(*chunk, group, matrix.num_minor)
+        problem, position, whole, largest = kernels.inspect(*chunk, group)
         if problem == kernels.UNSORTED:
             chunk = chunk.canonical(matrix.num_minor)
-            problem, position, whole, largest = kernels.inspect(*chunk, group, matrix.num_minor)
+            problem, position, whole, largest = kernels.inspect(*chunk, group)
         if problem != kernels.FINE:
             raise _refusal(chunk, genes, problem, position)
         if normalize and not whole:
@@ -220,8 +220,6 @@ def _checked(
 
 
 def _refusal(chunk: Chunk, genes: tuple[str, ...], problem: int, position: int) -> InputError:
-    if problem == kernels.OUTSIDE:
-        return InputError("the sparse matrix is damaged (indices); write the file again")
     row = chunk.first + int(np.searchsorted(chunk.indptr, position, side="right")) - 1
     cell, gene = (row, chunk.minor[position]) if chunk.by_cell else (chunk.minor[position], row)
     value = f"{chunk.data[position]:.4g} for gene {genes[gene]} in cell {cell + 1}"

@@ -1,4 +1,4 @@
-"""How a screen is to be read, whatever holds it: declared once for Python, command line and experiments."""
+"""How a screen is to be read, or simulated: declared once for Python, command line and experiments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +34,20 @@ class Reading(Options):
         False, "The file is no file of cells but of means, a row per condition: .csv, .tsv or .h5ad."
     )
     cell_counts: str | None = option(None, "A pseudobulk's column with numbers of cells.")
+
+
+@dataclass(frozen=True)
+class SimulationChoice(Options):
+    """A screen that `simulate_screen` is to make."""
+
+    perturbations: int | Path = option(100, "How many genes to perturb, or a file of perturbations.", at_least=1)
+    genes: int | Path = option(1000, "How many genes to measure, or a file of them.", at_least=1)
+    cells: int = option(100, "Cells of each perturbation.", at_least=2)
+    control_cells: int | None = option(None, "Unperturbed cells.", at_least=2, shown="ten times as many")
+    homophily: float = option(
+        0.5, "Fraction of the effects' variance that is smooth over the graph.", at_least=0, at_most=1
+    )
+    hops: int = option(1, "Steps over which it is smooth.", at_least=0)
 
 
 def open_screen(

@@ -13,14 +13,14 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import sparse
 
-from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations, as_names, parse_perturbations, perturbed_genes
+from perturb_jax.genes.perturbations import NO_MEMBER, as_names, parse_perturbations, perturbed_genes
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.coexpression import coexpression_graph
 from perturb_jax.screen.kernels import accumulate, negative_binomial
 from perturb_jax.screen.screen import Moments, Screen, top_genes, welch_t, with_zeros
 from perturb_jax.screen.simulation_model import SCALE, Genes, MomentTable, SimulationModel, draw_changes, draw_genes
-from perturb_jax.support.checks import check_choice
+from perturb_jax.support.checks import check_choice, check_count
 from perturb_jax.support.errors import InputError
 
 CHUNK = 256
@@ -100,12 +100,10 @@ def simulate_screen(
     model = model or SimulationModel()
     cell_seed = seed if cell_seed is None else cell_seed
     control_cells = 10 * cells_per_perturbation if control_cells is None else control_cells
-    for name, value in (("seed", seed), ("cell_seed", cell_seed)):
-        if value < 0:
-            raise InputError(f"{name}: expected a whole number of at least 0, got {value}")
-    for name, value in (("cells_per_perturbation", cells_per_perturbation), ("control_cells", control_cells)):
-        if value < 2:
-            raise InputError(f"{name}: expected at least 2 cells, got {value}")
+    check_count("seed", seed, at_least=0)
+    check_count("cell_seed", cell_seed, at_least=0)
+    check_count("cells_per_perturbation", cells_per_perturbation, at_least=2)
+    check_count("control_cells", control_cells, at_least=2)
     check_choice("moments", moments, ("cells", "expected"))
     check_choice("condition_names", condition_names, ("gears", "plain"))
     if path is not None and moments == "expected":
@@ -183,7 +181,8 @@ def simulate_truth(
         order = [graph.genes[node] for node in chance.permutation(graph.num_nodes)]
         perturbations = [gene for gene in order if perturbed_genes(gene)][:perturbations]  # one gene is called CTRL
     given = parse_perturbations(graph.names, perturbations, unknown)
-    candidates = _sorted(graph, given)
+    labels = sorted("+".join(sorted(label.split("+"))) for label in given.labels)
+    candidates = parse_perturbations(graph.names, labels)
     if not len(candidates):
         raise InputError("perturbations: expected at least one, got none")
     nodes = candidates.members[candidates.members != NO_MEMBER]
@@ -193,13 +192,6 @@ def simulate_truth(
     effects = np.random.default_rng([_EFFECTS, seed])
     changes = draw_changes(graph, candidates, drawn, model, homophily, hops, effects)
     return Truth(candidates.labels, drawn, changes, given.dropped)
-
-
-def _sorted(graph: KnowledgeGraph, candidates: Perturbations) -> Perturbations:
-    """The candidates in the order of their names, genes within a combination too."""
-    labels = ["+".join(sorted(label.split("+"))) for label in candidates.labels]
-    order = np.argsort(np.array(labels, object), kind="stable")
-    return parse_perturbations(graph.names, [labels[row] for row in order])
 
 
 def _measured(

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from perturb_jax.genes.perturbations import identity
-from perturb_jax.support.checks import is_whole
+from perturb_jax.support.checks import check_count, is_whole, listed
 from perturb_jax.support.errors import InputError
 
-_SHOWN = 5
 _ROLES = ("train", "validation", "test")
 
 
@@ -65,8 +64,8 @@ def read_split(path: Path | str) -> Split:
         if not isinstance(record[role], list) or not all(isinstance(name, str) for name in record[role]):
             raise InputError(f"{path}: {role}: expected a list of perturbation names, got {record[role]!r:.80}")
     try:
-        sets = {role: tuple(record[role]) for role in _ROLES}
-        return Split(**sets, seed=_checked_seed(record["seed"]))
+        check_count("seed", record["seed"], at_least=0)
+        return Split(**{role: tuple(record[role]) for role in _ROLES}, seed=record["seed"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -152,14 +151,14 @@ def split_selected(
         measured = {identity(name) for name in screen}
         absent = [name for name in (*chosen, *test) if identity(name) not in measured]
         if absent:
-            raise InputError(f"not in the screen: {_listed(absent)}; select among its perturbations")
+            raise InputError(f"not in the screen: {listed(list(map(repr, absent)))}; select among its perturbations")
     count = min(_count_of(validation, len(names)), len(names) - 1)
     aside = set(_draw(names, count, seed))
     return Split(
         train=tuple(name for name in chosen if name not in aside),
         validation=tuple(name for name in chosen if name in aside),
         test=tuple(test),
-        seed=_checked_seed(seed),
+        seed=int(seed),
     )
 
 
@@ -179,7 +178,9 @@ def refuse_leak(role: str, names: Iterable[str], first: dict[frozenset[str], str
         first.setdefault(genes, role)
     for other, leaked in found.items():
         where = f"given twice in {role}" if other == role else f"in {other} and in {role}"
-        raise InputError(f"{_listed(leaked)} {where}; a perturbation (a set of genes) belongs to one set, once")
+        raise InputError(
+            f"{listed(list(map(repr, leaked)))} {where}; a perturbation (a set of genes) belongs to one set, once"
+        )
 
 
 def _count_of(size: int | float, total: int) -> int:
@@ -190,17 +191,7 @@ def _count_of(size: int | float, total: int) -> int:
     raise InputError(f"test: expected a count of at least 1, or a fraction between 0 and 1, got {size!r}")
 
 
-def _checked_seed(seed: object) -> int:
-    if not is_whole(seed) or seed < 0:  # type: ignore[operator]
-        raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
-    return int(seed)  # type: ignore[call-overload]
-
-
 def _draw(names: list[str], count: int, seed: int) -> tuple[str, ...]:
-    order = np.random.default_rng(_checked_seed(seed)).permutation(len(names))
+    check_count("seed", seed, at_least=0)
+    order = np.random.default_rng(seed).permutation(len(names))
     return tuple(names[i] for i in sorted(order[:count].tolist()))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -46,10 +46,10 @@ def check_budget(budget: object, available: int) -> None:
         )
 
 
-def check_count(name: str, value: object) -> None:
-    """Refuse anything but a whole number of at least 1."""
-    if not (is_whole(value) and value >= 1):  # type: ignore[operator]
-        raise InputError(f"{name}: expected a whole number of at least 1, got {value!r}")
+def check_count(name: str, value: object, at_least: int = 1) -> None:
+    """Refuse anything but a whole number that is large enough."""
+    if not (is_whole(value) and value >= at_least):  # type: ignore[operator]
+        raise InputError(f"{name}: expected a whole number of at least {at_least}, got {value!r}")
 
 
 def check_hops(hops: object) -> None:

@@ -107,7 +107,7 @@ def test_cells_without_a_group_do_not_count_and_are_not_inspected() -> None:
     sums = np.zeros((1, 2, 5))
     accumulate(*arrays, 0, True, groups, sums)
     assert with_zeros(sums, np.array([1])).mean.tolist() == [[1.0, 2.0]]
-    assert inspect(*arrays, 0, True, groups, 2) == (0, -1, True, 2.0)
+    assert inspect(*arrays, 0, True, groups) == (0, -1, True, 2.0)
 
 
 def test_it_is_the_t_of_welch() -> None:

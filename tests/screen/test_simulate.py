@@ -255,7 +255,7 @@ def test_what_cannot_be_simulated_is_refused(graph: pj.KnowledgeGraph, tmp_path:
         simulate_screen(graph, 2, 10, cell_seed=-1)
     with pytest.raises(pj.InputError, match="no cells to write"):
         simulate_screen(graph, 2, 10, moments="expected", path=tmp_path / "x.h5ad")
-    with pytest.raises(pj.InputError, match="cells_per_perturbation: expected at least 2"):
+    with pytest.raises(pj.InputError, match="cells_per_perturbation: expected a whole number of at least 2"):
         simulate_screen(graph, 2, 10, 1)
     with pytest.raises(pj.InputError, match="genes: expected 20, the perturbed ones"):
         simulate_screen(graph, 20, 10)
