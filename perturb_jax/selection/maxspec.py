@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.operator import gcn_norm, is_symmetric, message_passing
+from perturb_jax.graph.operator import Edges, gcn_norm, is_symmetric, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host.spectral import InducedMatrix
@@ -133,7 +133,7 @@ def maxspec(
     else:
         covers = reach_mask(graph, pool.members, hops, direction)
         covered = reach_mask(graph, before.members, hops, direction).any(0)
-        objective = Spectral(covers, operator.edges(), covered, renormalize, sense)
+        objective = Spectral(covers, Edges.of(operator), covered, renormalize, sense)
         how: Method = "lazy" if method == "lazy" and objective.properties.lazy else "naive"
         found = greedy(objective, budget, jnp.ones(len(pool), bool), how, BATCH)
         picks, values = np.asarray(found.picks), np.asarray(found.values, np.float64)
