@@ -31,9 +31,7 @@ class PeerRun(NamedTuple):
 
 def operator_matrix(graph: pj.KnowledgeGraph) -> csr_array:
     """GEARS' operator (gcn_norm with self-loops) as a sparse matrix, rows the receivers."""
-    operator = gcn_norm(message_passing(graph))
-    shape = (operator.num_nodes, operator.num_nodes)
-    return csr_array((operator.weights, (operator.receivers, operator.senders)), shape=shape)
+    return gcn_norm(message_passing(graph))
 
 
 def peer(graph: pj.KnowledgeGraph, candidates: tuple[str, ...], budget: int, tuned: bool = False) -> PeerRun:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_array
 
-from perturb_jax.graph.operator import Operator
+from perturb_jax.graph.operator import Edges
 from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.maxspec import BATCH, earliest_best
@@ -46,10 +47,10 @@ class VariantRun(NamedTuple):
 class CountedMatrix(InducedMatrix):
     """The library's induced matrix, counting Lanczos steps, with warm starts or random ones."""
 
-    def __init__(self, operator: Operator, warm: bool = True):
+    def __init__(self, operator: csr_array, warm: bool = True):
         super().__init__(operator, renormalize=False)
         self._warm = warm
-        self._random = np.random.default_rng(0).standard_normal(operator.num_nodes)
+        self._random = np.random.default_rng(0).standard_normal(operator.shape[0])
         self.steps = self.work = self.evaluations = 0
 
     @property
@@ -81,7 +82,7 @@ class CountedMatrix(InducedMatrix):
         return value, converged, steps
 
 
-def search(operator: Operator, sets: ReachSets, budget: int, variant: Variant) -> VariantRun:
+def search(operator: csr_array, sets: ReachSets, budget: int, variant: Variant) -> VariantRun:
     """The lazy `search` of the library with some of its savings."""
     matrix = CountedMatrix(operator, variant.warm)
     known = np.zeros(len(sets.indptr) - 1)
@@ -123,7 +124,7 @@ class NaivePick(NamedTuple):
 
 
 def naive_picks(
-    operator: Operator, sets: ReachSets, picks: list[int], measured: set[int]
+    operator: csr_array, sets: ReachSets, picks: list[int], measured: set[int]
 ) -> tuple[list[NaivePick], list[int]]:
     """Follow known picks and, at those numbered in `measured`, evaluate every candidate left, as naive greedy does.
 
@@ -146,7 +147,7 @@ def naive_picks(
     return results, entries
 
 
-def batches_per_pick(operator: Operator, sets: ReachSets, budget: int) -> list[int]:
+def batches_per_pick(operator: csr_array, sets: ReachSets, budget: int) -> list[int]:
     """How many batches of stale candidates the jitted lazy greedy evaluates for each pick (norms from the host).
 
     Its rule: all candidates once at the start; then, as long as a stale one may beat the best fresh one, or tie with
@@ -178,26 +179,19 @@ def batches_per_pick(operator: Operator, sets: ReachSets, budget: int) -> list[i
     return batches
 
 
-def device_iterations(operator: Operator, sets: ReachSets, picks: list[int], lanes: int) -> np.ndarray:
+def device_iterations(operator: csr_array, sets: ReachSets, picks: list[int], lanes: int) -> np.ndarray:
     """Iterations that the jitted norm takes for candidates that come next after some picks, in one batch.
 
     Begins as the library's objective does: the selection's top vector, and as much noise on all nodes.
     """
-    nodes = operator.num_nodes
-    senders, receivers = jnp.asarray(operator.senders), jnp.asarray(operator.receivers)
-    weights = jnp.asarray(operator.weights, jnp.float32)
-
-    def matvec(x: jax.Array) -> jax.Array:
-        return jax.ops.segment_sum(weights * x[senders], receivers, nodes)
-
-    def rmatvec(y: jax.Array) -> jax.Array:
-        return jax.ops.segment_sum(weights * y[receivers], senders, nodes)
+    nodes, edges = operator.shape[0], Edges.of(operator)
+    products = edges.__matmul__, edges.T.__matmul__
 
     @jax.jit
     def iterate(mask: jax.Array, vector: jax.Array) -> tuple[jax.Array, jax.Array]:
         spread = jnp.abs(jax.random.normal(jax.random.key(0), (nodes,))) * mask
         start = vector + spread / jnp.maximum(jnp.linalg.norm(spread), 1e-30)
-        _, info = spectral_norm((matvec, rmatvec), (nodes, nodes), mask, start=start, return_info=True)
+        _, info = spectral_norm(products, (nodes, nodes), mask, start=start, return_info=True)
         return info.iterations, info.vector
 
     reached = np.zeros(nodes, bool)

@@ -15,9 +15,7 @@ LITERATURE = ("pubmed",)
 
 def propagation(graph: pj.KnowledgeGraph, weighted: bool = True, direction: str = "in") -> csr_array:
     """P, the operator of GEARS' graph convolution: row v holds what v reads ("out": what reads v; "both": either)."""
-    operator = gcn_norm(message_passing(graph, weighted=weighted, symmetric=direction == "both"))
-    places = operator.receivers, operator.senders
-    matrix = csr_array((operator.weights, places), shape=(operator.num_nodes,) * 2)
+    matrix = gcn_norm(message_passing(graph, weighted=weighted, symmetric=direction == "both"))
     return matrix.T.tocsr() if direction == "out" else matrix
 
 

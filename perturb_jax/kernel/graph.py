@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
 from perturb_jax.graph.knowledge_graph import DIRECTIONS, Direction, KnowledgeGraph
-from perturb_jax.graph.operator import Edges, Operator, gcn_norm, message_passing
+from perturb_jax.graph.operator import Edges, gcn_norm, message_passing
 from perturb_jax.kernel.kernel import (
     Block,
     FeatureMap,
@@ -84,9 +84,9 @@ class GraphKernel(Source):
     @cached_property
     def operator(self) -> sp.csr_array:
         """P, one row per unit: what it reads."""
-        edges = gcn_norm(message_passing(self.graph, self.weighted, symmetric=self.direction == "both"))
-        read = (edges.transposed() if self.direction == "out" else edges).rows()
-        alone = self.num_units - edges.num_nodes
+        read = gcn_norm(message_passing(self.graph, self.weighted, symmetric=self.direction == "both"))
+        read = read.T.tocsr() if self.direction == "out" else read
+        alone = self.num_units - self.graph.num_nodes
         return sp.csr_array(sp.block_diag((read, sp.eye_array(alone)), format="csr")) if alone else read
 
     @cached_property
@@ -119,14 +119,14 @@ class GraphKernel(Source):
 
     def times(self, some: Rows, others: Rows) -> Partial:
         """The kernel on a device, F F^T, without anything of the size of genes x genes."""
-        edges, hops = Operator.of_rows(self.operator).edges(), jnp.int32(self.hops)
+        edges, hops = Edges.of(self.operator), jnp.int32(self.hops)
         return Partial(_graph_times, edges, hops, on_device(some, self), on_device(others, self))
 
     def feature_map(self, members: Int[np.ndarray, "rows arity"]) -> FeatureMap:
         """Rows of F on a device, each scaled so that its largest entry is 1: k passes over the edges."""
         units = self.units_of(members)
         peaks = np.concatenate([np.zeros(0), *[_largest(block) for _, block in self._features(units)]])
-        edges, hops = Operator.of_rows(self.operator).edges(), jnp.int32(self.hops)
+        edges, hops = Edges.of(self.operator), jnp.int32(self.hops)
         rows = on_device(Rows(units, 1 / peaks, np.ones(len(units))), self)
         return FeatureMap(Partial(_reads, edges, hops, rows), Partial(_read_by, edges, hops, rows))
 

@@ -1,24 +1,19 @@
 """Coverage of the knowledge graph: how many nodes a selection reaches, and the greedy selection that reaches most."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
-from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
-from perturb_jax.selection.device.sharded import sharded_cover
-from perturb_jax.selection.greedy import Objective, Properties, greedy, tie_order, upper_bounds
+from perturb_jax.graph.reach import ReachSets
+from perturb_jax.selection.greedy import Objective, Properties
 from perturb_jax.selection.host import coverage as host
 from perturb_jax.selection.host.coverage import RARITY_UNIT
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import group_by
-
-Ties = Literal["rare", "first"]
 
 _TOTAL_WEIGHT = 2**30
 _UNCOVERABLE = 2**31 - 1
@@ -135,82 +130,6 @@ def rarity(covers: Bool[Array, "candidates nodes"]) -> Int[Array, " candidates"]
     """
     worth = (RARITY_UNIT // covers.shape[1]) // jnp.maximum(covers.sum(0, dtype=jnp.int32), 1)
     return jax.vmap(_weight_of, (0, None))(covers, worth)
-
-
-class CoverRun(NamedTuple):
-    """What a greedy coverage did, in whole numbers of the weights' unit.
-
-    Attributes:
-        picks: candidate numbers, in order.
-        gains: what each pick added to its layer.
-        values: what is covered after each pick.
-        layers: the cover layer of each pick.
-        bounds: what any selection of as many picks covers at most; empty where no certificate was wanted.
-        reachable: what all candidates cover together.
-        evaluations: gains computed.
-        method: which machine did it.
-    """
-
-    picks: Int[np.ndarray, " budget"]
-    gains: Int[np.ndarray, " budget"]
-    values: Int[np.ndarray, " budget"]
-    layers: Int[np.ndarray, " budget"]
-    bounds: Int[np.ndarray, " bounds"]
-    reachable: int
-    evaluations: int
-    method: str
-
-
-def maximum_coverage(
-    graph: KnowledgeGraph | GraphBatch,
-    members: Int[np.ndarray, "candidates arity"],
-    before: Int[np.ndarray, "selected arity2"],
-    budget: int,
-    hops: int = 1,
-    direction: Direction = "in",
-    weights: Int[np.ndarray, " columns"] | None = None,
-    ties: Ties = "rare",
-    seed: int | None = None,
-    engine: Literal["host", "naive", "lazy"] | Mesh = "host",
-    certified: bool = True,
-) -> CoverRun:
-    """Greedy maximum coverage of a graph, or of all graphs of a batch side by side; the same picks on every machine.
-
-    Arguments are those of `graphreach`; `members` and `before` are node numbers, `weights` whole numbers
-    (`fixed_point`), None: 1. `engine`: "host": compiled lazy greedy over sparse sets; "naive", "lazy": `greedy` over a
-    mask on the default device; a mesh: candidates split among its devices, without weights. `certified`: with `bounds`.
-    """
-    rare = ties == "rare" and seed is None
-    bounds = np.empty(0, np.int64)
-    if engine == "naive" or engine == "lazy":
-        covers = reach_mask(graph, members, hops, direction)
-        covered = reach_mask(graph, before, hops, direction).sum(0, dtype=jnp.int32)
-        order = tie_order(len(members), np.asarray(rarity(covers)) if rare else None, seed)
-        objective = coverage(covers[order], None if weights is None else jnp.asarray(weights), covered)
-        run = greedy(objective, budget, jnp.ones(len(order), bool), engine)
-        if certified:
-            bounds = np.asarray(upper_bounds(objective, run.picks, budget))
-        everything = CoverageState(covered + covers.sum(0, dtype=jnp.int32), jnp.int32(0))
-        picks, gains, values, layers = (np.asarray(part) for part in run[:4])
-        reachable = int(objective.value(everything))
-        return CoverRun(order[picks], gains, values, layers, bounds, reachable, int(run.evaluations), engine)
-    sets = reach_sets(graph, members, hops, direction)
-    counts = reach_sets(graph, before, hops, direction).counts()
-    order = tie_order(len(members), host.rarity(sets.indptr, sets.indices, sets.num_nodes) if rare else None, seed)
-    if engine == "host":
-        method = "host"
-        picks, gains, layers, evaluations = host.lazy_greedy(
-            sets.indptr, sets.indices, weights, counts.copy(), order, budget
-        )
-    else:
-        method, evaluations = f"mesh of {engine.devices.size}", len(order) * budget
-        picks, gains, layers = sharded_cover(sets, budget, counts, order, engine)
-    values = covered_after(sets, counts, picks, weights)
-    if certified:
-        bounds = cover_bounds(sets, counts, picks, weights)
-    within_reach = (counts + sets.counts()) > 0
-    reachable = int(within_reach.sum() if weights is None else weights[within_reach].sum(dtype=np.int64))
-    return CoverRun(picks, gains, values, layers, bounds, reachable, int(evaluations), method)
 
 
 def covered_after(

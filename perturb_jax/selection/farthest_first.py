@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
@@ -34,10 +34,11 @@ def farthest_first(
 
 def edge_lengths(graph: KnowledgeGraph) -> csr_array:
     """The symmetrised graph with 1 / weight on every edge, the shorter one where both directions exist."""
-    edges = message_passing(graph, symmetric=True)
-    between = edges.senders != edges.receivers
-    ends = edges.receivers[between], edges.senders[between]
-    return coo_array((1 / edges.weights[between], ends), (graph.num_nodes, graph.num_nodes)).tocsr()
+    lengths = message_passing(graph, symmetric=True)
+    lengths.setdiag(0)
+    lengths.eliminate_zeros()
+    lengths.data = 1 / lengths.data
+    return lengths
 
 
 def reaches_no_other(lengths: csr_array, pool: Perturbations) -> Bool[np.ndarray, " candidates"]:

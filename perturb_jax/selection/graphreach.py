@@ -10,16 +10,19 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
+from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
-from perturb_jax.graph.reach import batch_steps, mask_by_steps
-from perturb_jax.selection.coverage import Ties, coverage, fixed_point, maximum_coverage, rarity
+from perturb_jax.graph.reach import ReachSets, batch_steps, mask_by_steps, reach_sets
+from perturb_jax.selection.coverage import cover_bounds, coverage, covered_after, fixed_point, rarity
+from perturb_jax.selection.device.sharded import sharded_cover
 from perturb_jax.selection.greedy import greedy, tie_order
+from perturb_jax.selection.host import coverage as host
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
 from perturb_jax.support.checks import check_budget, check_choice, check_hops, check_seed
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import Backend, on_host
 
+Ties = Literal["rare", "first"]
 Method = Literal["auto", "host", "naive", "lazy"]
 _LARGEST_MASK = 2**32  # bytes; beyond, sparse sets on the host
 
@@ -102,19 +105,49 @@ def graphreach(
     if method == "auto":
         small = len(pool) * graphs * nodes.num_nodes <= _LARGEST_MASK
         method = "naive" if small and jax.default_backend() != "cpu" else "host"
-    run = maximum_coverage(
-        graph, pool.members, before.members, budget, hops, direction, numbers, ties, seed, mesh or method
-    )
+    sets, counts, order = _cover_problem(graph, pool, before, hops, direction, ties, seed)
+    ran, evaluations = str(method), len(pool) * budget
+    if mesh is not None:
+        ran = f"mesh of {mesh.devices.size}"
+        picks, gains, layers = sharded_cover(sets, budget, counts, order, mesh)
+    elif method == "host":
+        picks, gains, layers, evaluations = host.lazy_greedy(
+            sets.indptr, sets.indices, numbers, counts.copy(), order, budget
+        )
+    else:
+        worth = None if numbers is None else jnp.asarray(numbers)
+        objective = coverage(jnp.asarray(sets.mask()[order]), worth, jnp.asarray(counts))
+        run = greedy(objective, budget, jnp.ones(len(order), bool), method)
+        picks, gains, layers = order[np.asarray(run.picks)], np.asarray(run.gains), np.asarray(run.layers)
+        evaluations = int(run.evaluations)
+    reachable = covered_after(sets, counts, None, numbers)[-1]
     return make_selection(
         "coverage" if graphs == 1 else "mean coverage",
-        pool.take(run.picks),
-        run.values * unit,
-        SearchInfo(run.method, run.evaluations, naive_evaluations(len(pool), budget)),
-        gains=run.gains * unit,
-        layers=run.layers,
-        bounds=np.minimum(run.bounds, run.reachable) * unit,
-        reachable=run.reachable * unit,
+        pool.take(picks),
+        covered_after(sets, counts, picks, numbers) * unit,
+        SearchInfo(ran, int(evaluations), naive_evaluations(len(pool), budget)),
+        gains=gains * unit,
+        layers=layers,
+        bounds=np.minimum(cover_bounds(sets, counts, picks, numbers), reachable) * unit,
+        reachable=float(reachable * unit),
     )
+
+
+def _cover_problem(
+    graph: KnowledgeGraph | GraphBatch,
+    pool: Perturbations,
+    before: Perturbations,
+    hops: int,
+    direction: Direction,
+    ties: Ties,
+    seed: int | None,
+) -> tuple[ReachSets, Int[np.ndarray, " nodes"], Int[np.ndarray, " candidates"]]:
+    """What each candidate reaches, how often each node is covered beforehand, and candidates by precedence."""
+    sets = reach_sets(graph, pool.members, hops, direction)
+    rare = ties == "rare" and seed is None
+    rarities = host.rarity(sets.indptr, sets.indices, sets.num_nodes) if rare else None
+    counts = reach_sets(graph, before.members, hops, direction).counts()
+    return sets, counts, tie_order(len(pool), rarities, seed)
 
 
 class PickCounts(NamedTuple):
@@ -164,16 +197,17 @@ def pick_counts(
 
     Complexity: that of `graphreach`, times the number of graphs.
     """
-    host = on_host(backend)
+    compiled = on_host(backend)
     check_seed(seed)
     check_hops(hops)
     names = as_names(selected)
     pool, before = without(graphs.graph.names, candidates, names), parse_perturbations(graphs.graph.names, names)
     check_budget(budget, len(pool))
-    if host:
-        conditions = (pool.members, before.members, budget, hops, direction, None, ties, seed)
-        each = (graphs.variant(i) for i in range(len(graphs)))
-        picks = np.stack([maximum_coverage(graph, *conditions, certified=False).picks for graph in each])
+    if compiled:
+        picks = np.empty((len(graphs), budget), np.int64)
+        for i in range(len(graphs)):
+            sets, counts, order = _cover_problem(graphs.variant(i), pool, before, hops, direction, ties, seed)
+            picks[i] = host.lazy_greedy(sets.indptr, sets.indices, None, counts, order, budget)[0]
     else:
         here, there = batch_steps(graphs, direction)
         nodes = graphs.graph.num_nodes

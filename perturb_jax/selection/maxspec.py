@@ -3,7 +3,7 @@
 import heapq
 import warnings
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
-from perturb_jax.graph.operator import gcn_norm, is_symmetric, message_passing
+from perturb_jax.graph.operator import Edges, gcn_norm, is_symmetric, message_passing
 from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
 from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host.spectral import InducedMatrix
@@ -124,41 +124,24 @@ def maxspec(
         sets = reach_sets(graph, pool.members, hops, direction)
         reached = np.unique(reach_sets(graph, before.members, hops, direction).indices)
         lazy = method == "lazy" and sense == "min"
-        run = search(InducedMatrix(operator, renormalize), sets, reached, budget, lazy, sense)
+        matrix = InducedMatrix(operator, renormalize)
+        picks, values, start, evaluations, converged = search(matrix, sets, reached, budget, lazy, sense)
         ran = "host, naive" if not lazy else "host, lazy (heuristic)" if renormalize else "host, lazy"
-        if not run.converged:
+        if not converged:
             warnings.warn(
                 "maxspec: a norm that decided a pick is not accurate to the tolerance", RuntimeWarning, stacklevel=2
             )
     else:
         covers = reach_mask(graph, pool.members, hops, direction)
         covered = reach_mask(graph, before.members, hops, direction).any(0)
-        objective = Spectral(covers, operator.edges(), covered, renormalize, sense)
+        objective = Spectral(covers, Edges.of(operator), covered, renormalize, sense)
         how: Method = "lazy" if method == "lazy" and objective.properties.lazy else "naive"
         found = greedy(objective, budget, jnp.ones(len(pool), bool), how, BATCH)
         picks, values = np.asarray(found.picks), np.asarray(found.values, np.float64)
-        run = SpectralRun(picks, values, float(objective.init().norm), int(found.evaluations))
+        start, evaluations = float(objective.init().norm), int(found.evaluations)
         ran = f"jax, {how}"
-    info = SearchInfo(ran, run.evaluations, naive_evaluations(len(pool), budget))
-    return make_selection("spectral norm", pool.take(run.picks), run.values, info, start=run.start)
-
-
-class SpectralRun(NamedTuple):
-    """What the search did.
-
-    Attributes:
-        picks: candidate numbers, in order.
-        values: the norm after each pick.
-        start: the norm before the first pick.
-        evaluations: norms computed, or found to exceed the best one.
-        converged: every norm that decided a pick was computed to `RESIDUAL`.
-    """
-
-    picks: Int[np.ndarray, " budget"]
-    values: Float[np.ndarray, " budget"]
-    start: float
-    evaluations: int
-    converged: bool = True
+    info = SearchInfo(ran, evaluations, naive_evaluations(len(pool), budget))
+    return make_selection("spectral norm", pool.take(picks), values, info, start=start)
 
 
 def search(
@@ -168,10 +151,14 @@ def search(
     budget: int,
     lazy: bool = True,
     sense: Sense = "min",
-) -> SpectralRun:
+) -> tuple[Int[np.ndarray, " budget"], Float[np.ndarray, " budget"], float, int, bool]:
     """Greedy on the host. Lazy minimisation is exact where the norm never falls when nodes are added, else a heuristic.
 
     Lazy: as few norms are computed as decide; else those of all candidates at every pick.
+
+    Returns:
+        candidate numbers in order and the norm after each; the norm before the first; how many norms were computed, or
+        found to exceed the best; whether each that decided a pick was computed to `RESIDUAL`.
     """
     converged = matrix.extend(before)
     start, known, left = matrix.norm, np.zeros(len(sets.indptr) - 1), list(range(len(sets.indptr) - 1))
@@ -184,7 +171,7 @@ def search(
         picks.append(chosen)
         values.append(matrix.norm)
         evaluations += evaluated
-    return SpectralRun(np.array(picks), np.array(values), start, evaluations, bool(converged))
+    return np.array(picks), np.array(values), start, evaluations, bool(converged)
 
 
 def _few_norms(

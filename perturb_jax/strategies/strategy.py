@@ -5,21 +5,18 @@ fitted to what is selected so far. Neither can be given an outcome. These module
 strategy chooses: their options are read to show the help of a command.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.options import Options, made_from, option
+from perturb_jax.support.options import Options, option
 
 if TYPE_CHECKING:
     from perturb_jax.genes.perturbations import Perturbations
     from perturb_jax.graph.knowledge_graph import KnowledgeGraph
     from perturb_jax.selection.selection import Selection
     from perturb_jax.strategies.view import View
-
-
-OneStrategy = TypeVar("OneStrategy", bound="Strategy")
 
 
 class Ask(NamedTuple):
@@ -81,15 +78,6 @@ class Strategy(Options):
     needs_graph: ClassVar[bool] = True
     compared: ClassVar[tuple[str, ...]] = ()
     longest: ClassVar[int | None] = None
-
-    @classmethod
-    def from_table(cls: type[OneStrategy], table: Mapping[str, object]) -> OneStrategy:
-        """The strategy with options as TOML or JSON have them.
-
-        Raises:
-            InputError: keys that are no options, values that they cannot take.
-        """
-        return made_from(cls, table)
 
     def parts(self, cycle: int) -> tuple[str, ...]:  # noqa: ARG002  (for those that differ from cycle to cycle)
         """The parts of a view that it reads in a cycle (the first is 0), of `PARTS`; none: it needs no predictor.

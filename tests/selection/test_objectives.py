@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import perturb_jax as pj
-from perturb_jax.graph.operator import gcn_norm, message_passing
+from perturb_jax.graph.operator import Edges, gcn_norm, message_passing
 from perturb_jax.graph.reach import reach_mask
 from perturb_jax.selection.coverage import coverage
 from perturb_jax.selection.greedy import Objective, greedy
@@ -78,7 +78,7 @@ def norm(renormalize: bool = False, sense: Literal["min", "max"] = "min") -> Cal
         operator = message_passing(graph_of_seed(seed))
         operator = operator if renormalize else gcn_norm(operator)
         mask = reach_mask(graph_of_seed(seed), MEMBERS, 1, "in")
-        return Spectral(mask, operator.edges(), jnp.zeros(NODES, bool), renormalize, sense)
+        return Spectral(mask, Edges.of(operator), jnp.zeros(NODES, bool), renormalize, sense)
 
     return make
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, nodes_of
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.graph.operator import Edges, Operator
+from perturb_jax.graph.operator import Edges
 from perturb_jax.kernel.graph import GraphKernel
 from perturb_jax.kernel.kernel import as_dense
 from perturb_jax.predictors.gears_flax.model import Perturbed, Rows
@@ -79,8 +79,7 @@ def edges_of(convolution: GraphKernel) -> Edges:
 
     So graphs of almost the same size have the same compiled code.
     """
-    operator = Operator.of_rows(convolution.operator)
-    return operator.edges(rounded_up(len(operator.weights)))
+    return Edges.of(convolution.operator, rounded_up(convolution.operator.nnz))
 
 
 def rounded_up(count: int) -> int:

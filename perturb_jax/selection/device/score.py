@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, as_batch
-from perturb_jax.graph.operator import Edges, Layout, gcn_norm, message_passing
+from perturb_jax.graph.operator import Edges, gcn_norm, message_passing
 from perturb_jax.selection.device.bits import (
     Walk,
     count,
@@ -142,10 +142,9 @@ def _bytes_per_word(walk: Walk, rows: np.ndarray, selections: np.ndarray) -> int
 def _operators(batch: GraphBatch, weighted: bool) -> Edges:
     """P of every graph [graphs, edges], filled up with edges of weight 0."""
     each = [gcn_norm(message_passing(batch.variant(i), weighted)) for i in range(len(batch))]
-    size = padded(max(len(operator.senders) for operator in each))
-    parts = zip(*(operator.edges(size)[:3] for operator in each), strict=True)
-    senders, receivers, weights = map(jnp.stack, parts)
-    return Edges(senders, receivers, weights, Layout(batch.graph.num_nodes))
+    size = padded(max(operator.nnz for operator in each))
+    stacked: Edges = jax.tree.map(lambda *parts: jnp.stack(parts), *(Edges.of(operator, size) for operator in each))
+    return stacked
 
 
 @partial(jax.jit, static_argnames=("words", "graphs_at_once"))

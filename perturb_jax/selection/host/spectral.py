@@ -10,9 +10,9 @@ candidate's new ones. A `matrix` is a tuple: D A D with A among the selection's 
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Int
 
-from perturb_jax.graph.operator import Operator
 from perturb_jax.support.loops import kernel
 
 RESIDUAL = 2e-6
@@ -27,15 +27,14 @@ class InducedMatrix:
     """The operator restricted to the nodes reached so far, its norm, and what a candidate would make of it.
 
     Args:
-        operator: edges with weights; normalised already unless `renormalize`.
+        operator: a row per node, what it reads; normalised already unless `renormalize`.
         renormalize: scale by the in-degrees within the reached nodes.
     """
 
-    def __init__(self, operator: Operator, renormalize: bool):
-        nodes = operator.num_nodes
-        nodes, edges = operator.num_nodes, len(operator.weights)
-        self._by_row = _sorted_by(operator.receivers, operator.senders, operator.weights, nodes)
-        self._by_column = _sorted_by(operator.senders, operator.receivers, operator.weights, nodes)
+    def __init__(self, operator: sp.csr_array, renormalize: bool):
+        nodes, edges, columns = operator.shape[0], operator.nnz, operator.tocsc()
+        self._by_row = operator.indptr, operator.indices, operator.data
+        self._by_column = columns.indptr, columns.indices, columns.data
         self.renormalize = renormalize
         self._local = np.full(nodes, -1, np.int32)
         self._nodes = np.empty(nodes, np.int32)
@@ -100,14 +99,6 @@ class InducedMatrix:
             matrix, self._start, reject, RESIDUAL, *self._tridiagonal, self._vectors
         )
         return result
-
-
-def _sorted_by(
-    keys: np.ndarray, others: np.ndarray, weights: np.ndarray, num_nodes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    order = np.argsort(keys, kind="stable")
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=num_nodes))])
-    return indptr, others[order], weights[order]
 
 
 @kernel
