@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from perturb_jax.analysis.results import Runs
 from perturb_jax.analysis.summary import Summary
-from perturb_jax.analysis.tables import decimals, number
+from perturb_jax.analysis.tables import decimals, number, part_of
 from perturb_jax.support.figures import RANDOM, canvas
 
 
@@ -136,7 +136,7 @@ _TICKS = 6
 
 def draw_learning(figure: Figure, summary: Summary, predictor: str, metric: str) -> None:
     """The paper's Figures 4 and 5: a column per data set, one-shot strategies above model-based ones, with bands."""
-    own = _part(summary.curves, predictor, metric)
+    own = part_of(summary.curves, predictor, metric)
     for axes, part, names in _panels(figure, summary, own):
         styles = line_styles(summary.runs, summary.baseline)
         for name in (summary.baseline, *names):
@@ -151,7 +151,7 @@ def draw_learning(figure: Figure, summary: Summary, predictor: str, metric: str)
 
 def draw_differences(figure: Figure, summary: Summary, predictor: str, metric: str) -> None:
     """The same less the baseline with the same seed: 95 % intervals, beside each other."""
-    own = _part(summary.difference_curves, predictor, metric)
+    own = part_of(summary.difference_curves, predictor, metric)
     for axes, part, names in _panels(figure, summary, own):
         styles = line_styles(summary.runs, summary.baseline)
         axes.axhline(0, **{**styles[summary.baseline], "label": f"{summary.baseline} (0)"})
@@ -171,10 +171,8 @@ def draw_stability(figure: Figure, summary: Summary, predictor: str, measure: st
     for axes, part, names in _panels(figure, summary, own):
         sizes = np.array(sorted(part["size"].unique()))
         if measure == "unique":
-            for seeds, what in (
-                (1, "all seeds agree"),
-                (part["seeds"].max(), f"no two of {part['seeds'].max()} agree"),
-            ):
+            most = part["seeds"].max()
+            for seeds, what in ((1, "all seeds agree"), (most, f"no two of {most} agree")):
                 axes.plot(sizes, seeds * sizes, color="#BBBBBB", linewidth=0.9, dashes=(1, seeds), label=what)
         else:
             axes.set_ylim(-0.04, 1.04)
@@ -187,10 +185,6 @@ def draw_stability(figure: Figure, summary: Summary, predictor: str, measure: st
 def _beside(sizes: np.ndarray, names: Sequence[str]) -> Iterator[tuple[str, float]]:
     step = float(np.diff(sizes).min()) if len(sizes) > 1 else 1.0
     yield from zip(names, offsets(len(names), 0.55 * step / max(len(names), 1)), strict=True)
-
-
-def _part(table: pd.DataFrame, predictor: str, metric: str) -> pd.DataFrame:
-    return table[(table["predictor"] == predictor) & (table["metric"] == metric)]
 
 
 def _panels(figure: Figure, summary: Summary, own: pd.DataFrame) -> Iterator[tuple[Axes, pd.DataFrame, list[str]]]:

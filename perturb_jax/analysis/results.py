@@ -11,7 +11,7 @@ import pandas as pd
 from perturb_jax.evaluation.metrics import BUILT_IN, METRICS, Metric
 from perturb_jax.experiment import store as files
 from perturb_jax.experiment.file import Sources, experiment_of
-from perturb_jax.experiment.planner import Chain, Cycle, chains_of, preparation_of, walk
+from perturb_jax.experiment.planner import chains_of, preparation_of, walk
 from perturb_jax.support.errors import InputError
 
 _LABELS = ["data", "predictor", "strategy", "seed", "cycle"]
@@ -63,12 +63,33 @@ def read_results(directory: str | Path) -> Results:
         raise InputError(f"{root}: expected the results of an experiment, {why}") from None
     experiment, sources = experiment_of(raw, stored=stored.get("own", {})), Sources(checksums, {})
     store = files.Store(root)
-    tables = _Tables(store)
+    runs: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {}  # these and choices by digest
+    choices: dict[str, dict[str, Any]] = {}
+    done: list[tuple[tuple[Any, ...], int, pd.DataFrame]] = []
+    spent: list[tuple[str, str, float]] = []
+    selections: list[tuple[Any, ...]] = []
+    times: list[tuple[Any, ...]] = []
     screens: dict[str, dict[str, Any]] = {}
     chains = list(chains_of(experiment))
     for chain in chains:
         for cycle in walk(experiment, sources, chain, store).cycles:
-            tables.add(chain, cycle)
+            labels, training, choice = (*chain, cycle.number), cycle.training, cycle.choice
+            before = len(training.selected) - len(cycle.picks)
+            selections += [(*labels, rank, name) for rank, name in enumerate(cycle.picks, before + 1)]
+            if choice is not None:
+                if choice.digest not in choices:
+                    choices[choice.digest] = store.record(choice, files.PICKS)
+                    spent.append((chain.predictor, "choosing", choices[choice.digest]["seconds_first"]))
+                times.append((*labels, "selection", choices[choice.digest]["seconds"]))
+            if not cycle.done:
+                continue
+            if training.digest not in runs:
+                found = store.record(training, files.RUN)
+                runs[training.digest] = pd.read_parquet(store.directory(training) / files.METRICS), found
+                spent += [(chain.predictor, part, took) for part, took in found["seconds"].items()]
+            table, found = runs[training.digest]
+            times += [(*labels, what, found["seconds"][what]) for what in ("training", "view")]
+            done.append((labels, len(training.selected), table))
         preparation = preparation_of(experiment, sources, chain)
         if chain.data not in screens and store.holds(preparation):
             about = store.record(preparation, files.RECORD)
@@ -79,73 +100,31 @@ def read_results(directory: str | Path) -> Results:
             f"{path}: damaged ({wrong}), as are {len(store.damaged) - 1} others; run the experiment "
             "again, which does them anew"
         )
-    versions = {json.dumps(record["versions"], sort_keys=True) for _, record in tables.runs.values()}
+    versions = {json.dumps(found["versions"], sort_keys=True) for _, found in runs.values()}
     record = {
         "config": raw,
         "versions": stored["versions"],
         "versions of runs": [json.loads(text) for text in sorted(versions)],
         "simulated": bool(screens) and all(about["simulated"] for about in screens.values()),
         "screens": screens,
-        "trainings": {
-            "there": len(tables.done), "all": len(chains) * experiment.table.cycles, "runs": len(tables.runs),
-        },
-    }  # fmt: skip
+        "trainings": {"there": len(done), "all": len(chains) * experiment.table.cycles, "runs": len(runs)},
+    }
     own = stored.get("metrics", {})
     record |= {"metrics": own} if own else {}
-    named = raw.get("metrics", BUILT_IN)
-    return tables.results(record, [*(name for name in BUILT_IN if name in named), *own])
-
-
-class _Tables:
-    """Tables while they are collected: runs and choices by digest, and where each belongs."""
-
-    def __init__(self, store: files.Store):
-        self.store = store
-        self.runs: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {}
-        self.done: list[tuple[tuple[Any, ...], int, pd.DataFrame]] = []
-        self._choices: dict[str, dict[str, Any]] = {}
-        self._costs: list[tuple[str, str, float]] = []
-        self._selections: list[tuple[Any, ...]] = []
-        self._times: list[tuple[Any, ...]] = []
-
-    def add(self, chain: Chain, cycle: Cycle) -> None:
-        labels, training, choice = (*chain, cycle.number), cycle.training, cycle.choice
-        before = len(training.selected) - len(cycle.picks)
-        self._selections += [(*labels, rank, name) for rank, name in enumerate(cycle.picks, before + 1)]
-        if choice is not None:
-            if choice.digest not in self._choices:
-                self._choices[choice.digest] = self.store.record(choice, files.PICKS)
-                self._costs.append((chain.predictor, "choosing", self._choices[choice.digest]["seconds_first"]))
-            self._times.append((*labels, "selection", self._choices[choice.digest]["seconds"]))
-        if not cycle.done:
-            return
-        if training.digest not in self.runs:
-            record = self.store.record(training, files.RUN)
-            self.runs[training.digest] = pd.read_parquet(self.store.directory(training) / files.METRICS), record
-            self._costs += [(chain.predictor, part, took) for part, took in record["seconds"].items()]
-        table, record = self.runs[training.digest]
-        self._times += [(*labels, what, record["seconds"][what]) for what in ("training", "view")]
-        self.done.append((labels, len(training.selected), table))
-
-    def results(self, record: dict[str, Any], expected: Sequence[str]) -> Results:
-        seen = {str(name) for *_, table in self.done for name in table} - {"perturbation"}
-        names = ordered(BUILT_IN, seen.union(expected))
-        absent = [(*labels, name) for labels, _, table in self.done for name in names if name not in table]
-        columns = [*_LABELS, "size", "perturbation", *names]
-        frames = [
-            table.assign(**dict(zip(_LABELS, labels, strict=True)), size=size) for labels, size, table in self.done
-        ]
-        metrics = pd.concat(frames or [pd.DataFrame(columns=columns)], ignore_index=True).reindex(columns=columns)
-        costs = pd.DataFrame(self._costs, columns=["predictor", "part", "seconds"])
-        by_part = costs.groupby(["predictor", "part"], sort=False)["seconds"]
-        return Results(
-            metrics,
-            pd.DataFrame(self._selections, columns=[*_LABELS, "rank", "perturbation"]),
-            pd.DataFrame(self._times, columns=[*_LABELS, "what", "seconds"]),
-            by_part.agg(count="size", seconds="sum").reset_index(),
-            record,
-            pd.DataFrame(absent, columns=[*_LABELS, "metric"]),
-        )
+    expected = {*own, *(name for name in BUILT_IN if name in raw.get("metrics", BUILT_IN))}
+    names = ordered(BUILT_IN, expected.union(*(table.columns.drop("perturbation") for *_, table in done)))
+    absent = [(*labels, name) for labels, _, table in done for name in names if name not in table]
+    columns = [*_LABELS, "size", "perturbation", *names]
+    frames = [table.assign(**dict(zip(_LABELS, labels, strict=True)), size=size) for labels, size, table in done]
+    costs = pd.DataFrame(spent, columns=["predictor", "part", "seconds"])
+    return Results(
+        pd.concat(frames or [pd.DataFrame(columns=columns)], ignore_index=True).reindex(columns=columns),
+        pd.DataFrame(selections, columns=[*_LABELS, "rank", "perturbation"]),
+        pd.DataFrame(times, columns=[*_LABELS, "what", "seconds"]),
+        costs.groupby(["predictor", "part"], sort=False)["seconds"].agg(count="size", seconds="sum").reset_index(),
+        record,
+        pd.DataFrame(absent, columns=[*_LABELS, "metric"]),
+    )
 
 
 PLACE = ["data", "predictor"]

@@ -1,8 +1,8 @@
 """An experiment in numbers over seeds: estimates, paired differences, ranks, learning curves, stability, seconds."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -64,14 +64,14 @@ def mean_ranks(values: "pd.Series[float]", errors: Collection[str]) -> pd.DataFr
     return pd.concat(found).set_axis(["rank", "rank_seeds"], axis="columns")
 
 
-def curves(runs: Runs) -> pd.DataFrame:
-    """By cycle: mean over seeds with its 95 % interval; columns `CURVE`, cycle, size, and `ESTIMATE`."""
-    return _with_sizes(runs, estimates(runs.values()))
+def curves(runs: Runs, less: str | None = None) -> pd.DataFrame:
+    """By cycle: mean over seeds with its 95 % interval; columns `CURVE`, cycle, size, and `ESTIMATE`.
 
-
-def difference_curves(runs: Runs, baseline: str) -> pd.DataFrame:
-    """By cycle: the mean over seeds of the difference to the baseline of the same seed; columns as of `curves`."""
-    return _with_sizes(runs, estimates(differences(runs.values(), baseline)))
+    Of the metrics or, where `less` names a baseline, of their differences to its with the same seed.
+    """
+    values = runs.values() if less is None else differences(runs.values(), less)
+    sizes = runs.means.groupby([*PLACE, "cycle"])["size"].mean().reset_index()
+    return runs.in_order(estimates(values).reset_index().merge(sizes, on=[*PLACE, "cycle"]))
 
 
 def areas(runs: Runs) -> "pd.Series[float]":
@@ -81,12 +81,12 @@ def areas(runs: Runs) -> "pd.Series[float]":
     cycle.
     """
     cycles = runs.means.groupby("data")["cycle"].nunique()
-    found = {}
+    rows = []
     for key, own in runs.means.groupby([*CURVE, "seed"], sort=False):
         if len(own) == cycles[str(key[0])] > 1:
             sizes, values = own.sort_values("cycle")[["size", "value"]].to_numpy(float).T
-            found[key] = float(np.trapezoid(values, sizes) / (sizes[-1] - sizes[0]))
-    return pd.Series(list(found.values()), _index(found, [*CURVE, "seed"]), dtype=float, name="value")
+            rows.append((*key, float(np.trapezoid(values, sizes) / (sizes[-1] - sizes[0]))))
+    return pd.DataFrame(rows, columns=[*CURVE, "seed", "value"]).set_index([*CURVE, "seed"])["value"].astype(float)
 
 
 def setbacks(runs: Runs) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def setbacks(runs: Runs) -> pd.DataFrame:
     of all steps of all seeds), `seeds_with_worse` (the fraction of seeds with any), `worse_of_mean` (of the mean curve
     over seeds). A step with an undefined end is none.
     """
-    rows = {}
+    rows = []
     for key, own in runs.means.groupby(CURVE, sort=False):
         wide = own.pivot(index="seed", columns="cycle", values="value")
         if wide.shape[1] < 2:
@@ -105,18 +105,10 @@ def setbacks(runs: Runs) -> pd.DataFrame:
         steps = sign * np.diff(wide.to_numpy(), axis=1)
         worse, of_mean = steps > 0, sign * np.diff(wide.mean().to_numpy()) > 0
         fraction = worse.sum() / max(np.isfinite(steps).sum(), 1)
-        rows[key] = (steps.shape[1], worse.sum(1).mean(), fraction, worse.any(1).mean(), int(of_mean.sum()))
+        counts = (steps.shape[1], worse.sum(1).mean(), fraction, worse.any(1).mean(), int(of_mean.sum()))
+        rows.append((*key, *counts))
     columns = ["steps", "worse", "worse_share", "seeds_with_worse", "worse_of_mean"]
-    return pd.DataFrame(list(rows.values()), _index(rows, CURVE), columns)
-
-
-def _index(keys: Iterable[Any], names: list[str]) -> pd.MultiIndex:
-    return pd.MultiIndex.from_frame(pd.DataFrame(list(keys), columns=names))
-
-
-def _with_sizes(runs: Runs, found: pd.DataFrame) -> pd.DataFrame:
-    sizes = runs.means.groupby([*PLACE, "cycle"])["size"].mean().reset_index()
-    return runs.in_order(found.reset_index().merge(sizes, on=[*PLACE, "cycle"]))
+    return pd.DataFrame(rows, columns=[*CURVE, *columns]).set_index(CURVE)
 
 
 INITIALISATIONS = 5
@@ -210,7 +202,7 @@ BASELINE = "random"
 class Summary(NamedTuple):
     """An experiment in numbers; every frame is tidy, in the order of the config.
 
-    The frames that are not listed are those of the functions of their names, of `selection_times` and of `Results`.
+    The frames that are not listed are those of `curves`, `selection_times`, `stability` and `Results`.
 
     Attributes:
         runs: what was summarised.
@@ -261,7 +253,7 @@ def summarise(results: Results, baseline: str = BASELINE) -> Summary:
         final=_final(runs),
         differences=runs.in_order(compared.assign(verdict=verdicts(compared, runs.errors)).reset_index()),
         curves=curves(runs),
-        difference_curves=difference_curves(runs, baseline),
+        difference_curves=curves(runs, baseline),
         areas=_areas(runs, baseline),
         times=selection_times(results, runs),
         costs=results.costs,

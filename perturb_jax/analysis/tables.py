@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from perturb_jax.analysis.results import LISTED, PLACE, Runs, ordered, own_metrics
-from perturb_jax.analysis.summary import Summary
+from perturb_jax.analysis.summary import CURVE, Summary
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import versions
 
@@ -143,8 +142,8 @@ def _row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-_METRIC_ROW = [*PLACE, "metric", "strategy"]
-_EMPTY = Cell("")
+_Pair = tuple[str, str]
+_Column = tuple[str, dict[_Pair, Cell]]
 
 
 def text_tables(summary: Summary) -> list[TextTable]:
@@ -163,16 +162,16 @@ def text_tables(summary: Summary) -> list[TextTable]:
 def main_table(summary: Summary, predictor: str) -> TextTable:
     """Strategy x data set x metric at the last cycle, mean ± sd over seeds: the paper's Table 1."""
     own = summary.final[summary.final["predictor"] == predictor]
-    verdicts = _rows(summary.differences, _METRIC_ROW)
+    verdicts = _rows(summary.differences, CURVE)
     columns = [(data, metric) for data in own["data"].unique() for metric in summary.runs.shown]
     cells: dict[tuple[object, ...], Cell] = {}
     for _, part in own.groupby(["data", "metric"], sort=False):
         digits = decimals(part["sd"].to_numpy(), part["mean"].to_numpy())
-        for key, row in _rows(part, _METRIC_ROW).items():
+        for key, row in _rows(part, CURVE).items():
             text = with_spread(row["mean"], row["sd"], digits)
             cells[key] = Cell(text, verdicts.get(key, {}).get("verdict", ""))
     rows = tuple(
-        (Cell(name), *(cells.get((data, predictor, metric, name), _EMPTY) for data, metric in columns))
+        (Cell(name), *(cells.get((data, predictor, metric, name), Cell("")) for data, metric in columns))
         for name in summary.runs.strategies
         if name in set(own["strategy"])
     )
@@ -187,157 +186,144 @@ def main_table(summary: Summary, predictor: str) -> TextTable:
 
 
 def _difference_table(summary: Summary, predictor: str) -> TextTable:
-    final, metrics = _rows(summary.final, _METRIC_ROW), summary.runs.shown
-    shown = _intervals(summary.differences, "mean", "low", "high")
-
-    def cells(data: str, strategy: str) -> list[Cell]:
-        keys = [(data, predictor, metric, strategy) for metric in metrics]
-        pairs = [(shown(key), Cell(number(final[key]["rank"], 1) if key in final else "")) for key in keys]
-        seeds = max((final[key]["seeds"] for key in keys if key in final), default="")
-        return [*chain.from_iterable(pairs), Cell(str(seeds))]
-
-    labels = [summary.runs.metric(metric).label for metric in metrics]
+    columns: list[_Column] = []
+    for metric in summary.runs.shown:
+        final = part_of(summary.final, predictor, metric)
+        label = f"{summary.runs.metric(metric).label}, less {summary.baseline}"
+        columns.append((label, _intervals(part_of(summary.differences, predictor, metric))))
+        columns.append(("rank", _texts(final, lambda row: number(row["rank"], 1))))
+    shown = summary.final[summary.final["metric"].isin(summary.runs.shown)]
+    most = shown[shown["predictor"] == predictor].groupby(["data", "strategy"])["seeds"].max().reset_index()
     caption = (
         f"{predictor} after the last cycle: difference to {summary.baseline} with the same seed [95 % t interval], "
         f"mean rank over the seeds that all strategies have (1 is best), seeds. {_marks(summary.baseline)}"
     )
-    header = [*chain.from_iterable((f"{label}, less {summary.baseline}", "rank") for label in labels), "seeds"]
-    return _by_strategy(summary, predictor, "differences", caption, header, cells)
+    columns.append(("seeds", _texts(most, lambda row: str(row["seeds"]))))
+    return _table(summary, "differences", caption, _complete(summary, predictor), columns)
 
 
 def _area_table(summary: Summary, predictor: str) -> TextTable:
-    table, metrics = _rows(summary.areas, _METRIC_ROW), summary.runs.shown
-    shown = _intervals(summary.areas, "difference", "low_difference", "high_difference")
-
-    def cells(data: str, strategy: str) -> list[Cell]:
-        found = []
-        for metric in metrics:
-            key = (data, predictor, metric, strategy)
-            row = table.get(key)
-            text = "" if row is None else f"{row['worse']:.1f} of {row['steps']:.0f} ({row['seeds_with_worse']:.0%})"
-            found += [shown(key), Cell(text)]
-        return found
-
-    header = []
-    for metric in map(summary.runs.metric, metrics):
+    columns: list[_Column] = []
+    for metric in map(summary.runs.metric, summary.runs.shown):
+        areas = part_of(summary.areas, predictor, metric.name)
+        less = _intervals(areas, ("difference", "low_difference", "high_difference"))
+        worse = _texts(areas, lambda row: f"{row['worse']:.1f} of {row['steps']:.0f} ({row['seeds_with_worse']:.0%})")
         turned = "rose" if metric.smaller_is_better else "fell"
-        header += [f"{metric.label} area, less {summary.baseline}", f"{metric.label} {turned}"]
+        columns += [(f"{metric.label} area, less {summary.baseline}", less), (f"{metric.label} {turned}", worse)]
     caption = (
         f"{predictor}: area under the learning curve over the number of perturbations, divided by their range, less "
         f"that of {summary.baseline} with the same seed [95 % t interval]; in how many cycles the metric got worse "
         f"(mean over seeds; fraction of seeds with any). {_marks(summary.baseline)}"
     )
-    return _by_strategy(summary, predictor, "areas", caption, header, cells, len(table) > 0)
+    rows = _complete(summary, predictor) if len(summary.areas) else []
+    return _table(summary, "areas", caption, rows, columns)
 
 
 def _time_table(summary: Summary, predictor: str) -> TextTable:
-    table = _rows(summary.times, [*PLACE, "strategy"])
+    own = summary.times[summary.times["predictor"] == predictor]
+    shown = {
+        "selection": "choosing, s", "selection_ratio": "of graphreach's", "total": "with embedding, s",
+        "total_ratio": "of graphreach's",
+    }  # fmt: skip
 
-    def cells(data: str, strategy: str) -> list[Cell]:
-        row = table.get((data, predictor, strategy))
-        columns = ("selection", "selection_ratio", "total", "total_ratio")
-        return [_EMPTY if row is None else Cell(_significant(row[name])) for name in columns]
+    def seconds(name: str) -> dict[_Pair, Cell]:
+        return _texts(own, lambda row: _significant(row[name]))
 
+    columns = [(words, seconds(name)) for name, words in shown.items()]
     caption = (
         "Seconds to choose the perturbations of all cycles, median over seeds; and together with the time of "
         f"embeddings and of the training of {predictor} before each choice that reads them. Each also as a multiple of "
         "graphreach's."
     )
-    header = ("choosing, s", "of graphreach's", "with embedding, s", "of graphreach's")
-    return _by_strategy(summary, predictor, "times", caption, header, cells, len(table) > 0)
+    rows = _complete(summary, predictor) if len(summary.times) else []
+    return _table(summary, "times", caption, rows, columns)
 
 
 def _stability_table(summary: Summary, predictor: str) -> TextTable:
     table = summary.stability[summary.stability["predictor"] == predictor]
-    keys = ["data", "strategy"]
-    first, last = (_rows(table.drop_duplicates(keys, keep=end), keys) for end in ("first", "last"))
-
-    def cells(data: str, strategy: str) -> list[Cell]:
-        key = (data, strategy)
-        if key not in last:
-            return [_EMPTY] * 5
-        counts = [Cell(f"{last[key][name]:.0f}") for name in ("seeds", "size", "unique")]
-        return [*counts, *(Cell(f"{end[key]['jaccard']:.2f}") for end in (first, last))]
-
+    first, last = (table.drop_duplicates(["data", "strategy"], keep=end) for end in ("first", "last"))
+    columns = [
+        ("seeds", _texts(last, lambda row: f"{row['seeds']:.0f}")),
+        ("selected", _texts(last, lambda row: f"{row['size']:.0f}")),
+        ("unique", _texts(last, lambda row: f"{row['unique']:.0f}")),
+        ("Jaccard, first", _texts(first, lambda row: f"{row['jaccard']:.2f}")),
+        ("Jaccard, last", _texts(last, lambda row: f"{row['jaccard']:.2f}")),
+    ]
     caption = (
         f"Sensitivity to initialisation, {predictor}: perturbations that a seed selects, different ones over the "
         "seeds, and the mean Jaccard index of two seeds' selections after the first and the last cycle."
     )
-    header = ("seeds", "selected", "unique", "Jaccard, first", "Jaccard, last")
-    return _by_strategy(summary, predictor, "stability", caption, header, cells, len(table) > 0)
+    return _table(summary, "stability", caption, _complete(summary, predictor) if len(table) else [], columns)
 
 
 def _predictor_table(summary: Summary, metric: str) -> TextTable:
-    runs, baseline = summary.runs, summary.baseline
-    shown = _intervals(summary.differences, "mean", "low", "high")
+    runs, baseline, about = summary.runs, summary.baseline, summary.runs.metric(metric)
+    columns = [(one, _intervals(part_of(summary.differences, one, metric))) for one in runs.predictors]
     names = [name for name in runs.strategies if name != baseline]
-    blocks = tuple(
-        tuple(
-            (Cell(data), Cell(name), *(shown((data, predictor, metric, name)) for predictor in runs.predictors))
-            for name in names
-        )
-        for data in runs.data
-    )
-    about = runs.metric(metric)
     caption = (
-        f"{summary.notes[0]} {f'{about.label} over the {about.over}' if about.over else about.label} after the last "
+        f"{f'{about.label} over the {about.over}' if about.over else about.label} after the last "
         f"cycle, less that of {baseline} with the same seed and predictor [95 % t interval]. {_marks(baseline)}"
     )
-    header = ("data", "strategy", *runs.predictors)
-    return TextTable(f"predictors-{metric.replace('_', '-')}", caption, header, 2, blocks if names else ())
+    rows = [[(data, name) for name in names] for data in runs.data] if names else []
+    return _table(summary, f"predictors-{metric.replace('_', '-')}", caption, rows, columns)
 
 
 def _predictor_difference_table(summary: Summary) -> TextTable:
-    metrics, (first, *others) = summary.runs.shown, summary.runs.predictors
-    shown = _intervals(summary.predictors.assign(strategy=""), "mean", "low", "high")
-    pairs = _rows(summary.predictors, [*PLACE, "metric"])
-    block = tuple(
-        (
-            Cell(data), Cell(name), *(shown((data, name, metric, "")) for metric in metrics),
-            Cell(f"{pairs[data, name, metrics[0]]['pairs']:.0f}"),
-        )
-        for data, name in product(summary.runs.data, others)
-        if (data, name, metrics[0]) in pairs
-    )  # fmt: skip
+    metrics, first = summary.runs.shown, summary.runs.predictors[0]
+    of_metric = {metric: summary.predictors[summary.predictors["metric"] == metric] for metric in metrics}
+    columns: list[_Column] = [
+        (f"{summary.runs.metric(metric).label}, less {first}", _intervals(own, of="predictor"))
+        for metric, own in of_metric.items()
+    ]
+    pairs = _texts(of_metric[metrics[0]], lambda row: f"{row['pairs']:.0f}", of="predictor")
     caption = (
-        f"{summary.notes[0]} Predictors: difference to {first} after the same cycle of the same strategy with the "
+        f"Predictors: difference to {first} after the same cycle of the same strategy with the "
         "same seed, mean over a seed's cycles and strategies [95 % t interval over seeds], and how many pairs of "
         f"trainings. Bold is better and italic is worse than {first}, where the interval excludes 0."
     )
-    header = ("data", "predictor", *(f"{summary.runs.metric(one).label}, less {first}" for one in metrics), "pairs")
-    return TextTable("predictor-differences", caption, header, 2, (block,) if block else ())
+    rows = [list(pairs)] if pairs else []
+    return _table(summary, "predictor-differences", caption, rows, [*columns, ("pairs", pairs)], of="predictor")
 
 
-def _by_strategy(
-    summary: Summary, predictor: str, name: str, caption: str, header: Sequence[str],
-    cells: Callable[[str, str], list[Cell]], filled: bool = True,
-) -> TextTable:  # fmt: skip
-    """A block for each data set, a row for each strategy that has complete runs there."""
-    own = summary.final[summary.final["predictor"] == predictor]
-    there = set(own[["data", "strategy"]].itertuples(index=False, name=None))
-    blocks = tuple(
-        tuple((Cell(data), Cell(one), *cells(data, one)) for one in summary.runs.strategies if (data, one) in there)
-        for data in own["data"].unique()
+def _table(
+    summary: Summary, name: str, caption: str, blocks: list[list[_Pair]], columns: list[_Column], of: str = "strategy"
+) -> TextTable:
+    """A row for each data set and strategy (or predictor)."""
+    filled = tuple(
+        tuple((*map(Cell, pair), *(cells.get(pair, Cell("")) for _, cells in columns)) for pair in block)
+        for block in blocks
     )
-    header = ("data", "strategy", *header)
-    return TextTable(name, f"{summary.notes[0]} {caption}", header, 2, blocks if filled else ())
+    return TextTable(name, f"{summary.notes[0]} {caption}", ("data", of, *(words for words, _ in columns)), 2, filled)
 
 
-def _intervals(table: pd.DataFrame, mean: str, low: str, high: str) -> Callable[[tuple[str, ...]], Cell]:
-    """Shows a difference with as many digits as the intervals of its data set, predictor and metric deserve."""
-    digits = {
-        key: decimals(((own[high] - own[low]) / 2).to_numpy(), own[mean].to_numpy())
-        for key, own in table.groupby([*PLACE, "metric"])
-    }
-    rows = _rows(table, _METRIC_ROW)
+def _complete(summary: Summary, predictor: str) -> list[list[_Pair]]:
+    """A block for each data set, with the strategies that have complete runs there."""
+    own = summary.final[summary.final["predictor"] == predictor]
+    there = set(zip(own["data"], own["strategy"], strict=True))
+    return [[(data, one) for one in summary.runs.strategies if (data, one) in there] for data in own["data"].unique()]
 
-    def shown(key: tuple[str, ...]) -> Cell:
-        row = rows.get(key)
-        if row is None:
-            return _EMPTY
-        return Cell(with_interval(row[mean], row[low], row[high], digits[key[:3]]), row["verdict"])
 
-    return shown
+def _texts(table: pd.DataFrame, text: Callable[[Any], str], of: str = "strategy") -> dict[_Pair, Cell]:
+    return {(row["data"], row[of]): Cell(text(row)) for row in table.to_dict("records")}
+
+
+def _intervals(
+    table: pd.DataFrame, names: tuple[str, str, str] = ("mean", "low", "high"), of: str = "strategy"
+) -> dict[_Pair, Cell]:
+    """Differences in a metric, with as many digits as the intervals of their data set and predictor deserve."""
+    mean, low, high = names
+    found: dict[_Pair, Cell] = {}
+    for _, own in table.groupby(PLACE):
+        digits = decimals(((own[high] - own[low]) / 2).to_numpy(), own[mean].to_numpy())
+        for row in own.to_dict("records"):
+            text = with_interval(row[mean], row[low], row[high], digits)
+            found[row["data"], row[of]] = Cell(text, row["verdict"])
+    return found
+
+
+def part_of(table: pd.DataFrame, predictor: str, metric: str) -> pd.DataFrame:
+    """The rows of a predictor and a metric."""
+    return table[(table["predictor"] == predictor) & (table["metric"] == metric)]
 
 
 def _rows(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], dict[str, Any]]:
@@ -368,11 +354,8 @@ def _significant(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else number(value, decimals([], [value]))
 
 
-PARTS = {
-    "final": "table.csv", "differences": "differences.csv", "curves": "curves.csv",
-    "difference_curves": "difference_curves.csv", "areas": "areas.csv", "times": "times.csv", "costs": "costs.csv",
-    "predictors": "predictors.csv", "stability": "stability.csv",
-}  # fmt: skip
+_FRAMES = ("differences", "curves", "difference_curves", "areas", "times", "costs", "predictors", "stability")
+PARTS = {"final": "table.csv"} | {part: f"{part}.csv" for part in _FRAMES}
 """Where each frame of a summary is kept."""
 
 FILES = ("table.md", "table.tex", *PARTS.values(), "incomplete.csv", "tables.json")

@@ -28,12 +28,9 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
     )
     app.add_typer(data.app)
     app.callback(invoke_without_command=True)(_top)
+    select = select_command(arguments)
     for name, command, example in (
-        (
-            "select",
-            select_command(arguments),
-            "--candidates genes.txt --budget 100 --already-tested done.txt --out plan",
-        ),
+        ("select", select, "--candidates genes.txt --budget 100 --already-tested done.txt --out plan"),
         ("train", train, "--screen cells.h5ad --train plan/picks.csv --test test.txt --out trial"),
         ("run", run_experiment, "experiments/simulated_adamson.toml --workers 2"),
         ("table", table, "results/adamson"),

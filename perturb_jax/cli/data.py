@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from perturb_jax.cli import flags
-from perturb_jax.cli.printing import err, out, print_line, print_wrote
+from perturb_jax.cli.printing import err, out, print_lines, print_wrote
 from perturb_jax.screen.datasets import CACHE_VARIABLE, CELLS, DATASETS, PROCESSED_BY, cache_directory, fetch, holding
 from perturb_jax.screen.reading import SimulationChoice, open_screen
 from perturb_jax.support.errors import InputError
@@ -56,13 +56,15 @@ def list_datasets(cache: Cache = None, as_json: flags.AsJson = False) -> None:
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
         return
     for entry, dataset in zip(record, DATASETS.values(), strict=True):
-        print_line(out, f"{dataset.name}  ({_state(entry['bytes on disk'], entry['bytes of a cut-off download'])})")
-        for line in (dataset.about, dataset.citation, f"licence: see {dataset.page}"):
-            print_line(out, f"  {line}")
-    print_line(out, "")
-    print_line(out, f"As cell-gears processed and distributes them; cite also {PROCESSED_BY}.")
-    print_line(out, "The pages above state licences and sizes; cell-gears states neither.")
-    print_line(out, f"Kept in {root}; an archive placed there by hand as NAME.zip works as well.")
+        print_lines(out, f"{dataset.name}  ({_state(entry['bytes on disk'], entry['bytes of a cut-off download'])})")
+        print_lines(out, *(f"  {line}" for line in (dataset.about, dataset.citation, f"licence: see {dataset.page}")))
+    print_lines(
+        out,
+        "",
+        f"As cell-gears processed and distributes them; cite also {PROCESSED_BY}.",
+        "The pages above state licences and sizes; cell-gears states neither.",
+        f"Kept in {root}; an archive placed there by hand as NAME.zip works as well.",
+    )
 
 
 @app.command("fetch", epilog="Example: perturb-jax data fetch norman --cache screens")
@@ -88,8 +90,8 @@ def fetch_dataset(
     if not quiet:
         came = "found in the cache" if fetched.origin == "cache" else f"unpacked from {fetched.origin}"
         known = "recorded now and trusted from here on: there was none to compare" if fetched.first else "as recorded"
-        print_line(err, f"{name}: {_size(fetched.path.stat().st_size)}, {came}")
-        print_line(err, f"sha256 {fetched.sha256} ({known})")
+        print_lines(err, f"{name}: {_size(fetched.path.stat().st_size)}, {came}")
+        print_lines(err, f"sha256 {fetched.sha256} ({known})")
     typer.echo(fetched.path)
 
 
@@ -118,13 +120,11 @@ def check_screen(
         whole = record | {"caution": screen.caution, "settings": screen.settings}
         typer.echo(json.dumps(whole, indent=2, ensure_ascii=False, default=str))
     elif not quiet:
-        print_line(out, f"{path}: {f'read, but it has {screen.caution}' if screen.caution else 'can be used'}")
-        for name, number in record.items():
-            print_line(out, f"  {name}: {number:,}")
-        print_line(out, "read with")
+        print_lines(out, f"{path}: {f'read, but it has {screen.caution}' if screen.caution else 'can be used'}")
+        print_lines(out, *(f"  {name}: {number:,}" for name, number in record.items()), "read with")
         for key, setting in screen.settings.items():
             if setting or setting is False:  # not what was neither given nor found
-                print_line(out, f"  {key.replace('_', ' ')}: {setting}")
+                print_lines(out, f"  {key.replace('_', ' ')}: {setting}")
 
 
 TEST_FILES = ("test.txt", "candidates.txt")
@@ -155,7 +155,7 @@ def split(
     lists = {name: "\n".join(names) + "\n" for name, names in zip(TEST_FILES, (tested, others), strict=True)}
     paths = files.write({name: text.encode() for name, text in lists.items()})
     if not quiet:
-        print_line(out, f"{len(tested)} perturbations to test on, {len(others)} to select from")
+        print_lines(out, f"{len(tested)} perturbations to test on, {len(others)} to select from")
         print_wrote(paths)
 
 
@@ -197,17 +197,10 @@ def _bar(name: str, quiet: bool) -> Iterator[Progress | None]:
     if quiet or not err.is_terminal:
         yield None
         return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress as Bar,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress as shown
 
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Bar(TextColumn("{task.description}"), *columns, console=err, transient=True) as bar:
+    columns = (shown.BarColumn(), shown.DownloadColumn(), shown.TransferSpeedColumn(), shown.TimeRemainingColumn())
+    with shown.Progress("{task.description}", *columns, console=err, transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -51,10 +51,10 @@ class Flag:
     @property
     def parameter(self) -> inspect.Parameter:
         """What typer reads: the flag's type, its help, its default."""
-        kind, default, said = _typed(self.option), self.option.default, self.option.help
+        kind, default, said = _typed(self.option), self.option.default, self.option.about.help
         if self.option.about.negative:  # "Use the weights; else every edge weighs 1."
             said = said.rpartition("; else ")[2]
-            said = said[:1].upper() + said[1:] if said != self.option.help else said
+            said = said[:1].upper() + said[1:] if said != self.option.about.help else said
         about: dict[str, Any] = {"help": said, "rich_help_panel": self.block.panel}
         if kind in (int, float) and (bounds := _bounds(self.option)):
             about["metavar"] = f"<{kind.__name__} range> [{bounds}]"
@@ -93,7 +93,7 @@ def flags_of(settings: type[Options], block: Block = Block()) -> tuple[Flag, ...
     return tuple(
         Flag(one, block.flags.get(one.name) or "--" + (one.about.negative or one.name).replace("_", "-"), block)
         for one in options_of(settings)
-        if one.help and one.is_plain
+        if one.about.help and one.is_plain
     )
 
 

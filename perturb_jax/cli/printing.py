@@ -35,7 +35,7 @@ def version_lines() -> str:
 
 def print_plan(console: Console, plan: "Plan", record: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """The first picks, what they bring compared with the baselines, and where the files are."""
-    print_line(console, _graph_line(record["graph"]))
+    print_lines(console, _graph_line(record["graph"]))
     _print_names(console, record["candidates"])
     listing = plan.evidence.listing
     table = plan.table.head(ROWS_SHOWN).drop(columns=list(plan.evidence.hidden), errors="ignore")
@@ -46,10 +46,8 @@ def print_plan(console: Console, plan: "Plan", record: Mapping[str, Any], paths:
     rows = (map(_cell, row) for row in table.itertuples(index=False))
     print_table(console, table.columns, ("gene", listing), rows, no_wrap=True)
     if len(plan.table) > ROWS_SHOWN:
-        print_line(console, f"... and {len(plan.table) - ROWS_SHOWN} more in {paths[0]}")
-    print_line(console, "")
-    for line in plan.evidence.lines(record):
-        print_line(console, line)
+        print_lines(console, f"... and {len(plan.table) - ROWS_SHOWN} more in {paths[0]}")
+    print_lines(console, "", *plan.evidence.lines(record))
     print_wrote(paths, console)
 
 
@@ -63,29 +61,20 @@ def _whole_items(text: str, room: int) -> str:
 def print_graph(console: Console, record: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """The graph's numbers."""
     graph = record["graph"]
-    print_line(console, _graph_line(graph))
-    for name, value in graph.items():
-        if name not in ("source", "nodes", "edges", "renamed", "dropped"):
-            print_line(console, f"  {name}: {value}")
+    said = ("source", "nodes", "edges", "renamed", "dropped")
+    print_lines(console, _graph_line(graph), *(f"  {name}: {graph[name]}" for name in graph if name not in said))
     _print_names(console, graph)
-    print_line(
+    degrees = [(degree, record[degree]) for degree in ("in-degree", "out-degree")]
+    print_lines(
         console,
         f"{record['components']:,} components, the largest of {record['largest component']:,} genes; "
         f"{record['genes without neighbour']:,} genes without neighbour; {record['self-loops']:,} self-loops",
-    )
-    for degree in ("in-degree", "out-degree"):
-        spread = record[degree]
-        print_line(
-            console,
-            f"{degree}: median {spread['median']:.0f}, mean {spread['mean']}, least {spread['least']}, largest "
-            f"{spread['largest']:,}",
-        )
-    if "candidates" in record:
-        candidates = record["candidates"]
-        alone = candidates["without neighbour"]
-        print_line(
-            console, f"candidates: {candidates['in the graph']:,} in the graph; without neighbour: {_some(alone)}"
-        )
+        *(f"{degree}: median {spread['median']:.0f}, mean {spread['mean']}, least {spread['least']}, largest "
+          f"{spread['largest']:,}" for degree, spread in degrees),
+    )  # fmt: skip
+    if candidates := record.get("candidates"):
+        alone = _some(candidates["without neighbour"])
+        print_lines(console, f"candidates: {candidates['in the graph']:,} in the graph; without neighbour: {alone}")
         _print_names(console, candidates)
     if paths:
         print_wrote(paths, console)
@@ -99,10 +88,10 @@ def _graph_line(graph: Mapping[str, Any]) -> str:
 def _print_names(console: Console, names: Mapping[str, Any]) -> None:
     if names["renamed"]:
         pairs = [f"{old} -> {new}" for old, new in names["renamed"].items()]
-        print_line(console, f"old symbols understood: {_some(pairs)}")
+        print_lines(console, f"old symbols understood: {_some(pairs)}")
     if names["dropped"]:
         reasons = [f"{name} ({reason})" for name, reason in names["dropped"].items()]
-        print_line(console, f"left out: {_some(reasons)}")
+        print_lines(console, f"left out: {_some(reasons)}")
 
 
 def _cell(value: object) -> Text:
@@ -116,9 +105,10 @@ def _some(items: Sequence[str]) -> str:
     return f"{len(items)}" + (": " if items else "") + ", ".join(items[:_NAMES_SHOWN]) + (", ..." if more > 0 else "")
 
 
-def print_line(console: Console, line: str) -> None:
-    """A line as it is: not wrapped, not coloured, not read as markup."""
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+def print_lines(console: Console, *lines: str) -> None:
+    """Lines as they are: not wrapped, not coloured, not read as markup."""
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -149,4 +139,4 @@ def print_table(
 
 def print_wrote(paths: Sequence[Path], console: Console = out) -> None:
     """Where the files are."""
-    print_line(console, "wrote " + ", ".join(map(str, paths)))
+    print_lines(console, "wrote " + ", ".join(map(str, paths)))

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from perturb_jax.cli.flags import AsJson, Force, Quiet, output_flag, with_flags
-from perturb_jax.cli.printing import out, print_line, print_table, print_wrote
+from perturb_jax.cli.printing import out, print_lines, print_table, print_wrote
 from perturb_jax.support.files import OutputDirectory
 
 if TYPE_CHECKING:
@@ -53,16 +53,15 @@ def table(
     elif not quiet:
         for predictor in summary.runs.predictors:
             _print_table(main_table(summary, predictor))
-        for note in summary.notes[1:]:
-            print_line(out, note)
+        print_lines(out, *summary.notes[1:])
         print_wrote(paths)
 
 
 def _print_table(table: "TextTable") -> None:
-    print_line(out, table.caption)
+    print_lines(out, table.caption)
     rows = ((Text(cell.text, style=_STYLES[cell.mark]) for cell in row) for block in table.blocks for row in block)
     print_table(out, table.header, table.header[: table.words], rows)
-    print_line(out, "")
+    print_lines(out, "")
 
 
 @with_flags
@@ -87,6 +86,5 @@ def plot(
     files = OutputDirectory(output or str(directory / "figures"), figure_names(summary), force)
     paths = files.write(figure_files(summary))
     if not quiet:
-        for note in summary.notes:
-            print_line(out, note)
+        print_lines(out, *summary.notes)
         print_wrote(paths)

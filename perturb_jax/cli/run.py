@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from perturb_jax.cli.flags import Block, Quiet, output_flag, with_flags
-from perturb_jax.cli.printing import print_line
+from perturb_jax.cli.printing import err, out, print_lines
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import Options, option
 
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
     from perturb_jax.experiment.run import Failure, Grid, Progress, Started
 
-out, err = Console(), Console(stderr=True)
+OUT_HELP = "Directory for the results; what is there already is kept and used."
+OUT_DEFAULT = "results/NAME beside the file"
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,7 @@ class Workers(Options):
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
     cluster: Annotated[Workers, Block("Workers")],
-    output: Annotated[
-        Path | None,
-        output_flag(
-            "--out",
-            "Directory for the results; what is there already is kept and used.",
-            metavar="<path>",
-            show_default="results/NAME beside the file",
-        ),
-    ] = None,
+    output: Annotated[Path | None, output_flag("--out", OUT_HELP, metavar="<path>", show_default=OUT_DEFAULT)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to do, and do nothing.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -85,7 +77,7 @@ def run(
             grid = work(started, cluster.client, listener)
         code = _conclude(grid, quiet)
     except KeyboardInterrupt:
-        print_line(err, "perturb-jax: interrupted; the same command continues")
+        print_lines(err, "perturb-jax: interrupted; the same command continues")
         code = 130
     sys.stdout.flush()
     if code:
@@ -100,19 +92,16 @@ def _describe(started: "Started") -> None:
     _name_damaged(grid)
     table, progress = started.experiment.table, progress_of(grid)
     finished, known = distinct_runs(grid.walks.values())
-    print_line(
+    kinds = Counter(work.kind for work in grid.wanted(grid.walks))
+    to_do = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing"
+    print_lines(
         out,
         f"{table.name}: {len(table.data)} data sets, {len(table.predictors)} predictors, {len(table.strategies)} "
         f"strategies, {len(table.seeds)} seeds, {table.cycles} cycles of {table.batch}: {progress.total} trainings at "
         "most (equal ones are done once)",
+        f"there: {progress.done} of {progress.total}, from {finished} runs; to do next: {to_do}",
+        f"runs that are known so far: {known}; results: {started.root}",
     )
-    to_do = ", ".join(
-        f"{count} {kind}" for kind, count in Counter(work.kind for work in grid.wanted(grid.walks)).items()
-    )
-    print_line(
-        out, f"there: {progress.done} of {progress.total}, from {finished} runs; to do next: {to_do or 'nothing'}"
-    )
-    print_line(out, f"runs that are known so far: {known}; results: {started.root}")
 
 
 def _conclude(grid: "Grid", quiet: bool) -> int:
@@ -122,10 +111,12 @@ def _conclude(grid: "Grid", quiet: bool) -> int:
     progress = progress_of(grid)
     if not quiet:
         runs, _ = distinct_runs(grid.walks.values())
-        print_line(out, f"{progress.done} of {progress.total} trainings are there, from {runs} runs: {grid.store.root}")
+        print_lines(
+            out, f"{progress.done} of {progress.total} trainings are there, from {runs} runs: {grid.store.root}"
+        )
     if not grid.failures:
         return 0
-    print_line(
+    print_lines(
         err,
         f"perturb-jax: {len(grid.failures)} failed, {progress.total - progress.done} trainings are missing; reasons "
         f"are in {grid.store.root / 'failures'}; the same command tries again",
@@ -137,21 +128,11 @@ class _Printing:
     """Tells of an experiment while it runs: a `Listener`, with a bar on standard error unless quiet."""
 
     def __init__(self, quiet: bool):
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress as ProgressBar,  # not needed by any other command
-            TaskID,
-            TextColumn,
-            TimeElapsedColumn,
-        )
+        from rich import progress as shown  # not needed by any other command
 
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-        )  # fmt: skip
-        self.quiet, self.bar = quiet, ProgressBar(*columns, console=err, disable=quiet)
-        self._task: TaskID | None = None
+        columns = (shown.BarColumn(), shown.MofNCompleteColumn(), shown.TimeElapsedColumn(), "{task.fields[left]}")
+        self.quiet, self.bar = quiet, shown.Progress("{task.description}", *columns, console=err, disable=quiet)
+        self._task: shown.TaskID | None = None
 
     def __enter__(self) -> "_Printing":
         return self
@@ -164,7 +145,7 @@ class _Printing:
 
     def started(self, dashboard: str, progress: "Progress") -> None:
         if not self.quiet:
-            print_line(err, f"dashboard: {dashboard}")
+            print_lines(err, f"dashboard: {dashboard}")
         self.bar.start()
         self._task = self.bar.add_task("trainings", total=progress.total, completed=progress.done, left="")
 
@@ -172,8 +153,7 @@ class _Printing:
         work, chains = failure.work, failure.chains
         where = "; ".join("/".join(map(str, chain)) for chain in chains[:3])
         more = f" and {len(chains) - 3} more" if len(chains) > 3 else ""
-        line = f"failed: {work.kind} {work.digest[:12]} ({where}{more}): {failure.reason}"
-        print_line(self.bar.console, line)
+        print_lines(err, f"failed: {work.kind} {work.digest[:12]} ({where}{more}): {failure.reason}")
 
     def progressed(self, progress: "Progress") -> None:
         if self._task is not None:
@@ -183,7 +163,7 @@ class _Printing:
 
 def _name_damaged(grid: "Grid") -> None:
     for directory, wrong in grid.store.damaged.items():
-        print_line(err, f"damaged: {directory}: {wrong}; it is done again")
+        print_lines(err, f"damaged: {directory}: {wrong}; it is done again")
 
 
 def _clock(seconds: float) -> str:

@@ -17,7 +17,7 @@ from perturb_jax.strategies.registry import STRATEGIES, one_shot_names
 from perturb_jax.support.checks import check_count, check_seed
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
-from perturb_jax.support.options import Option, Options, option, options_of
+from perturb_jax.support.options import Option, Options, changed_options, option, options_of
 
 RULES = "Rules of the choice"
 DEFAULT_STRATEGY = "graphdesign"
@@ -162,7 +162,7 @@ def settings_of(classes: Mapping[str, Any]) -> type[Options]:
     having: dict[str, dict[str, Option]] = {}
     for name, cls in classes.items():
         for one in options_of(cls) if hasattr(cls, "__dataclass_fields__") else ():
-            if one.help and (one.is_plain or one.name in COLUMNS):
+            if one.about.help and (one.is_plain or one.name in COLUMNS):
                 having.setdefault(one.name, {})[name] = one
     fields = []
     for name, of in having.items():
@@ -183,12 +183,9 @@ def settings_of(classes: Mapping[str, Any]) -> type[Options]:
 
 def _given(rules: Any, strategy: str, classes: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, all of them the strategy's."""
-    values = {one.name: getattr(rules, one.name) for one in options_of(rules)}
-    given = {name: value for name, value in values.items() if value is not None}
-    having = {
-        name: [of for of, cls in classes.items() if name in {one.name for one in options_of(cls)}] for name in given
-    }
-    for name, of in having.items():
+    given = changed_options(rules)
+    for name in given:
+        of = [one for one, cls in classes.items() if name in {declared.name for declared in options_of(cls)}]
         if strategy not in of and name not in CONDITIONS:
             raise InputError(
                 f"{name}: not an option of the strategy {strategy}; omit it or choose strategy {' or '.join(of)}"

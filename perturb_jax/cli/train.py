@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from perturb_jax.cli import flags
-from perturb_jax.cli.printing import out, print_line, print_table, print_wrote
+from perturb_jax.cli.printing import out, print_lines, print_table, print_wrote
 from perturb_jax.predictors.registry import PREDICTORS
 from perturb_jax.screen.reading import open_screen
 from perturb_jax.support.errors import InputError
@@ -107,14 +107,14 @@ def train(
 def _report(record: dict[str, Any], paths: list[Path]) -> None:
     sizes, screen = record["perturbations"], record["screen"]
     size = f"{screen['perturbations']} perturbations, {screen['genes']:,} genes"
-    print_line(out, f"{size}, {screen['cells']:,} cells and {screen['control cells']:,} control cells")
+    print_lines(out, f"{size}, {screen['cells']:,} cells and {screen['control cells']:,} control cells")
     if unread := screen["genes not in the graph"]:
-        print_line(out, f"{unread:,} of {screen['genes']:,} measured genes are not in the graph")
+        print_lines(out, f"{unread:,} of {screen['genes']:,} measured genes are not in the graph")
     if dropped := screen["dropped"]:
-        print_line(out, f"left out: {len(dropped)}: {', '.join(list(dropped)[:8])}")
+        print_lines(out, f"left out: {len(dropped)}: {', '.join(list(dropped)[:8])}")
     if screen["caution"]:
-        print_line(out, f"caution: {screen['caution']}")
-    print_line(
+        print_lines(out, f"caution: {screen['caution']}")
+    print_lines(
         out,
         f"{record['settings']['predictor']}: {sizes['train']} perturbations to train, "
         f"{sizes['validation']} to validate, {sizes['test']} to test",

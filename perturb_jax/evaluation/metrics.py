@@ -103,9 +103,7 @@ class Metric:
             return self.name.upper()
         if self.function is not None and (found := source_of(self.function, self)) is not None:
             return remade, (*found, "metric")
-        return type(self), (
-            self.name, self.label, self.smaller_is_better, self.function, self.over, self.unit, self.needs,
-        )  # fmt: skip
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))
 
 
 def _squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -258,14 +256,9 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
         >>> summarize(pd.DataFrame({"mse": [1.0, 3.0, np.nan]})).loc["mse"].tolist()
         [2.0, 2.0, 2.0, 1.0]
     """
-    return pd.DataFrame(
-        {
-            "mean": table.mean(),
-            "median": table.median(),
-            "defined": table.notna().sum(),
-            "undefined": table.isna().sum(),
-        }
-    ).rename_axis("metric")
+    defined, undefined = table.notna().sum(), table.isna().sum()
+    found = {"mean": table.mean(), "median": table.median(), "defined": defined, "undefined": undefined}
+    return pd.DataFrame(found).rename_axis("metric")
 
 
 def duplicate_ceiling(
@@ -349,9 +342,8 @@ def de_weights(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarr
     counts = screen.cell_counts[rows].astype(np.float64)[:, None]
     control_count = float(screen.control.cells)
     with np.errstate(divide="ignore", invalid="ignore"):
-        squares = screen.perturbed.variance[rows] / (counts - 1) + screen.control.variance[None, :] / (
-            control_count - 1
-        )
+        of_control = screen.control.variance[None, :] / (control_count - 1)
+        squares = screen.perturbed.variance[rows] / (counts - 1) + of_control
         change = np.abs(screen.mean[rows] - screen.control_mean[None, :]).astype(np.float64)
         size = np.where((change == 0) & (squares == 0), 0.0, change / np.sqrt(squares))
         span = size.max(1, keepdims=True, initial=0) - size.min(1, keepdims=True, initial=np.inf)

@@ -5,12 +5,12 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -39,25 +39,13 @@ CELLS = "cells"
 """Directory of the simulated cells that the reference needs: they can be drawn again, and are only kept."""
 
 
-class Ready(NamedTuple):
-    """What work begins with."""
-
-    screen: Screen
-    graph: KnowledgeGraph
-    perturbations: tuple[str, ...]
-
-
 def execute(work: Work, root: Path) -> None:
     """Do the work and store what comes of it; nothing where it is there already."""
     store = Store(root)
     if store.holds(work):
         return
-    if isinstance(work, Preparation):
-        prepare(work, store)
-    elif isinstance(work, Choice):
-        _choose(work, store)
-    elif isinstance(work, Training):
-        _train(work, store)
+    do: dict[str, Callable[[Any, Store], None]] = {"data": prepare, "selections": _choose, "runs": _train}
+    do[work.kind](work, store)
 
 
 def prepare(work: Preparation, store: Store) -> None:
@@ -65,8 +53,7 @@ def prepare(work: Preparation, store: Store) -> None:
     if work.data.simulation is not None:
         screen, graph = _simulated(work, work.data.simulation, None)
     else:
-        path = work.path("data.screen") or work.path("data.dataset")
-        assert path is not None
+        path = work.paths.get("data.screen") or work.paths["data.dataset"]
         screen = open_screen(path, work.data.reading, progress=False)
         graph = _graph(work, genes_of_screen(screen))
     usable, missing = usable_perturbations(screen, graph, work.data.unknown)
@@ -93,7 +80,7 @@ def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
     """
     simulation = work.data.simulation
     if simulation is None:
-        return replace(screen, source=work.path("data.screen") or work.path("data.dataset") or screen.source)
+        return replace(screen, source=work.paths.get("data.screen") or work.paths.get("data.dataset", screen.source))
     if simulation.moments == "expected":
         raise InputError('expected moments have no cells to learn from; simulate with moments = "cells"')
     path = store.root / CELLS / f"{work.digest}.h5ad"
@@ -107,17 +94,16 @@ def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
 
 
 @lru_cache(4)
-def ready(work: Preparation, root: Path) -> Ready:
-    """The screen and the graph, as they were prepared and stored below `root`; the last few are kept in memory."""
+def ready(work: Preparation, root: Path) -> tuple[Screen, KnowledgeGraph, tuple[str, ...]]:
+    """The screen, its graph and its usable perturbations, as stored below `root`; the last few are kept in memory."""
     store = Store(root)
     screen = load_screen(store.directory(work) / SCREEN)
-    graph = _graph(work, genes_of_screen(screen))
-    return Ready(screen, graph, tuple(store.record(work, RECORD)["perturbations"]))
+    return screen, _graph(work, genes_of_screen(screen)), tuple(store.record(work, RECORD)["perturbations"])
 
 
 def _choice(work: Preparation) -> GraphChoice:
     """What the graph is made of: files where they are."""
-    files: dict[str, Any] = {key: work.path(f"graph.{key}") for key in ("file", "annotation", "universe")}
+    files: dict[str, Any] = {key: work.paths.get(f"graph.{key}") for key in ("file", "annotation", "universe")}
     return replace(work.graph, **files)
 
 
@@ -154,7 +140,7 @@ def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> 
 
 
 def _count_or_names(work: Preparation, simulation: Simulation, part: str) -> int | list[str]:
-    path = work.path(f"data.simulation.{part}")
+    path = work.paths.get(f"data.simulation.{part}")
     return getattr(simulation, part) if path is None else read_names(path)
 
 

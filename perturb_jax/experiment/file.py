@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from perturb_jax.evaluation.metrics import Metric, metrics_of
 from perturb_jax.graph.choice import GraphChoice
@@ -20,6 +20,7 @@ from perturb_jax.screen.reading import Reading, SimulationChoice
 from perturb_jax.screen.simulation_model import SimulationModel
 from perturb_jax.strategies.registry import strategy_of
 from perturb_jax.strategies.strategy import parts_of
+from perturb_jax.support.checks import is_whole
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import sha256_of
 from perturb_jax.support.options import made_from, option
@@ -44,18 +45,16 @@ def seed_for(purpose: Purpose, repetition: int, cycle: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(f"{purpose} {repetition} {cycle}".encode()).digest()[:4], "big")
 
 
-def _size(value: object) -> object:
-    count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if not count and not (isinstance(value, float) and 0 < value < 1):
+def _size(value: Any) -> Any:
+    if not (is_whole(value) and value >= 1) and not (isinstance(value, float) and 0 < value < 1):
         raise ValueError("expected a count of at least 1, or a fraction between 0 and 1")
     return value
 
 
-def _seeds(value: object) -> tuple[int, ...]:
-    numbers = range(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
-    if not isinstance(numbers, range | list | tuple) or not numbers:
-        raise ValueError("expected how many, or a list of different whole numbers of at least 0")
-    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers) or len({*numbers}) < len(numbers):
+def _seeds(value: Any) -> tuple[int, ...]:
+    numbers = range(value) if is_whole(value) and value >= 1 else value
+    listed = isinstance(numbers, range | list | tuple) and all(is_whole(number) and number >= 0 for number in numbers)
+    if not listed or not numbers or len(set(numbers)) < len(numbers):
         raise ValueError("expected how many, or a list of different whole numbers of at least 0")
     return tuple(numbers)
 
@@ -87,14 +86,6 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Named(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-
 @dataclass(frozen=True)
 class Simulation(SimulationChoice):
     """A simulated screen of an experiment: see `simulate_screen`."""
@@ -115,7 +106,7 @@ class Graph(GraphChoice):
     )
 
 
-class Data(_Named):
+class Data(BaseModel, frozen=True, extra="allow"):
     """One data set: a simulation, a file, or a published screen; of the last two also how it is read (`Reading`)."""
 
     simulation: Annotated[Simulation, PlainValidator(_simulation)] | None = None
@@ -145,20 +136,20 @@ class Data(_Named):
         return made_from(Reading, table)
 
 
-class PredictorTable(_Named):
+class PredictorTable(BaseModel, frozen=True, extra="allow"):
     """A predictor: its name in the registry where that is not the label, and settings (its fields)."""
 
     predictor: str | None = None
 
 
-class StrategyTable(_Named):
+class StrategyTable(BaseModel, frozen=True, extra="allow"):
     """A strategy: its name where that is not the label, for which predictors (all), and options."""
 
     strategy: str | None = None
     predictors: tuple[str, ...] | None = None
 
 
-class ExperimentTable(_Table):
+class ExperimentTable(BaseModel, frozen=True, extra="forbid"):
     """The file.
 
     Attributes:

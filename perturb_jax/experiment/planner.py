@@ -89,10 +89,6 @@ class Preparation(Work):
             part[last] = {"sha256": checksum}
         return {**tables, "seed": self.seed}
 
-    def path(self, key: str) -> Path | None:
-        """The file of a key, such as "data.screen"; None where there is none."""
-        return self.paths.get(key)
-
 
 @dataclass(frozen=True, eq=False)
 class Training(Work):

@@ -24,7 +24,7 @@ from perturb_jax.experiment.planner import (
     strategy_identity,
     walk,
 )
-from perturb_jax.experiment.store import EXPERIMENT, RUN, Store, locked, write_json
+from perturb_jax.experiment.store import EXPERIMENT, FAILURES, RUN, Store, locked, write_json
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
@@ -91,7 +91,7 @@ class Grid:
             "kind": work.kind, "digest": work.digest, "reason": reason, "chains": labels, "traceback": text,
             "work": work.identity(), "versions": versions(),
         }  # fmt: skip
-        self.store.fail(work, record)
+        write_json(self.store.root / FAILURES / f"{work.digest}.json", record)
         return failure
 
     def _look(self, chain: Chain) -> None:
@@ -141,8 +141,12 @@ def trainings_done(walk: Walk) -> int:
 
 def distinct_runs(walks: Iterable[Walk]) -> tuple[int, int]:
     """Different runs that are known so far: finished, and all."""
-    done: dict[Training, bool] = {cycle.training: cycle.done for walk in walks for cycle in walk.cycles}
-    return sum(done.values()), len(done)
+    known = _known(walks)
+    return sum(known.values()), len(known)
+
+
+def _known(walks: Iterable[Walk]) -> dict[Training, bool]:
+    return {cycle.training: cycle.done for walk in walks for cycle in walk.cycles}
 
 
 class Forecast:
@@ -161,13 +165,10 @@ class Forecast:
 
         None while no run of some predictor that is left to do has finished.
         """
-        known: dict[Training, bool] = {}
-        cycles = later = 0
-        for found in walks.values():
-            known |= {cycle.training: cycle.done for cycle in found.cycles}
-            cycles += len(found.cycles)
-            if not any(work.digest in failed for work in found.wanted):
-                later += self.cycles - len(found.cycles)
+        known = _known(walks.values())
+        cycles = sum(len(found.cycles) for found in walks.values())
+        going_on = [found for found in walks.values() if not any(work.digest in failed for work in found.wanted)]
+        later = sum(self.cycles - len(found.cycles) for found in going_on)
         times = [self._expected(work.predictor.name, len(work.selected)) for work, done in known.items() if not done]
         if not self._seconds or None in times or not workers:
             return None

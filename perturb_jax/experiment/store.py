@@ -101,10 +101,6 @@ class Store:
             for left in (aside, aside.with_name(f"{aside.name}-damaged")):
                 shutil.rmtree(left, ignore_errors=True)
 
-    def fail(self, work: Work, record: dict[str, Any]) -> Path:
-        """Write down why some work failed."""
-        return write_json(self.root / FAILURES / f"{work.digest}.json", record)
-
     def clear_staging(self) -> None:
         """Remove what an interrupted command has left."""
         shutil.rmtree(self.root / STAGING, ignore_errors=True)
@@ -125,13 +121,12 @@ def what_is_wrong(directory: Path) -> str:
     return f"{', '.join(changed)} has changed since it was written" if changed else ""
 
 
-def write_json(path: Path, record: Any) -> Path:
+def write_json(path: Path, record: Any) -> None:
     """Write a JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     aside.replace(path)
-    return path
 
 
 @contextmanager

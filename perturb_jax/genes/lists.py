@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -74,14 +75,9 @@ def read_numbers(path: str | Path, column: str, default: float | None = None) ->
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a CSV or TSV table of text, with one clear message where that fails."""
     separator = "\t" if {".tsv", ".tab"} & set(path.suffixes) else ","
+    compression: Literal["gzip"] | None = "gzip" if path.suffix == ".gz" else None
     try:
-        table = pd.read_csv(
-            path,
-            sep=separator,
-            compression="gzip" if path.suffix == ".gz" else None,
-            keep_default_na=False,
-            dtype=str,
-        )
+        table = pd.read_csv(path, sep=separator, compression=compression, keep_default_na=False, dtype=str)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the path of a CSV file") from None
     except pd.errors.EmptyDataError:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, walk_edges
-from perturb_jax.support.checks import check_hops
+from perturb_jax.support.checks import check_count
 from perturb_jax.support.loops import breadth_first, group_by
 
 _CHUNK_BYTES = 2**27
@@ -94,7 +94,7 @@ def reach_mask(
     graph: KnowledgeGraph | GraphBatch, members: Int[np.ndarray, "candidates arity"], hops: int, direction: Direction
 ) -> Bool[Array, "candidates columns"]:
     """`reach`, for candidates given as node numbers. Compiled once for all graphs of a batch."""
-    check_hops(hops)
+    check_count("hops", hops)
     if isinstance(graph, GraphBatch):
         nodes = graph.graph.num_nodes
         here, each = batch_steps(graph, direction)
@@ -113,7 +113,7 @@ def reach_sets(
     direction: Direction = "in",
 ) -> ReachSets:
     """The same sets as `reach_mask`, sparse, by breadth-first search on the host: O(edges visited) per candidate."""
-    check_hops(hops)
+    check_count("hops", hops)
     if isinstance(graph, GraphBatch):
         return _beside([reach_sets(graph.variant(i), members, hops, direction) for i in range(len(graph))])
     here, there = walk_edges(graph, direction)

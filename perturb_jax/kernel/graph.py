@@ -24,7 +24,7 @@ from perturb_jax.kernel.kernel import (
     on_device,
     scaled,
 )
-from perturb_jax.support.checks import check_choice, check_hops
+from perturb_jax.support.checks import check_choice, check_count
 from perturb_jax.support.errors import InputError
 
 MAX_HOPS = 1_000
@@ -72,7 +72,7 @@ class GraphKernel(Source):
         weighted: bool = True,
         normalize: bool = True,
     ):
-        check_hops(hops)
+        check_count("hops", hops)
         if hops > MAX_HOPS:
             raise InputError(
                 f"hops: expected at most {MAX_HOPS:,} for a kernel, got {hops:,}; models have 1 to 4 layers"

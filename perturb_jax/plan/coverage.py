@@ -1,20 +1,21 @@
 """Coverage as evidence: how it grows with the number of picks, on the graph and on noisy copies of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.genes.perturbations import Perturbations
-from perturb_jax.graph.knowledge_graph import candidate_degrees
+from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph, candidate_degrees
 from perturb_jax.graph.reach import reach_sets
-from perturb_jax.plan.plan import Comparison, Found, Plan, Question
+from perturb_jax.kernel.kernel import Kernel
+from perturb_jax.plan.plan import Comparison, Found, Plan, Request
 from perturb_jax.selection.coverage import covered_after
 from perturb_jax.selection.graphreach import graphreach, pick_counts
 from perturb_jax.selection.selection import Selection
@@ -26,10 +27,26 @@ RANDOM_DRAWS = 20
 """Draws of the random baseline, with seeds 0, 1, ..."""
 
 
+@dataclass(eq=False)
 class Coverage:
     """What a plan has whatever its strategy; other kinds of evidence derive from it and add theirs.
 
+    It is made of a request whose names are understood and whose strategy is made.
+
     Attributes:
+        request: what is wanted.
+        strategy: an instance.
+        name: what it is called.
+        graph: the knowledge graph; beside a kernel its genes without edges.
+        kernel: how similar the effects are expected to be; None: what the graph alone implies.
+        given: all candidates that were given, whatever became of them.
+        must: what ranks first.
+        pool: the candidates for the rest.
+        tested: what counts as covered.
+        hops: steps within which coverage is measured.
+        direction: of that reach.
+        named: further names that were given.
+        costs: of each must-have and of each other candidate; None: every experiment counts 1.
         files: names of tables that are written besides the picks, with the attribute of the plan that each is.
         heading: above the picture, on the page.
         note: below the table of picks, on the page: HTML.
@@ -45,52 +62,73 @@ class Coverage:
     hidden: ClassVar[tuple[str, ...]] = ()
     listing: ClassVar[str] = ""
 
-    def __init__(self, question: Question):
-        self.question = question
-
-    @property
-    def named(self) -> tuple[Perturbations, ...]:
-        """Further names that were given."""
-        return ()
+    request: Request
+    strategy: Any
+    name: str
+    graph: KnowledgeGraph
+    kernel: Kernel | None
+    given: Perturbations
+    must: Perturbations
+    pool: Perturbations
+    tested: Perturbations
+    hops: int
+    direction: Direction
+    named: tuple[Perturbations, ...] = field(default=(), init=False)
+    costs: dict[str, float] | None = field(default=None, init=False)
 
     def cost(self, some: Perturbations) -> int | float:
         """What some perturbations use of the budget."""
-        return len(some)
-
-    def buys_more(self, left: int | float) -> bool:
-        """Whether what is left of the budget is enough for a candidate."""
-        return left > 0
+        return len(some) if self.costs is None else sum(self.costs[label] for label in some)
 
     def strategy_for(self, candidates: Perturbations) -> Any:  # noqa: ARG002  (for kinds that differ for must-haves)
         """The strategy that chooses from the must-haves, and then from the rest."""
-        return self.question.strategy
+        return self.strategy
 
     def found(self, picks: Perturbations, selections: tuple[Selection, ...]) -> Found:
         """What it says of the picks: first of all their coverage, whatever they were chosen for."""
-        question = self.question
-        hops, direction = question.hops, question.direction
-        coverage = in_order(question.graph, picks, question.tested, hops, direction, question.name)
+        coverage = in_order(self.graph, picks, self.tested, self.hops, self.direction, self.name)
         gains, bounds, layers = (joined(selections, name) for name in ("gains", "bounds", "layers"))
-        bounds[: len(question.must)] = np.nan
+        bounds[: len(self.must)] = np.nan
         is_coverage = selections[0].objective == coverage.objective
         columns = {
             "gain": (gains if is_coverage else coverage.gains).astype(int),
             "covered": coverage.values.astype(int),
-            "covered_fraction": (coverage.values / question.graph.num_nodes).round(6),
+            "covered_fraction": (coverage.values / self.graph.num_nodes).round(6),
             "layer": layers,
             "bound": pd.array(bounds if is_coverage else np.full(len(picks), np.nan), dtype="Int64"),
         }
         return Found(pd.DataFrame(columns))
 
     def compare(self, plan: Plan) -> Comparison:
-        """What the picks are compared with."""
-        return Comparison(baseline_curves(plan))
+        """Coverage of random and top-degree picks under the same conditions, after the same must-haves.
+
+        Complexity: O(draws x entries of the picks' reach sets).
+        """
+        tested, first, sets = (
+            reach_sets(self.graph, some.members, self.hops, self.direction)
+            for some in (plan.tested, plan.must, plan.pool)
+        )
+        counts = tested.counts()
+        before = [np.count_nonzero(counts)]
+        head = covered_after(first, counts)
+        covered = counts + first.counts()
+
+        def curve(order: Int[np.ndarray, " order"]) -> Int[np.ndarray, " points"]:
+            rest = order[: len(plan.picks) - len(plan.must)]
+            return np.concatenate([before, head, covered_after(sets, covered, rest)])
+
+        draws, by_degree = baseline_orders(plan)
+        curves = Curves(
+            spent=np.arange(len(plan.picks) + 1),
+            plan=np.concatenate([before, plan.table["covered"]]),
+            random=np.stack([curve(draw) for draw in draws]),
+            others={"top_degree": curve(by_degree)},
+        )
+        return Comparison(curves, int(np.count_nonzero(covered + sets.counts())))
 
     def curve(self, plan: Plan) -> pd.DataFrame:
         """The curves as a table: a row per number of picks."""
-        curves = plan.comparison.coverage
-        shown = {"picks": np.arange(len(curves.top_degree)), "covered": covered_points(plan)}
-        return pd.DataFrame(shown | band_columns(curves.random) | {"top_degree": curves.top_degree})
+        return plan.comparison.coverage.table("picks", "covered")
 
     def settings(self) -> dict[str, Any]:
         """Its part of the record's settings: plain values."""
@@ -103,10 +141,10 @@ class Coverage:
         random = curves.random[:, -1]
         starts = {str(layer): int(rank) for layer, rank in table.groupby("layer")["rank"].min().items()}
         return {
-            "covered before": curves.before,
+            "covered before": int(curves.plan[0]),
             "covered": covered,
-            "covered_fraction": covered / self.question.graph.num_nodes,
-            "reachable from all candidates": curves.reachable,
+            "covered_fraction": covered / self.graph.num_nodes,
+            "reachable from all candidates": plan.comparison.reachable,
             "bound": None if pd.isna(bound) else int(bound),
             "first rank of each cover layer": starts,
             "random": {
@@ -114,7 +152,7 @@ class Coverage:
                 "covered": random.tolist(),
                 "mean": float(random.mean()),
             },
-            "top-degree": int(curves.top_degree[-1]),
+            "top-degree": int(curves.others["top_degree"][-1]),
         }
 
     def facts(self, plan: Plan, result: dict[str, Any]) -> list[tuple[str, str]]:
@@ -187,7 +225,7 @@ class Robust(Coverage):
 
     def settings(self) -> dict[str, Any]:
         """The noise."""
-        strategy = self.question.strategy
+        strategy = self.strategy
         dropout = DROPOUT if strategy.dropout is None else strategy.dropout
         return {"robust": {"copies": strategy.robust, "dropout": dropout, "seed": strategy.dropout_seed or 0}}
 
@@ -200,19 +238,19 @@ class Robust(Coverage):
 
         Complexity: that of `graphreach` on every copy.
         """
-        question, strategy, tested = self.question, self.question.strategy, self.question.tested
-        must = selections[0].perturbations if len(question.must) else question.must
-        copies = strategy.noisy(question.graph)
+        strategy, tested = self.strategy, self.tested
+        must = selections[0].perturbations if len(self.must) else self.must
+        copies = strategy.noisy(self.graph)
         values, bounds = joined(selections, "values"), joined(selections, "bounds")
         bounds[: len(must)] = np.nan
         frequency = np.full(len(values), np.nan)
         chosen, left = must, len(values) - len(must)
         if left:
-            how = (strategy.hops, strategy.direction, tested.joined(must), question.request.seed)
-            counts = pick_counts(copies, question.pool, left, *how, ties=strategy.ties)
+            how = (strategy.hops, strategy.direction, tested.joined(must), self.request.seed)
+            counts = pick_counts(copies, self.pool, left, *how, ties=strategy.ties)
             fraction = dict(zip(counts.candidates, counts.counts / len(copies), strict=True))
             frequency[len(must) :] = [fraction[gene] for gene in selections[-1].genes]
-            plain = graphreach(question.graph, question.pool, left, *how, ties=strategy.ties)
+            plain = graphreach(self.graph, self.pool, left, *how, ties=strategy.ties)
             chosen = must.joined(plain.perturbations)
         of_plain, before = (
             reach_sets(copies, some.members, strategy.hops, strategy.direction) for some in (chosen, tested)
@@ -227,7 +265,7 @@ class Robust(Coverage):
 
     def record(self, plan: Plan) -> dict[str, Any]:
         """The mean coverage in the end."""
-        return plan.found.details | super().record(plan)
+        return plan.details | super().record(plan)
 
 
 def joined(selections: tuple[Selection, ...], name: str) -> np.ndarray:
@@ -235,81 +273,48 @@ def joined(selections: tuple[Selection, ...], name: str) -> np.ndarray:
     return np.concatenate([getattr(picks, name) for picks in selections])
 
 
-def covered_points(plan: Plan) -> Int[np.ndarray, " points"]:
-    """Nodes covered after 0, 1, ... picks of a plan."""
-    return np.concatenate([[plan.comparison.coverage.before], plan.table["covered"]])
+_OTHERS = ((DEGREE, "-."), ("#009E73", "--"), ("#CC79A7", "-"))
+_LABELS = {"top_degree": "most connected (out-degree)"}
 
 
 @dataclass(frozen=True, eq=False)
-class CoverageCurves:
-    """Nodes covered before the first pick, by all candidates together (`reachable`), and after 0, 1, ... picks."""
+class Curves:
+    """A plan, random draws, and other ways to choose by name, after some picks or money; NaN past a curve's end."""
 
-    before: int
-    reachable: int
-    random: Int[np.ndarray, "draws points"]
-    top_degree: Int[np.ndarray, " points"]
+    spent: Real[np.ndarray, " points"]
+    plan: Real[np.ndarray, " points"]
+    random: Real[np.ndarray, "draws points"]
+    others: dict[str, Real[np.ndarray, " points"]]
+
+    def table(self, spent: str, plan: str) -> pd.DataFrame:
+        """A row per point: the plan, mean, least and greatest over the draws, the others."""
+        band = {"random": self.random.mean(0), "random_least": self.random.min(0), "random_most": self.random.max(0)}
+        return pd.DataFrame({spent: self.spent, plan: self.plan} | band | self.others)
+
+    def draw_compared(self, axes: Axes, scale: float = 1.0) -> None:
+        """The range of random draws in grey, their mean, and the others."""
+        draws = scale * self.random
+        axes.fill_between(self.spent, draws.min(0), draws.max(0), color=RANDOM, alpha=0.25, linewidth=0)
+        label = f"random (mean and range of {len(draws)} draws)"
+        axes.plot(self.spent, draws.mean(0), color=RANDOM, linestyle=":", label=label)
+        for (name, curve), (color, line) in zip(self.others.items(), _OTHERS, strict=False):
+            axes.plot(self.spent, scale * curve, color=color, linestyle=line, label=_LABELS.get(name, name))
 
 
 def baseline_orders(plan: Plan) -> tuple[list[Int[np.ndarray, " order"]], Int[np.ndarray, " order"]]:
     """Orders of a plan's candidates: random draws, and by falling out-degree."""
     pool = plan.pool
     draws = [np.random.default_rng(seed).permutation(len(pool)) for seed in range(RANDOM_DRAWS)]
-    return draws, np.argsort(-candidate_degrees(plan.evidence.question.graph, pool), kind="stable")
-
-
-def baseline_curves(plan: Plan) -> CoverageCurves:
-    """Coverage of random and top-degree picks under the same conditions as a plan, after the same must-haves.
-
-    Complexity: O(draws x entries of the picks' reach sets).
-    """
-    question = plan.evidence.question
-    tested, first, sets = (
-        reach_sets(question.graph, some.members, question.hops, question.direction)
-        for some in (plan.tested, plan.must, plan.pool)
-    )
-    counts = tested.counts()
-    head = covered_after(first, counts)
-    covered = counts + first.counts()
-    before = np.count_nonzero(counts)
-    rest = len(plan.picks) - len(plan.must)
-
-    def curve(order: Int[np.ndarray, " order"]) -> Int[np.ndarray, " points"]:
-        return np.concatenate([[before], head, covered_after(sets, covered, order[:rest])])
-
-    draws, by_degree = baseline_orders(plan)
-    return CoverageCurves(
-        before=int(before),
-        reachable=int(np.count_nonzero(covered + sets.counts())),
-        random=np.stack([curve(draw) for draw in draws]),
-        top_degree=curve(by_degree),
-    )
-
-
-def band(draws: Float[np.ndarray, "draws points"] | Int[np.ndarray, "draws points"]) -> tuple[np.ndarray, ...]:
-    """Mean, least and greatest over the draws."""
-    return draws.mean(0), draws.min(0), draws.max(0)
-
-
-def band_columns(draws: Float[np.ndarray, "draws points"] | Int[np.ndarray, "draws points"]) -> dict[str, np.ndarray]:
-    """Mean, least and greatest over the draws, as columns of a plan's curve."""
-    return dict(zip(("random", "random_least", "random_most"), band(draws), strict=True))
-
-
-def draw_band(axes: Axes, x: np.ndarray, draws: np.ndarray) -> None:
-    """The range of random draws in grey, and their mean."""
-    mean, low, high = band(draws)
-    axes.fill_between(x, low, high, color=RANDOM, alpha=0.25, linewidth=0)
-    axes.plot(x, mean, color=RANDOM, linestyle=":", label=f"random (mean and range of {len(draws)} draws)")
+    return draws, np.argsort(-candidate_degrees(plan.evidence.graph, pool), kind="stable")
 
 
 def draw_coverage(axes: Axes, plan: Plan, bounds: Float[np.ndarray, " picks"] | None = None) -> None:
     """The curves of coverage and, where there is one, the certificate: NaN where a pick has none."""
-    curves, num_nodes = plan.comparison.coverage, plan.evidence.question.graph.num_nodes
-    picks = np.arange(len(curves.top_degree))
+    curves, num_nodes = plan.comparison.coverage, plan.evidence.graph.num_nodes
+    picks = curves.spent
     # below the thin lines, which stay visible
-    axes.plot(picks, covered_points(plan), color=SELECTION, linewidth=2.6, label=plan.evidence.question.name)
-    draw_band(axes, picks, curves.random)
-    axes.plot(picks, curves.top_degree, color=DEGREE, linestyle="-.", label="most connected (out-degree)")
+    axes.plot(picks, curves.plan, color=SELECTION, linewidth=2.6, label=plan.evidence.name)
+    curves.draw_compared(axes)
     if bounds is not None and np.isfinite(bounds).any():
         marker = "_" if np.isfinite(bounds).sum() == 1 else ""
         label = "no more with the must-haves" if len(plan.must) else "no selection can reach more"
@@ -320,7 +325,7 @@ def draw_coverage(axes: Axes, plan: Plan, bounds: Float[np.ndarray, " picks"] | 
     axes.secondary_yaxis("right", functions=per_cent).set_ylabel("per cent of the graph")
 
 
-def _draw_gains(axes: Axes, gains: np.ndarray, curves: CoverageCurves) -> None:
+def _draw_gains(axes: Axes, gains: np.ndarray, curves: Curves) -> None:
     picks = np.arange(1, len(gains) + 1)
     edges = np.arange(len(gains) + 1) + 0.5
     axes.stairs(gains, edges, baseline=None, color=SELECTION, linewidth=2.2)

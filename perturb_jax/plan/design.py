@@ -11,8 +11,8 @@ from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.kernel.graph import as_kernel
-from perturb_jax.plan.coverage import RANDOM_DRAWS, Coverage, band_columns, draw_band, joined
-from perturb_jax.plan.plan import Comparison, Found, Plan, Question, needs_graph, under
+from perturb_jax.plan.coverage import RANDOM_DRAWS, Coverage, Curves, joined
+from perturb_jax.plan.plan import Comparison, Found, Plan, needs_graph, under
 from perturb_jax.selection.design import (
     DesignProblem,
     explained_by_each,
@@ -43,7 +43,6 @@ _INFORMANTS_SHOWN = 3
 _LEAST_FRACTION = 0.0005  # what rounds to 0.0 % informs nothing
 _GRID = 100
 _ROUNDING = 1 + 1e-6  # of sums of money
-_OTHERS = (("#D55E00", "-."), ("#009E73", "--"), ("#CC79A7", "-"))
 
 
 class _Stated(NamedTuple):
@@ -59,6 +58,7 @@ class _Stated(NamedTuple):
         return design(self.problem, ask.candidates, ask.selected, ask.budget, self.criterion, prices, ask.seed)
 
 
+@dataclass(eq=False)
 class Learned(Coverage):
     """What measuring the picks would tell of the targets; for GraphDesign's options, which others have by default.
 
@@ -68,7 +68,6 @@ class Learned(Coverage):
         options: the strategy, or GraphDesign's defaults where it is another one that chooses by a kernel.
         problem: what is to be learned.
         targets: what each target is worth, by name.
-        costs: of each must-have and of each other candidate; None: every experiment counts 1.
     """
 
     files: ClassVar[dict[str, str]] = {"targets.csv": "targets"}
@@ -78,24 +77,23 @@ class Learned(Coverage):
     listing: ClassVar[str] = "informs"
     note: ClassVar[str] = " <i>Informs</i>: the targets of which it explains most, given the picks before it."
 
-    def __init__(self, question: Question):
-        super().__init__(question)
-        strategy, must, budget = question.strategy, question.must, question.request.budget
-        names, unknown = question.graph.names, question.request.unknown
+    def __post_init__(self) -> None:
+        strategy, must, budget = self.strategy, self.must, self.request.budget
+        names, unknown = self.graph.names, self.request.unknown
         options = strategy if getattr(strategy, "evidence", "") == "design" else GraphDesign()
         self.options: Any = options
         if options.targets is None:
-            targets = must.joined(question.given.without(must))
+            targets = must.joined(self.given.without(must))
             weights = np.ones(len(targets))
         else:
             targets, weights = parse_targets(names, options.targets, unknown)
-        source = question.graph if question.kernel is None else question.kernel
+        source = self.graph if self.kernel is None else self.kernel
         kernel = as_kernel(source, options.hops, options.direction, options.weighted, options.normalize)
         self.problem = state_problem(kernel, targets, weights, options.noise)
         self.targets = dict(zip(targets.labels, weights.tolist(), strict=True))
-        self.costs: dict[str, float] | None = None
+        self.named = (self.problem.targets,)
         if options.costs is not None:
-            everyone = must.joined(question.pool)
+            everyone = must.joined(self.pool)
             prices = parse_costs(names, options.costs, everyone, unknown)
             self.costs = dict(zip(everyone.labels, prices.tolist(), strict=True))
             if self.cost(must) > budget * _ROUNDING:
@@ -104,26 +102,11 @@ class Learned(Coverage):
                     "it"
                 )
 
-    @property
-    def named(self) -> tuple[Perturbations, ...]:
-        """The targets."""
-        return (self.problem.targets,)
-
-    def cost(self, some: Perturbations) -> int | float:
-        """What some experiments cost together."""
-        return len(some) if self.costs is None else sum(self.costs[label] for label in some)
-
-    def buys_more(self, left: int | float) -> bool:
-        """Whether what is left buys a candidate."""
-        if self.costs is None:
-            return left > 0
-        return any(self.costs[label] <= left for label in self.question.pool)
-
     def strategy_for(self, candidates: Perturbations) -> Any:
         """GraphDesign for the problem that is stated already; must-haves are ordered whatever they cost."""
-        if self.options is not self.question.strategy:
-            return self.question.strategy
-        costs = None if candidates is self.question.must else self.costs
+        if self.options is not self.strategy:
+            return self.strategy
+        costs = None if candidates is self.must else self.costs
         return _Stated(self.problem, self.options.criterion, costs)
 
     def found(self, picks: Perturbations, selections: tuple[Selection, ...]) -> Found:
@@ -135,13 +118,13 @@ class Learned(Coverage):
         fraction of each one's prior variance). One row per target, what stays least known first: rank, target, weight,
         remaining (fraction of its prior variance), status, informed_by.
         """
-        question, problem, tested = self.question, self.problem, self.question.tested
+        problem, tested = self.problem, self.tested
         fractions = explained_by_each(problem, tested.joined(picks))
         worth = problem.weights * problem.rows.variance / problem.prior
-        columns = pd.DataFrame() if question.kernel is not None else super().found(picks, selections).columns
-        if self.options is question.strategy and selections[0].objective != "explained variance":
+        columns = pd.DataFrame() if self.kernel is not None else super().found(picks, selections).columns
+        if self.options is self.strategy and selections[0].objective != "explained variance":
             values, bounds = joined(selections, "values"), joined(selections, "bounds")
-            bounds[: len(question.must)] = np.nan
+            bounds[: len(self.must)] = np.nan
             columns["criterion"], columns["criterion_bound"] = values.round(6), bounds.round(6)
         if self.costs is not None:
             columns["cost"] = [self.costs[label] for label in picks.labels]
@@ -151,7 +134,7 @@ class Learned(Coverage):
         return Found(columns, self._targets(picks, fractions))
 
     def _targets(self, picks: Perturbations, fractions: Float[np.ndarray, "experiments targets"]) -> pd.DataFrame:
-        targets, tested = self.problem.targets, self.question.tested
+        targets, tested = self.problem.targets, self.tested
         measured = tested.joined(picks).labels
         status = dict.fromkeys(picks.gene_sets(), "picked") | dict.fromkeys(tested.gene_sets(), "already tested")
         table = pd.DataFrame(
@@ -168,27 +151,63 @@ class Learned(Coverage):
         return table
 
     def compare(self, plan: Plan) -> Comparison:
-        """What stays unknown after random picks and after those of the strategies that its own is compared with."""
-        coverage = Comparison() if self.question.kernel is not None else super().compare(plan)
-        return coverage._replace(own=remaining_variance(plan))
+        """What stays unknown after random picks and after those of the strategies that its own is compared with.
+
+        The fraction of the targets' prior variance, from 1 down, against the number of picks or, where costs are given,
+        what they cost together.
+
+        Complexity: O((draws + 3) x picks^3), and what the other strategies take.
+        """
+        first, pool, tested = plan.must, plan.pool, plan.tested
+        problem, costs, kernel = self.problem, self.costs, self.kernel
+        budget = self.request.budget
+        grid = np.arange(budget + 1.0) if costs is None else np.linspace(0, budget, _GRID + 1)
+        most = len(plan.picks) - len(first) if costs is None else len(pool)
+
+        def bought_of(order: Perturbations) -> tuple[Perturbations, np.ndarray]:
+            """The first of an order that the budget buys, and what 0, 1, ... of them cost."""
+            money = np.cumsum([0.0, *(1 if costs is None else costs[label] for label in order)])
+            affordable = int(np.searchsorted(money, budget * _ROUNDING, side="right"))
+            return order.take(np.arange(affordable - 1)), money[:affordable]
+
+        def curve(order: Perturbations, ends: bool = False) -> Float[np.ndarray, " points"]:
+            affordable, money = bought_of(order)
+            left = 1 - explained_fractions(problem, tested.joined(affordable))[len(tested) :]
+            bought = np.searchsorted(money, grid * _ROUNDING, side="right") - 1
+            return np.where(ends & (grid > money[-1] * _ROUNDING), np.nan, left[bought])
+
+        draws = [pool.take(np.random.default_rng(seed).permutation(len(pool))[:most]) for seed in range(RANDOM_DRAWS)]
+        others = {}
+        for name in self.options.compared:
+            if kernel is not None and needs_graph(STRATEGIES.get(name)):
+                continue
+            other = under({"hops": self.hops, "direction": self.direction}, name)
+            length = min(most, other.longest or most)
+            taken = pool.take(np.zeros(0, np.int64))
+            if length:
+                ask = Ask(self.graph, pool, tested.joined(first), length, kernel=kernel)
+                taken = choose(other, ask).perturbations
+            others[name] = curve(first.joined(taken), ends=length < most)
+        coverage = Comparison() if kernel is not None else super().compare(plan)
+        random = np.stack([curve(first.joined(draw)) for draw in draws])
+        left = 1 - explained_by_each(problem, tested.joined(bought_of(first.joined(draws[0]))[0])).sum(0)
+        return coverage._replace(own=Curves(grid, curve(plan.picks), random, others), at_random=left.clip(0, 1))
 
     def curve(self, plan: Plan) -> pd.DataFrame:
         """What stays unknown after so much is spent, as a table."""
-        remaining: Remaining = plan.comparison.own
-        shown = {"spent": remaining.spent, "remaining": remaining.design}
-        return pd.DataFrame(shown | band_columns(remaining.random) | remaining.others)
+        return plan.comparison.own.table("spent", "remaining")
 
     def record(self, plan: Plan) -> dict[str, Any]:
         """What stays unknown, of the plan and of what it is compared with."""
-        remaining: Remaining = plan.comparison.own
+        remaining: Curves = plan.comparison.own
         ends = {name: curve[np.isfinite(curve)] for name, curve in remaining.others.items()}
         assert plan.targets is not None
         result = {
             "targets": len(self.problem.targets),
             "noise variance": self.problem.noise,
             "objective": plan.selections[-1].objective,
-            "remaining variance before": float(remaining.design[0]),
-            "remaining variance": float(remaining.design[-1]),
+            "remaining variance before": float(remaining.plan[0]),
+            "remaining variance": float(remaining.plan[-1]),
             "random": remaining.random[:, -1].tolist(),
             **{name: {"spent": float(remaining.spent[len(end) - 1]), "remaining variance": float(end[-1])}
                for name, end in ends.items()},
@@ -198,7 +217,7 @@ class Learned(Coverage):
         bound = plan.selections[-1].bounds[-1]
         if np.isfinite(bound):
             result |= {"value": float(plan.selections[-1].values[-1]), "bound": float(bound)}
-        return {"design": result} | (super().record(plan) if self.question.kernel is None else {})
+        return {"design": result} | (super().record(plan) if self.kernel is None else {})
 
     def facts(self, plan: Plan, result: dict[str, Any]) -> list[tuple[str, str]]:
         """What stays unknown, and the coverage."""
@@ -228,97 +247,28 @@ class Learned(Coverage):
                 f"{learned['value']:.4g}, at least {100 * learned['value'] / learned['bound']:.1f} % of the best "
                 "possible."
             )
-        return lines + (super().lines(record) if self.question.kernel is None else [])
+        return lines + (super().lines(record) if self.kernel is None else [])
 
     def figure(self, plan: Plan, title: str) -> bytes:
         """What stays unknown: in total against what is spent, and of each target in the end, as a PNG."""
-        remaining: Remaining = plan.comparison.own
+        remaining: Curves = plan.comparison.own
         spent = remaining.spent
         with canvas(f"{title}; {len(self.problem.targets):,} targets", (10.0, 4.4)) as (figure, output):
             left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
-            left.plot(spent, 100 * remaining.design, color=SELECTION, linewidth=2.6, label=self.question.name)
-            draw_band(left, spent, 100 * remaining.random)
-            for (name, curve), (color, line) in zip(remaining.others.items(), _OTHERS, strict=False):
-                left.plot(spent, 100 * curve, color=color, linestyle=line, label=name)
+            left.plot(spent, 100 * remaining.plan, color=SELECTION, linewidth=2.6, label=self.name)
+            remaining.draw_compared(left, 100.0)
             unit = "perturbations picked" if self.costs is None else "cost of the perturbations picked"
             left.set(title="Expected remaining variance", xlabel=unit, ylabel="per cent of the prior variance")
             left.set(xlim=(0, spent[-1]))
-            of_plan, of_random = (100 * np.sort(part)[::-1] for part in remaining.per_target)
-            targets = np.arange(1, len(of_plan) + 1)
-            right.plot(targets, of_random, color=RANDOM, linestyle=":")
-            right.plot(targets, of_plan, color=SELECTION, linewidth=2.6)
+            assert plan.targets is not None
+            targets = plan.targets["rank"]
+            right.plot(targets, 100 * np.sort(plan.comparison.at_random)[::-1], color=RANDOM, linestyle=":")
+            right.plot(targets, 100 * plan.targets["remaining"], color=SELECTION, linewidth=2.6)
             right.set(title="Of each target after the last pick", xlabel="targets, least known first", ylim=(0, 102))
             right.set(ylabel="per cent of its prior variance", xlim=(0, len(targets)))
             right.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
         return output.getvalue()
-
-
-@dataclass(frozen=True, eq=False)
-class Remaining:
-    """What stays unknown after some picks: the fraction of the targets' prior variance, from 1 down.
-
-    Attributes:
-        spent: numbers of picks, or what they cost together where costs are given: 0 to the budget.
-        design: of the plan.
-        random: one row per draw.
-        others: of the strategies that it is compared with, by name; NaN where their curve has ended.
-        per_target: what stays unknown of every target after the plan, and after the first random draw.
-    """
-
-    spent: Float[np.ndarray, " points"]
-    design: Float[np.ndarray, " points"]
-    random: Float[np.ndarray, "draws points"]
-    others: dict[str, Float[np.ndarray, " points"]]
-    per_target: tuple[Float[np.ndarray, " targets"], Float[np.ndarray, " targets"]]
-
-
-def remaining_variance(plan: Plan) -> Remaining:
-    """The curves of a plan, of random picks, and of the strategies that its own is compared with.
-
-    Complexity: O((draws + 3) x picks^3), and what the other strategies take.
-    """
-    learned, first, pool, tested = plan.evidence, plan.must, plan.pool, plan.tested
-    assert isinstance(learned, Learned)
-    question, problem, costs = learned.question, learned.problem, learned.costs
-    budget = question.request.budget
-    grid = np.arange(budget + 1.0) if costs is None else np.linspace(0, budget, _GRID + 1)
-    most = len(plan.picks) - len(first) if costs is None else len(pool)
-
-    def bought_of(order: Perturbations) -> tuple[Perturbations, np.ndarray]:
-        """The first of an order that the budget buys, and what 0, 1, ... of them cost."""
-        money = np.cumsum([0.0, *(1 if costs is None else costs[label] for label in order)])
-        affordable = int(np.searchsorted(money, budget * _ROUNDING, side="right"))
-        return order.take(np.arange(affordable - 1)), money[:affordable]
-
-    def curve(order: Perturbations, ends: bool = False) -> Float[np.ndarray, " points"]:
-        affordable, money = bought_of(order)
-        left = 1 - explained_fractions(problem, tested.joined(affordable))[len(tested) :]
-        bought = np.searchsorted(money, grid * _ROUNDING, side="right") - 1
-        return np.where(ends & (grid > money[-1] * _ROUNDING), np.nan, left[bought])
-
-    def unknown(picks: Perturbations) -> Float[np.ndarray, " targets"]:
-        return (1 - explained_by_each(problem, tested.joined(picks)).sum(0)).clip(0, 1)
-
-    draws = [pool.take(np.random.default_rng(seed).permutation(len(pool))[:most]) for seed in range(RANDOM_DRAWS)]
-    others = {}
-    for name in learned.options.compared:
-        if question.kernel is not None and needs_graph(STRATEGIES.get(name)):
-            continue
-        other = under({"hops": question.hops, "direction": question.direction}, name)
-        length = min(most, other.longest or most)
-        taken = pool.take(np.zeros(0, np.int64))
-        if length:
-            ask = Ask(question.graph, pool, tested.joined(first), length, kernel=question.kernel)
-            taken = choose(other, ask).perturbations
-        others[name] = curve(first.joined(taken), ends=length < most)
-    return Remaining(
-        spent=grid,
-        design=curve(plan.picks),
-        random=np.stack([curve(first.joined(draw)) for draw in draws]),
-        others=others,
-        per_target=(unknown(plan.picks), unknown(bought_of(first.joined(draws[0]))[0])),
-    )
 
 
 def _largest(labels: tuple[str, ...], fractions: np.ndarray, worth: np.ndarray, most: int) -> str:

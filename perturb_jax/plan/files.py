@@ -22,7 +22,7 @@ _DESCRIPTIONS = {"in": "genes it reads", "out": "genes that read it", "both": "e
 
 def plan_record(plan: Plan, inputs: Mapping[str, Path | None] = {}) -> dict[str, Any]:
     """Everything that made a plan, and what came of it: plain values for JSON."""
-    question = plan.evidence.question
+    question = plan.evidence
     infos = [picks.info for picks in plan.selections]
     return {
         "settings": _settings(plan),
@@ -51,7 +51,7 @@ def plan_record(plan: Plan, inputs: Mapping[str, Path | None] = {}) -> dict[str,
 
 def _settings(plan: Plan) -> dict[str, Any]:
     """The request without its lists of names, which are recorded elsewhere or by their files' checksums."""
-    question, request = plan.evidence.question, plan.evidence.question.request
+    question, request = plan.evidence, plan.evidence.request
     options = request.options
     if not isinstance(request.strategy, str):
         is_declared = hasattr(request.strategy, "__dataclass_fields__")
@@ -79,7 +79,7 @@ def plan_file_names(strategy: Any) -> tuple[str, ...]:
 
 def plan_files(plan: Plan, record: Mapping[str, Any]) -> dict[str, bytes]:
     """The contents of the files; `record` is `plan_record` of the plan."""
-    question = plan.evidence.question
+    question = plan.evidence
     hops = f"{question.hops} hop{'s' if question.hops > 1 else ''}"
     title = (
         f"{len(plan.picks)} of {len(plan.must) + len(plan.pool):,} candidates on {question.graph.provenance.source} "

@@ -68,7 +68,7 @@ def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], p
     Complexity: dominated by the communities of the covered graph; at most about 3 MB, at 20,000 covered genes
     and 2,000 rows.
     """
-    picks, tested, question = plan.picks, plan.tested, plan.evidence.question
+    picks, tested, question = plan.picks, plan.tested, plan.evidence
     graph = question.graph
     by_picks, by_tested = (
         reach_sets(graph, some.members, question.hops, question.direction) for some in (picks, tested)

@@ -21,7 +21,7 @@ from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.registry import STRATEGIES, make_strategy, name_of, one_shot_names
 from perturb_jax.strategies.strategy import Ask, Strategy, check_strategy, costs_of, parts_of
-from perturb_jax.support.checks import check_count, check_hops
+from perturb_jax.support.checks import check_count
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import options_of
 from perturb_jax.support.registry import Registry
@@ -80,36 +80,6 @@ class Request:
     unknown: Unknown = "error"
 
 
-class Question(NamedTuple):
-    """A request whose names are understood and whose strategy is made.
-
-    Attributes:
-        request: what is wanted.
-        strategy: an instance.
-        name: what it is called.
-        graph: the knowledge graph; beside a kernel its genes without edges.
-        kernel: how similar the effects are expected to be; None: what the graph alone implies.
-        given: all candidates that were given, whatever became of them.
-        must: what ranks first.
-        pool: the candidates for the rest.
-        tested: what counts as covered.
-        hops: steps within which coverage is measured.
-        direction: of that reach.
-    """
-
-    request: Request
-    strategy: Any
-    name: str
-    graph: KnowledgeGraph
-    kernel: Kernel | None
-    given: Perturbations
-    must: Perturbations
-    pool: Perturbations
-    tested: Perturbations
-    hops: int
-    direction: Direction
-
-
 class Found(NamedTuple):
     """What a kind of evidence says of the picks.
 
@@ -125,10 +95,18 @@ class Found(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What the picks are compared with: the coverage of random and most connected ones, and a kind's own curves."""
+    """What the picks are compared with.
+
+    Attributes:
+        coverage: of random and most connected picks, as `Curves`; `reachable` is that of all candidates together.
+        own: curves of a kind of evidence.
+        at_random: what stays unknown of every target after the first random draw.
+    """
 
     coverage: Any = None
+    reachable: int = 0
     own: Any = None
+    at_random: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +125,8 @@ class Plan:
         renamed: old symbols that were given, with the current names.
         dropped: names left out, with the reason.
         evidence: what the picks are shown with.
-        found: what it says of them.
+        targets: one row per target of a design, least known first (see `Learned.found`); None where there are none.
+        details: what else the evidence found, for the record.
         warnings: what a user should know before trusting the plan.
     """
 
@@ -158,23 +137,19 @@ class Plan:
     renamed: dict[str, str]
     dropped: dict[str, str]
     evidence: "Coverage"
-    found: Found
+    targets: pd.DataFrame | None
+    details: Any
     warnings: tuple[str, ...]
 
     @property
     def pool(self) -> Perturbations:
         """The candidates that all but the must-haves were chosen from."""
-        return self.evidence.question.pool
+        return self.evidence.pool
 
     @property
     def tested(self) -> Perturbations:
         """What counted as covered."""
-        return self.evidence.question.tested
-
-    @property
-    def targets(self) -> pd.DataFrame | None:
-        """One row per target of a design, least known first (see `Learned.found`); None where there are no targets."""
-        return self.found.targets
+        return self.evidence.tested
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -218,7 +193,7 @@ def make_plan(source: KnowledgeGraph | Kernel, request: Request) -> Plan:
             f"{' or '.join(others)}"
         )
     hops, direction = getattr(strategy, "hops", request.hops), getattr(strategy, "direction", request.direction)
-    check_hops(hops)
+    check_count("hops", hops)
     given, must, tested, excluded = (
         _parse(graph, option, getattr(request, option), request.unknown)
         for option in ("candidates", "must_include", "already_tested", "exclude")
@@ -228,26 +203,27 @@ def make_plan(source: KnowledgeGraph | Kernel, request: Request) -> Plan:
     pool = given.without(tested).without(excluded).without(must)
     if costs_of(strategy) is None:
         _check_budget(request.budget, len(must), len(pool))
-    question = Question(request, strategy, name, graph, kernel, given, must, pool, tested, hops, direction)
     kind = getattr(strategy, "evidence", Strategy.evidence) if kernel is None else "design"
-    evidence: Coverage = EVIDENCE.get(kind)(question)
+    question = (request, strategy, name, graph, kernel, given, must, pool, tested, hops, direction)
+    evidence: Coverage = EVIDENCE.get(kind)(*question)
     selections = _select(evidence)
     if len(must):
         must = selections[0].perturbations
     picks = must.joined(selections[1].perturbations) if len(selections) == 2 else selections[0].perturbations
-    found = evidence.found(picks, selections)
+    columns, targets, details = evidence.found(picks, selections)
     order = {"rank": np.arange(1, len(picks) + 1), "gene": list(picks), "cycle": _cycles(len(picks), request.cycles)}
     named = (given, must, tested, excluded, *evidence.named)
     return Plan(
-        table=pd.concat([pd.DataFrame(order), found.columns], axis=1),
+        table=pd.concat([pd.DataFrame(order), columns], axis=1),
         picks=picks,
         must=must,
         selections=selections,
         renamed={old: new for names in named for old, new in names.renamed.items()},
         dropped={name: reason for names in named for name, reason in names.dropped.items()},
         evidence=evidence,
-        found=found,
-        warnings=_warnings(question) if kernel is None else (),
+        targets=targets,
+        details=details,
+        warnings=_warnings(graph, must.joined(pool)) if kernel is None else (),
     )
 
 
@@ -300,28 +276,23 @@ def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Un
 
 def _select(evidence: "Coverage") -> tuple[Selection, ...]:
     """What the strategy picks of the must-haves, in its order, and then of the rest."""
-    question = evidence.question
     selections = []
-    left = question.request.budget - evidence.cost(question.must)
+    left = evidence.request.budget - evidence.cost(evidence.must)
     steps: list[tuple[Perturbations, int | float, Perturbations]] = []
-    if len(question.must):
-        steps.append((question.must, len(question.must), question.tested))
-    if evidence.buys_more(left) or not steps:
-        steps.append((question.pool, left, question.tested.joined(question.must)))
+    if len(evidence.must):
+        steps.append((evidence.must, len(evidence.must), evidence.tested))
+    buys_more = left > 0 if evidence.costs is None else any(evidence.costs[label] <= left for label in evidence.pool)
+    if buys_more or not steps:
+        steps.append((evidence.pool, left, evidence.tested.joined(evidence.must)))
     for candidates, budget, before in steps:
-        ask = Ask(question.graph, candidates, before, budget, question.request.seed, kernel=question.kernel)
+        ask = Ask(evidence.graph, candidates, before, budget, evidence.request.seed, kernel=evidence.kernel)
         strategy = evidence.strategy_for(candidates)
-        selections.append(choose(strategy, ask, question.hops, question.direction))
-    if len(selections) == 2:
-        selections[0] = _within_layer(selections[0], int(selections[1].layers[0]))
+        selections.append(choose(strategy, ask, evidence.hops, evidence.direction))
+    if len(selections) == 2:  # while the rest still fills a layer, must-haves that begin a later one gain 0 in it
+        must, layer = selections[0], selections[1].layers[0]
+        gains = np.where(must.layers > layer, 0.0, must.gains)
+        selections[0] = replace(must, layers=np.minimum(must.layers, layer), gains=gains)
     return tuple(selections)
-
-
-def _within_layer(picks: Selection, layer: int) -> Selection:
-    """Must-haves beside the rest: while the rest still fills `layer`, those that begin a later one gain 0 in it."""
-    return replace(
-        picks, layers=np.minimum(picks.layers, layer), gains=np.where(picks.layers > layer, 0.0, picks.gains)
-    )
 
 
 def _cycles(picks: int, cycles: int | None) -> np.ndarray:
@@ -352,11 +323,9 @@ def _refuse_overlap(one_name: str, one: Perturbations, other_name: str, other: P
         raise InputError(f"{', '.join(both[:5])}: in both {one_name} and {other_name}; keep it in one of them")
 
 
-def _warnings(question: Question) -> tuple[str, ...]:
-    graph = question.graph
+def _warnings(graph: KnowledgeGraph, candidates: Perturbations) -> tuple[str, ...]:
     is_candidate = np.zeros(graph.num_nodes + 1, bool)  # the last for NO_MEMBER, which no edge names
-    is_candidate[question.pool.members] = True
-    is_candidate[question.must.members] = True
+    is_candidate[candidates.members] = True
     senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
     between = is_candidate[senders] & is_candidate[receivers] & (senders != receivers)
     if between.any():

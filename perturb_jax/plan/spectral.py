@@ -1,7 +1,6 @@
 """The spectral norm as evidence: how it grows with the number of picks, for a plan and for what it is compared with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ from matplotlib.ticker import StrMethodFormatter
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.graph.operator import gcn_norm, message_passing
 from perturb_jax.graph.reach import reach_sets
-from perturb_jax.plan.coverage import Coverage, baseline_orders, draw_band, draw_coverage, joined
+from perturb_jax.plan.coverage import Coverage, Curves, baseline_orders, draw_coverage, joined
 from perturb_jax.plan.plan import Comparison, Found, Plan
 from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.selection import Selection
-from perturb_jax.support.figures import DEGREE, SELECTION, canvas
+from perturb_jax.support.figures import SELECTION, canvas
 
 _POINTS = 12
 
@@ -29,16 +28,39 @@ class Spectral(Coverage):
         return Found(coverage.assign(sigma=joined(selections, "values").round(6)))
 
     def compare(self, plan: Plan) -> Comparison:
-        """The norms of random and most connected picks too."""
-        return super().compare(plan)._replace(own=spectral_baselines(plan))
+        """The norms of random and most connected picks too, at up to 12 numbers of picks."""
+        strategy = self.strategy
+        renormalize = strategy.normalization == "subgraph"
+        operator = message_passing(self.graph, strategy.weighted, strategy.symmetric)
+        operator = operator if renormalize else gcn_norm(operator)
+        sets, before, first = (
+            reach_sets(self.graph, some.members, self.hops, self.direction)
+            for some in (plan.pool, plan.tested, plan.must)
+        )
+        picks = np.unique(np.linspace(len(plan.must) or 1, len(plan.picks), _POINTS).round().astype(int))
+
+        def curve(order: Int[np.ndarray, " order"]) -> Float[np.ndarray, " points"]:
+            matrix = InducedMatrix(operator, renormalize)
+            matrix.extend(np.unique(np.concatenate([before.indices, first.indices])))
+            norms, done = [], 0
+            for end in picks - len(plan.must):
+                matrix.extend(np.unique(sets.take(order[done:end]).indices))
+                norms.append(matrix.norm)
+                done = end
+            return np.array(norms)
+
+        draws, by_degree = baseline_orders(plan)
+        random = np.stack([curve(draw) for draw in draws])
+        norms = Curves(picks, plan.table["sigma"].to_numpy()[picks - 1], random, {"top_degree": curve(by_degree)})
+        return super().compare(plan)._replace(own=norms)
 
     def record(self, plan: Plan) -> dict[str, Any]:
         """The norms in the end."""
-        norms: SpectralCurves = plan.comparison.own
+        norms: Curves = plan.comparison.own
         sigma = {
             "picks": float(plan.table["sigma"].iloc[-1]),
             "random": norms.random[:, -1].tolist(),
-            "top-degree": float(norms.top_degree[-1]),
+            "top-degree": float(norms.others["top_degree"][-1]),
         }
         return {"sigma": sigma} | super().record(plan)
 
@@ -58,9 +80,8 @@ class Spectral(Coverage):
         norms, sigma = plan.comparison.own, plan.table["sigma"].to_numpy()
         with canvas(title, (10.0, 4.4)) as (figure, output):
             left, right = figure.subplots(1, 2)
-            left.plot(np.arange(1, len(sigma) + 1), sigma, color=SELECTION, linewidth=2.6, label=self.question.name)
-            draw_band(left, norms.picks, norms.random)
-            left.plot(norms.picks, norms.top_degree, color=DEGREE, linestyle="-.", label="most connected (out-degree)")
+            left.plot(np.arange(1, len(sigma) + 1), sigma, color=SELECTION, linewidth=2.6, label=self.name)
+            norms.draw_compared(left)
             left.set(title="Spectral norm", xlabel="perturbations picked", ylabel="sigma of what is reached")
             left.set(xlim=(0, len(sigma)), ylim=(0, None))
             draw_coverage(right, plan)
@@ -69,38 +90,3 @@ class Spectral(Coverage):
             right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
         return output.getvalue()
-
-
-@dataclass(frozen=True, eq=False)
-class SpectralCurves:
-    """Spectral norms after some numbers of picks, of random draws and of candidates by falling out-degree."""
-
-    picks: Int[np.ndarray, " points"]
-    random: Float[np.ndarray, "draws points"]
-    top_degree: Float[np.ndarray, " points"]
-
-
-def spectral_baselines(plan: Plan) -> SpectralCurves:
-    """Norms that random and top-degree picks have under the conditions of a plan, at up to 12 numbers of picks."""
-    question, strategy = plan.evidence.question, plan.evidence.question.strategy
-    renormalize = strategy.normalization == "subgraph"
-    operator = message_passing(question.graph, strategy.weighted, strategy.symmetric)
-    operator = operator if renormalize else gcn_norm(operator)
-    sets, before, first = (
-        reach_sets(question.graph, some.members, question.hops, question.direction)
-        for some in (plan.pool, plan.tested, plan.must)
-    )
-    picks = np.unique(np.linspace(len(plan.must) or 1, len(plan.picks), _POINTS).round().astype(int))
-
-    def curve(order: Int[np.ndarray, " order"]) -> Float[np.ndarray, " points"]:
-        matrix = InducedMatrix(operator, renormalize)
-        matrix.extend(np.unique(np.concatenate([before.indices, first.indices])))
-        norms, done = [], 0
-        for end in picks - len(plan.must):
-            matrix.extend(np.unique(sets.take(order[done:end]).indices))
-            norms.append(matrix.norm)
-            done = end
-        return np.array(norms)
-
-    draws, by_degree = baseline_orders(plan)
-    return SpectralCurves(picks, np.stack([curve(draw) for draw in draws]), curve(by_degree))

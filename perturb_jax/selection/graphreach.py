@@ -18,7 +18,7 @@ from perturb_jax.selection.device.sharded import sharded_cover
 from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host import coverage as host
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
-from perturb_jax.support.checks import check_budget, check_choice, check_hops, check_seed
+from perturb_jax.support.checks import check_budget, check_choice, check_count, check_seed
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import Backend, on_host
 
@@ -199,7 +199,7 @@ def pick_counts(
     """
     compiled = on_host(backend)
     check_seed(seed)
-    check_hops(hops)
+    check_count("hops", hops)
     names = as_names(selected)
     pool, before = without(graphs.graph.names, candidates, names), parse_perturbations(graphs.graph.names, names)
     check_budget(budget, len(pool))

@@ -38,8 +38,7 @@ def check_seed(seed: object) -> None:
 
 def check_budget(budget: object, available: int) -> None:
     """Refuse a budget that is not a whole number from 1 to the number of candidates that may be picked."""
-    if not (is_whole(budget) and budget >= 1):  # type: ignore[operator]
-        raise InputError(f"budget: expected a whole number of at least 1, got {budget!r}")
+    check_count("budget", budget)
     if budget > available:  # type: ignore[operator]
         raise InputError(
             f"budget: expected at most {available}, got {budget}: only {available} candidates can be picked"
@@ -50,11 +49,6 @@ def check_count(name: str, value: object, at_least: int = 1) -> None:
     """Refuse anything but a whole number that is large enough."""
     if not (is_whole(value) and value >= at_least):  # type: ignore[operator]
         raise InputError(f"{name}: expected a whole number of at least {at_least}, got {value!r}")
-
-
-def check_hops(hops: object) -> None:
-    """Refuse anything but a whole number of at least 1."""
-    check_count("hops", hops)
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:

@@ -11,7 +11,7 @@ alone.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from operator import ge, gt, le, lt
 from pathlib import Path
@@ -25,13 +25,9 @@ Settings = TypeVar("Settings")
 
 _KEY = "perturb_jax option"
 _WORDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    Path: "a file",
+    bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a file",
     NoneType: "none",
-}
+}  # fmt: skip
 
 
 class _About(NamedTuple):
@@ -91,11 +87,6 @@ class Option:
     kinds: tuple[Any, ...]
     default: Any
     about: _About
-
-    @property
-    def help(self) -> str:
-        """One sentence for people who plan screens; empty where there is none."""
-        return self.about.help
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -174,9 +165,7 @@ class Option:
         return [(words, holds, limit) for words, holds, limit in bounds if limit is not None]
 
     def _expected(self) -> str:
-        given = [kind for kind in self.kinds if kind is not NoneType] or list(self.kinds)
-        words = [self._described(kind) for kind in given]
-        return ", or ".join(words + ["none"] * (NoneType in self.kinds and given != list(self.kinds)))
+        return ", or ".join(map(self._described, sorted(self.kinds, key=lambda kind: kind is NoneType)))
 
     def _described(self, kind: Any) -> str:
         if get_origin(kind) is tuple:
@@ -188,8 +177,7 @@ class Option:
             return f"one of {', '.join(map(str, get_args(kind)))}"
         if kind in (int, float):
             limits = " and ".join(f"{words} {limit:g}" for words, _, limit in self._bounds())
-            number = "a whole number" if kind is int else "a finite number"
-            return f"{number} {limits}".rstrip()
+            return f"{_WORDS[kind]} {limits}".rstrip()
         return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))
 
 
@@ -214,12 +202,9 @@ def options_of(settings: Any) -> tuple[Option, ...]:
 @lru_cache(None)
 def _options_of(cls: type) -> tuple[Option, ...]:
     hints = get_type_hints(cls)
-    return tuple(_option(one, hints[one.name]) for one in fields(cls) if one.init and one.name != "name")
-
-
-def _option(declared: "Field[Any]", hint: Any) -> Option:
-    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return Option(declared.name, kinds, declared.default, declared.metadata.get(_KEY, _About()))
+    kinds = {key: get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,) for key, hint in hints.items()}
+    declared = [one for one in fields(cls) if one.init and one.name != "name"]
+    return tuple(Option(one.name, kinds[one.name], one.default, one.metadata.get(_KEY, _About())) for one in declared)
 
 
 def made_from(cls: type[Settings], table: Mapping[str, object]) -> Settings:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 import perturb_jax as pj
 from perturb_jax.cli import printing
-from perturb_jax.plan.coverage import RANDOM_DRAWS, band, baseline_curves, draw_coverage
+from perturb_jax.plan.coverage import RANDOM_DRAWS, Curves, draw_coverage
 from perturb_jax.plan.files import plan_files, plan_record
 from perturb_jax.plan.plan import Request, make_plan
 from perturb_jax.strategies.baselines import Random, TopDegree
@@ -30,25 +30,27 @@ def test_curves_are_the_strategies_under_the_same_conditions() -> None:
     pool = ["G0", "G1", "G2", "G5", "G6", "G8"]
     conditions = {"hops": 2, "direction": "both", "must_include": ["G4"], "already_tested": ["G9"]}
     plan = make_plan(GRAPH, Request(pool, 4, "random", **conditions))  # type: ignore[arg-type]
-    curves = baseline_curves(plan)
+    comparison, curves = plan.comparison, plan.comparison.coverage
     assert curves.random.shape == (RANDOM_DRAWS, 5)
-    assert curves.before == np.asarray(pj.reach(GRAPH, "G9", 2, "both")).sum()
-    assert (curves.random[:, 0] == curves.before).all()
-    assert curves.top_degree[0] == curves.before
+    assert curves.plan[0] == np.asarray(pj.reach(GRAPH, "G9", 2, "both")).sum()
+    assert (curves.random[:, 0] == curves.plan[0]).all()
+    assert curves.others["top_degree"][0] == curves.plan[0]
     with_first = np.asarray(pj.reach(GRAPH, ["G9", "G4"], 2, "both")).any(0).sum()
     assert (curves.random[:, 1] == with_first).all()
     for draw, curve in enumerate(curves.random):
         picks = pick(Random(), GRAPH, pool, 3, hops=2, direction="both", selected=["G9", "G4"], seed=draw)
         assert curve[2:].tolist() == picks.values.tolist()
     top = pick(TopDegree(), GRAPH, pool, 3, hops=2, direction="both", selected=["G9", "G4"])
-    assert curves.top_degree[2:].tolist() == top.values.tolist()
+    assert curves.others["top_degree"][2:].tolist() == top.values.tolist()
     everything = np.asarray(pj.reach(GRAPH, [*pool, "G4", "G9"], 2, "both")).any(0)
-    assert curves.reachable == everything.sum()
-    assert plan.curve["covered"].tolist() == [curves.before, *plan.table["covered"]]
+    assert comparison.reachable == everything.sum()
+    assert plan.curve["covered"].tolist() == [curves.plan[0], *plan.table["covered"]]
 
 
 def test_band_is_mean_least_and_greatest() -> None:
-    assert [part.tolist() for part in band(np.array([[0, 1], [0, 3]]))] == [[0, 2], [0, 1], [0, 3]]
+    table = Curves(np.arange(2), np.zeros(2), np.array([[0, 1], [0, 3]]), {}).table("picks", "covered")
+    band = table[["random", "random_least", "random_most"]].to_numpy().T
+    assert band.tolist() == [[0, 2], [0, 1], [0, 3]]
 
 
 def test_the_picture_has_the_plan_the_baselines_and_the_certificate() -> None:

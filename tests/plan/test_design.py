@@ -7,8 +7,8 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import parse_perturbations
-from perturb_jax.plan.coverage import RANDOM_DRAWS
-from perturb_jax.plan.design import Learned, Remaining
+from perturb_jax.plan.coverage import RANDOM_DRAWS, Curves
+from perturb_jax.plan.design import Learned
 from perturb_jax.plan.files import plan_file_names, plan_files, plan_record
 from perturb_jax.plan.plan import Plan, Request, make_plan
 from perturb_jax.selection.design import explained_by_each, explained_fractions
@@ -142,7 +142,7 @@ CHAIN = graph_of(12, [(0, 1), (0, 2), (0, 3), (4, 5), (4, 6), (0, 6), (7, 8), (9
 LINKED = list(CHAIN.genes)
 
 
-def drawn(request: Request) -> tuple[Plan, Remaining]:
+def drawn(request: Request) -> tuple[Plan, Curves]:
     plan = make_plan(CHAIN, request)
     return plan, plan.comparison.own
 
@@ -154,7 +154,7 @@ def left_by(plan: Plan, genes: list[str]) -> np.ndarray:
 
 def test_curves_are_what_the_picks_explain() -> None:
     plan, remaining = drawn(Request(LINKED, 5, "graphdesign", must_include=["G5"], already_tested=["G8"]))
-    np.testing.assert_allclose(1 - remaining.design[1:], plan.table["explained"], atol=1e-6)
+    np.testing.assert_allclose(1 - remaining.plan[1:], plan.table["explained"], atol=1e-6)
     assert remaining.spent.tolist() == [0, 1, 2, 3, 4, 5]
     assert remaining.random.shape == (RANDOM_DRAWS, 6)
     before = ["G8", "G5"]
@@ -165,7 +165,7 @@ def test_curves_are_what_the_picks_explain() -> None:
     for name, curve in remaining.others.items():
         picks = pick(make_strategy(name), CHAIN, plan.pool.labels, 4, selected=before).genes
         np.testing.assert_allclose(curve, left_by(plan, [*before, *picks])[1:])
-    assert (remaining.design[-1] <= remaining.random[:, -1] + 1e-12).all()
+    assert (remaining.plan[-1] <= remaining.random[:, -1] + 1e-12).all()
 
 
 def test_what_stays_unknown_of_each_target_sums_to_the_whole() -> None:
@@ -174,15 +174,17 @@ def test_what_stays_unknown_of_each_target_sums_to_the_whole() -> None:
     problem, picks = plan.evidence.problem, parse_perturbations(CHAIN.names, plan.table["gene"])
     informed, worth = explained_by_each(problem, picks), np.array([1, 3, 2]) / 6
     np.testing.assert_allclose(np.cumsum(informed @ worth), plan.table["explained"], atol=1e-6)
-    np.testing.assert_allclose(remaining.per_target[0], 1 - informed.sum(0))
-    assert remaining.per_target[0] @ worth == pytest.approx(remaining.design[-1])
+    left = 1 - informed.sum(0)
+    assert plan.targets is not None
+    np.testing.assert_allclose(plan.targets["remaining"], np.sort(left)[::-1], atol=1e-6)
+    assert left @ worth == pytest.approx(remaining.plan[-1])
 
 
 def test_with_costs_a_curve_is_what_the_money_spent_so_far_explains() -> None:
     costs = {"G1": 2.0, "G5": 0.5}
     plan, remaining = drawn(Request(LINKED, 6, "graphdesign", options={"costs": costs}))
     spent = np.cumsum(plan.table["cost"])
-    for money, left in zip(remaining.spent, remaining.design, strict=True):
+    for money, left in zip(remaining.spent, remaining.plan, strict=True):
         bought = plan.table["explained"][spent <= money + 1e-9]
         assert left == pytest.approx(1 - (bought.iloc[-1] if len(bought) else 0), abs=1e-6)
     order = [LINKED[i] for i in np.random.default_rng(0).permutation(12)]

@@ -5,7 +5,6 @@ import pytest
 
 import perturb_jax as pj
 from perturb_jax.plan.plan import Request, make_plan
-from perturb_jax.plan.spectral import spectral_baselines
 from perturb_jax.strategies.baselines import Random, TopDegree
 from perturb_jax.support.figures import DEGREE, SELECTION
 from tests.graphs import graph_of
@@ -23,8 +22,8 @@ def test_norms_are_those_of_what_the_baselines_reach(options: dict[str, object])
     pool = ["G0", "G1", "G2", "G5", "G6", "G8"]
     conditions = {"hops": 2, "must_include": ["G4"], "already_tested": ["G9"], "options": options}
     plan = make_plan(GRAPH, Request(pool, 4, "maxspec", **conditions))  # type: ignore[arg-type]
-    curves = spectral_baselines(plan)
-    assert curves.picks.tolist() == [1, 2, 3, 4]
+    curves = plan.comparison.own
+    assert curves.spent.tolist() == [1, 2, 3, 4]
     adjacency = dense_operator(GRAPH, weighted=True, symmetric=bool(options.get("symmetric")))
 
     def norm(names: tuple[str, ...]) -> float:
@@ -36,6 +35,6 @@ def test_norms_are_those_of_what_the_baselines_reach(options: dict[str, object])
         expected = [norm(picks.genes[:size]) for size in range(4)]
         np.testing.assert_allclose(curves.random[draw], expected, rtol=1e-5)
     top = pick(TopDegree(), GRAPH, pool, 3, hops=2, direction="in", selected=["G9", "G4"])
-    np.testing.assert_allclose(curves.top_degree, [norm(top.genes[:size]) for size in range(4)], rtol=1e-5)
+    np.testing.assert_allclose(curves.others["top_degree"], [norm(top.genes[:size]) for size in range(4)], rtol=1e-5)
     found = colours(plan.evidence.figure(plan, "title"))
     assert min(found[SELECTION], found[DEGREE]) > 100

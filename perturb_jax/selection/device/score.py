@@ -25,7 +25,7 @@ from perturb_jax.selection.device.bits import (
 )
 from perturb_jax.selection.host.coverage import coverage_on_host
 from perturb_jax.selection.spectral import norm_within
-from perturb_jax.support.checks import check_hops
+from perturb_jax.support.checks import check_count
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.loops import Backend, on_host
 
@@ -95,7 +95,7 @@ def score(
         >>> score(graph, ["A", "B", "C"], [[], ["B"]]).gains.tolist()
         [[[1, 2, 2], [0, 0, 1]]]
     """
-    check_hops(hops)
+    check_count("hops", hops)
     batch = as_batch(graph)
     pool = parse_perturbations(batch.graph.names, candidates)
     before = [parse_perturbations(batch.graph.names, names).members.ravel() for names in _each(selected)]
