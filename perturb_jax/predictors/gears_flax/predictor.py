@@ -171,7 +171,8 @@ class GearsFlax(Options):
         model, graphs = self._model(screen, graph)
         variables = from_torch(parameters)
         weights = {"params": within_unit_norm(variables["params"]), "batch_stats": variables["batch_stats"]}
-        untrained = FlaxHistory(*[np.zeros(0)] * 4, best_step=0)
+        none = np.zeros(0)
+        untrained = FlaxHistory(none.astype(int), none, none, none, 0)
         return FittedGearsFlax(self, graph, model, graphs, [Trained(weights, untrained)])
 
     def _model(self, screen: Screen, graph: KnowledgeGraph) -> tuple[Gears, Graphs]:
