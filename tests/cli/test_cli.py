@@ -93,7 +93,7 @@ BAD_INPUT = {
     ),
     "hops of a path that is too long for any graph": (
         select("genes.txt", "9", "--strategy", "graphreach", "--hops", str(2**70)),
-        "9 picks asked",
+        "9 picks are wanted",
     ),
     "seed": (select("genes.txt", "2", "--seed", "-1"), "seed: expected a whole number of at least 0, got -1"),
     "nothing left": (
