@@ -17,15 +17,16 @@ _ERRORS_ONLY = ["--IPKernelApp.log_level=40"]  # not that the kernel listens on 
 def executed(path: Path) -> nbformat.NotebookNode:
     """The notebook with the outputs of a fresh kernel of this Python; an error in a cell is raised.
 
-    Times are not recorded, and nothing is read from the user's Jupyter settings, so that the same code gives the same
-    file.
+    Times are not recorded, what a cell prints is one text however it came, and nothing is read from the user's Jupyter
+    settings, so that the same code gives the same file.
     """
     notebook = nbformat.read(path, nbformat.NO_CONVERT)
     own = KernelSpecManager(kernel_dirs=[])  # leaves the kernel of the running Python alone
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=own)
     client = NotebookClient(
-        notebook, manager, timeout=SECONDS_PER_CELL, record_timing=False, extra_arguments=_ERRORS_ONLY
-    )
+        notebook, manager, timeout=SECONDS_PER_CELL, record_timing=False, coalesce_streams=True,
+        extra_arguments=_ERRORS_ONLY,
+    )  # fmt: skip
     client.resources = {"metadata": {"path": str(HERE)}}
     paths = [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     client.execute(env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "JUPYTER_PLATFORM_DIRS": "1"})
