@@ -70,7 +70,7 @@ BAD_INPUT = {
     "setting without value": (train("--set", "depth"), "--set: expected NAME=VALUE, got 'depth'"),
     "where twice": (train("--where", "a=1", "--where", "a=2"), "--where: a is given twice; give each COLUMN one VALUE"),
     "seed": (train("--seed", "4294967296"), "seed: expected a whole number from 0 to 2^32 - 1"),
-    "test too large beside picks": (train("--train", "picks.csv", "--test", "6"), "that are not selected, got 5; test"),
+    "test too large beside picks": (train("--train", "picks.csv", "--test", "6"), "got 5; hold out fewer"),
     "where": (train("--where", "cells"), "--where: expected COLUMN=VALUE, got 'cells'"),
     "graph without the genes": (
         train("--universe", "apart.txt"),
