@@ -1,9 +1,11 @@
 """The command that runs an experiment."""
 
+import signal
 import sys
 import time
 from collections import Counter
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,7 +75,7 @@ def run(
         return
     code = 0
     try:
-        with _Printing(quiet) as listener:
+        with _interruptible() as check, _Printing(quiet, check) as listener:
             grid = work(started, cluster.client, listener)
         code = _conclude(grid, quiet)
     except KeyboardInterrupt:
@@ -124,10 +126,34 @@ def _conclude(grid: "Grid", quiet: bool) -> int:
     return 1
 
 
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Remembers Control-C: what it yields raises again what a library's callback has swallowed."""
+    came = False
+
+    def come(*_: object) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else somebody has decided already, as nohup does
+        signal.signal(signal.SIGINT, come)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Printing:
     """Tells of an experiment while it runs: a `Listener`, with a bar on standard error unless quiet."""
 
-    def __init__(self, quiet: bool):
+    def __init__(self, quiet: bool, check: Callable[[], None]):
+        self._check = check
         from rich import progress as shown  # not needed by any other command
 
         columns = (shown.BarColumn(), shown.MofNCompleteColumn(), shown.TimeElapsedColumn(), "{task.fields[left]}")
@@ -156,6 +182,7 @@ class _Printing:
         print_lines(err, f"failed: {work.kind} {work.digest[:12]} ({where}{more}): {failure.reason}")
 
     def progressed(self, progress: "Progress") -> None:
+        self._check()
         if self._task is not None:
             left = "" if progress.seconds_left is None else f"{_clock(progress.seconds_left)} left"
             self.bar.update(self._task, completed=progress.done, left=left)
