@@ -89,15 +89,10 @@ def load_fitted(path: str | Path) -> Any:
 
 def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """A value as JSON has it; arrays are put aside, under names that stand for them."""
-
-    def each(values: Iterable[Any]) -> list[Any]:
-        return [_encoded(one, arrays) for one in values]
-
-    def parts(names: Iterable[str]) -> dict[str, Any]:
-        return {name: _encoded(getattr(value, name), arrays) for name in names}
-
     if value is None or isinstance(value, bool | str) or type(value) in (int, float):
         return value
+    if type(value) in (tuple, list):
+        return {type(value).__name__: _each(value, arrays)}
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
         return value.item()
     if isinstance(value, np.ndarray | jax.Array):
@@ -110,62 +105,78 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, Path):
         return {"path": str(value)}
     if isinstance(value, frozenset):
-        return {"set": each(sorted(value))}
+        return {"set": _each(sorted(value), arrays)}
     if isinstance(value, partial):
         given = _encoded(dict(value.keywords), arrays)
-        return {"partial": _name(value.func), "args": each(value.args), "given": given}
+        return {"partial": _name(value.func), "args": _each(value.args, arrays), "given": given}
+    if isinstance(value, Mapping) and _is_names(tuple(value)) and all(map(_is_names, value.values())):
+        return {"names": dict(value)}  # aliases of genes: 50,000
     if isinstance(value, Mapping):
-        return {"table": [each(pair) for pair in value.items()]}
+        return {"table": [_each(pair, arrays) for pair in value.items()]}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return {"class": _name(type(value)), "fields": parts(value._fields)}
-    if isinstance(value, tuple | list):
-        return {type(value).__name__: each(value)}
+        return {"class": _name(type(value)), "fields": _parts(value, value._fields, arrays)}
     if (made_of := _MADE_OF.get(f"{type(value).__module__}:{type(value).__qualname__}")) is not None:
-        return {"class": _name(type(value)), "fields": parts(made_of)}
+        return {"class": _name(type(value)), "fields": _parts(value, made_of, arrays)}
     if isinstance(value, sp.csr_array):
-        return {"csr": each((value.data, value.indices, value.indptr)), "shape": list(value.shape)}
+        return {"csr": _each((value.data, value.indices, value.indptr), arrays), "shape": list(value.shape)}
     if is_dataclass(value) and not isinstance(value, type):
         kept = [one.name for one in fields(value) if one.init and one.name != "parent"]
-        return {"class": _name(type(value)), "fields": parts(kept)}
+        return {"class": _name(type(value)), "fields": _parts(value, kept, arrays)}
     if isinstance(value, Kernel):
         held = [name for name in vars(value) if not isinstance(getattr(type(value), name, None), cached_property)]
-        return {"kernel": _name(type(value)), "holds": parts(held)}
+        return {"kernel": _name(type(value)), "holds": _parts(value, held, arrays)}
     raise TypeError(f"{type(value).__name__} is no plain value")
 
 
+def _is_names(value: Any) -> bool:
+    return type(value) is tuple and all(type(one) is str for one in value)
+
+
+def _each(values: Iterable[Any], arrays: dict[str, np.ndarray]) -> list[Any]:
+    return [_encoded(one, arrays) for one in values]
+
+
+def _parts(value: Any, names: Iterable[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {name: _encoded(getattr(value, name), arrays) for name in names}
+
+
 def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    def each(values: Iterable[Any]) -> list[Any]:
-        return [_decoded(one, arrays) for one in values]
-
-    def parts(stored: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: _decoded(one, arrays) for name, one in stored.items()}
-
+    if not isinstance(value, dict):
+        return value
     match value:
         case {"array": name}:
             return jax.numpy.asarray(arrays[name]) if value.get("device") else arrays[name]
         case {"path": path}:
             return Path(path)
         case {"set": values}:
-            return frozenset(each(values))
+            return frozenset(_decoded_each(values, arrays))
         case {"partial": name, "args": args, "given": given}:
-            return partial(_found(name, functions=True), *each(args), **_decoded(given, arrays))
+            return partial(_found(name, functions=True), *_decoded_each(args, arrays), **_decoded(given, arrays))
+        case {"names": table}:
+            return {name: tuple(names) for name, names in table.items()}
         case {"table": pairs}:
-            return dict(each(pair) for pair in pairs)
+            return dict(_decoded_each(pair, arrays) for pair in pairs)
         case {"csr": stored, "shape": shape}:
-            return sp.csr_array(tuple(each(stored)), shape=tuple(shape))
+            return sp.csr_array(tuple(_decoded_each(stored, arrays)), shape=tuple(shape))
         case {"class": name, "fields": stored}:
-            return _found(name)(**parts(stored))
+            return _found(name)(**_decoded_parts(stored, arrays))
         case {"kernel": name, "holds": stored}:
             kernel = object.__new__(_found(name))
-            kernel.__dict__.update(parts(stored))
+            kernel.__dict__.update(_decoded_parts(stored, arrays))
             return kernel
         case {"tuple": values}:
-            return tuple(each(values))
+            return tuple(_decoded_each(values, arrays))
         case {"list": values}:
-            return each(values)
-        case dict():
-            raise ValueError(f"{next(iter(value), None)!r}: no such part")
-    return value
+            return _decoded_each(values, arrays)
+    raise ValueError(f"{next(iter(value), None)!r}: no such part")
+
+
+def _decoded_each(values: Iterable[Any], arrays: Mapping[str, np.ndarray]) -> list[Any]:
+    return [_decoded(one, arrays) for one in values]
+
+
+def _decoded_parts(stored: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {name: _decoded(one, arrays) for name, one in stored.items()}
 
 
 def _name(thing: Any) -> str:
