@@ -115,10 +115,13 @@ class Option:
             return self._read_pairs([text] if isinstance(text, str) else text)
         if not isinstance(text, str):
             raise InputError(f"{self.name}: expected one value, got {len(text)}")
+        numbers = int in self.kinds or float in self.kinds
         for kind in sorted(self.kinds, key=lambda kind: kind is not NoneType):  # "none" before any text
             try:
                 value = _read(text, kind)
             except ValueError:
+                continue
+            if kind is Path and numbers and not value.exists():  # a number out of bounds, or mistyped
                 continue
             if self._fits(value, kind):
                 return value

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,19 @@ def snapshot(directory: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(directory)): path.read_bytes() if path.is_file() else b"" for path in directory.rglob("*")
     }
+
+
+def refuses(directory: Path, cases: Mapping[str, tuple[list[str], str]]) -> None:
+    """Each command ends with code 2 and one line on standard error that holds its message; nothing is written."""
+    before = snapshot(directory)
+    results = run(directory, *(command for command, _ in cases.values()))
+    for (name, (_, message)), result in zip(cases.items(), results, strict=True):
+        assert result.code == 2, (name, result)
+        assert result.err.startswith("perturb-jax: error: "), (name, result)
+        assert result.err.count("\n") == 1, (name, result)
+        assert message in result.err, (name, result)
+        assert result.out == "", (name, result)
+    assert snapshot(directory) == before
 
 
 @pytest.fixture(scope="module")
@@ -150,16 +164,7 @@ BAD_INPUT = {
 
 
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(inputs: Path) -> None:
-    before = snapshot(inputs)
-    for (name, (_, message)), result in zip(
-        BAD_INPUT.items(), run(inputs, *(command for command, _ in BAD_INPUT.values())), strict=True
-    ):
-        assert result.code == 2, (name, result)
-        assert result.err.startswith("perturb-jax: error: "), (name, result)
-        assert result.err.count("\n") == 1, (name, result)
-        assert message in result.err, (name, result)
-        assert result.out == "", (name, result)
-    assert snapshot(inputs) == before
+    refuses(inputs, BAD_INPUT)
 
 
 @pytest.fixture(scope="module")

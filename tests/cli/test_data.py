@@ -12,7 +12,7 @@ import pytest
 
 from perturb_jax.screen.datasets import CELLS, DATASETS
 from perturb_jax.screen.store import KEY
-from tests.cli.test_cli import run, snapshot
+from tests.cli.test_cli import refuses, run
 from tests.screen.archive_server import CONTENT, Server, serving
 
 
@@ -142,12 +142,4 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(server: Server, c
             "no such column": (data("check", "cells.h5ad", "--condition", "xyz"), "xyz"),
             "no such command": (data("get"), "No such command 'get'"),
         }
-        before = snapshot(directory)
-        results = run(directory, *(command for command, _ in cases.values()))
-    for (name, (_, message)), result in zip(cases.items(), results, strict=True):
-        assert result.code == 2, (name, result)
-        assert result.err.startswith("perturb-jax: error: "), (name, result)
-        assert result.err.count("\n") == 1, (name, result)
-        assert message in result.err, (name, result)
-        assert result.out == "", (name, result)
-    assert snapshot(directory) == before
+        refuses(directory, cases)
