@@ -150,13 +150,18 @@ def as_kernel(
     given = {"hops": hops, "direction": direction, "weighted": weighted, "normalize": normalize}
     if isinstance(source, KnowledgeGraph):
         return GraphKernel(source, **given)  # type: ignore[arg-type]
-    if not isinstance(source, Kernel):
-        raise InputError(f"expected a KnowledgeGraph or a Kernel, got {type(source).__name__}")
+    check_source(source)
     usual = {"hops": 1, "direction": "in", "weighted": True, "normalize": True}
     changed = [name for name, value in given.items() if value != usual[name]]
     if changed:
         raise InputError(f"{', '.join(changed)}: only for a graph; the kernel given has its own")
     return source
+
+
+def check_source(source: object) -> None:
+    """Refuse what is neither a graph nor a kernel."""
+    if not isinstance(source, KnowledgeGraph | Kernel):
+        raise InputError(f"expected a KnowledgeGraph or a Kernel, got {type(source).__name__}")
 
 
 def kernels_to_try(source: KnowledgeGraph | Kernel, predictor: Any) -> Iterator[tuple[dict[str, int | str], Kernel]]:

@@ -16,6 +16,7 @@ import pandas as pd
 from perturb_jax.genes.perturbations import Perturbations, parse_perturbations
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph, Provenance, make_graph
+from perturb_jax.kernel.graph import check_source
 from perturb_jax.kernel.kernel import Kernel
 from perturb_jax.selection.selection import Selection
 from perturb_jax.strategies.choose import choose
@@ -174,7 +175,8 @@ def make_plan(source: KnowledgeGraph | Kernel, request: Request) -> Plan:
         request: what is wanted.
 
     Raises:
-        InputError: anything in the request that cannot be used; a kernel with a strategy that reads a graph.
+        InputError: neither graph nor kernel; anything in the request that cannot be used; a kernel with a strategy that
+            reads a graph.
 
     Examples:
         >>> import numpy as np, perturb_jax as pj
@@ -182,6 +184,7 @@ def make_plan(source: KnowledgeGraph | Kernel, request: Request) -> Plan:
         >>> pj.make_plan(kernel, pj.Request(kernel.genes, 2)).table["gene"].tolist()
         ['A', 'C']
     """
+    check_source(source)
     kernel = source if isinstance(source, Kernel) else None
     graph = source if isinstance(source, KnowledgeGraph) else _genes_of(source)
     strategy = _strategy(request)

@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import numpy as np
@@ -77,13 +78,13 @@ def load_fitted(path: str | Path) -> Any:
         True
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         stored = json.loads(arrays.pop(_TREE).tobytes().decode())
         if stored["format"] != FORMAT:
             raise ValueError(f"format {stored['format']}, expected {FORMAT}")
         return _decoded(stored[_TREE], arrays)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise InputError(f"{path}: expected a fitted predictor as Fitted.save writes it ({error})") from None
 
 

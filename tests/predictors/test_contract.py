@@ -204,6 +204,16 @@ def test_a_kernel_of_ones_own_is_refused_with_what_to_do(tmp_path: Path) -> None
     assert load_fitted(tmp_path / "fitted.npz").effects(["G0"]).shape == (1, len(MEASURED))
 
 
+def test_old_symbols_mean_the_same_in_what_is_stored(tmp_path: Path) -> None:
+    genes = ["TP53", "MDM2", "GATA1", "KLF1", "SPI1"]
+    graph = pj.load_go_graph(genes)
+    (old, *_) = (alias for alias, meant in graph.names.aliases.items() if meant == ("KLF1",))
+    fitted = GraphRidge().fit(small_screen(genes, MEASURED), graph, genes[:3], [], 0)
+    fitted.save(tmp_path / "fitted.npz")
+    again = load_fitted(tmp_path / "fitted.npz")
+    np.testing.assert_array_equal(again.effects([old]), fitted.effects(["KLF1"]))
+
+
 def test_a_file_makes_nothing_but_parts_of_predictors(tmp_path: Path) -> None:
     for name, tree in {
         "elsewhere": {"partial": "os:system", "args": ["true"], "given": {"table": []}},
@@ -217,5 +227,8 @@ def test_a_file_makes_nothing_but_parts_of_predictors(tmp_path: Path) -> None:
         with pytest.raises(pj.InputError, match="expected a fitted predictor"):
             load_fitted(path)
         assert name
-    with pytest.raises(pj.InputError, match="expected a fitted predictor"):
-        load_fitted(tmp_path / "none.npz")
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:100])
+    for name in ("none.npz", "empty.npz", "cut.npz"):
+        with pytest.raises(pj.InputError, match="expected a fitted predictor"):
+            load_fitted(tmp_path / name)

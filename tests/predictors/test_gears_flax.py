@@ -167,6 +167,21 @@ def test_weights_come_in_by_the_reference_names_and_layers_go_out(screen: pj.Scr
     assert layers["recovery_w"].shape == (2, len(MEASURED), 8)
     with pytest.raises(pj.InputError, match=r"gene_emb\.weight is not in it"):
         SMALL.with_parameters(screen, GRAPH, {"w": np.zeros(3)})
+    assert fitted.layers([])[""].shape == (0, len(MEASURED))
+
+
+def test_weights_that_do_not_fit_are_named(screen: pj.Screen) -> None:
+    given = SMALL.fit(screen, GRAPH, TRAIN, VALIDATION, 0).parameters()
+    given["pert_emb.weight"] = given["pert_emb.weight"][:, :4]
+    given["emb_pos.weight"] = given["emb_pos.weight"] * np.nan
+    given["sim_layers.1.lin.weight"] = given["sim_layers.0.lin.weight"]
+    del given["bn_emb.running_mean"]
+    wrong = (
+        r"parameters: bn_emb\.running_mean missing; sim_layers\.1\.lin\.weight not of this model; pert_emb\.weight of "
+        r"another shape; emb_pos\.weight not finite; expected those of a GEARS with these settings"
+    )
+    with pytest.raises(pj.InputError, match=wrong):
+        SMALL.with_parameters(screen, GRAPH, given)
 
 
 def test_nothing_but_finite_moments(screen: pj.Screen) -> None:

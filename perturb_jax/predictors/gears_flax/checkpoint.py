@@ -13,6 +13,7 @@ import msgpack
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 
 _FORMAT = "perturb_jax gears_flax 1"
@@ -101,6 +102,29 @@ def from_torch(state: Mapping[str, Any]) -> Variables:
         else:
             flat[path] = jnp.asarray(value.squeeze() if name.startswith("indv") else value)
     return {"params": {}, "batch_stats": {}, UNREAD: {}} | unflatten_dict(flat)
+
+
+def check_variables(given: Variables, wanted: Variables) -> None:
+    """Refuse variables that are not finite numbers of the names and shapes that a model has; names all of them.
+
+    Raises:
+        InputError: such variables.
+    """
+    wrong: dict[str, list[str]] = {"missing": [], "not of this model": [], "of another shape": [], "not finite": []}
+    for collection in ("params", "batch_stats"):
+        leaves, known = flatten_dict(given[collection]), flatten_dict(wanted[collection])
+        wrong["missing"] += map(_reference_name, known.keys() - leaves.keys())
+        wrong["not of this model"] += map(_reference_name, leaves.keys() - known.keys())
+        for path in known.keys() & leaves.keys():
+            if np.shape(leaves[path]) != known[path].shape:
+                wrong["of another shape"].append(_reference_name(path))
+            elif not np.isfinite(leaves[path]).all():
+                wrong["not finite"].append(_reference_name(path))
+    problems = [f"{listed(sorted(names))} {what}" for what, names in wrong.items() if names]
+    if problems:
+        raise InputError(
+            f"parameters: {'; '.join(problems)}; expected those of a GEARS with these settings, readouts and graph"
+        )
 
 
 def to_torch(variables: Variables) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,8 @@ from perturb_jax.predictors.gears_flax.batches import (
     padded_size,
     perturbed_rows,
 )
-from perturb_jax.predictors.gears_flax.checkpoint import from_torch, to_torch
-from perturb_jax.predictors.gears_flax.model import Gears, Rows, affine, within_unit_norm
+from perturb_jax.predictors.gears_flax.checkpoint import check_variables, from_torch, to_torch
+from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Rows, affine, within_unit_norm
 from perturb_jax.predictors.gears_flax.training import (
     FlaxHistory,
     Graphs,
@@ -166,10 +166,17 @@ class GearsFlax(Options):
                 shortened to 1, as PyTorch does before it reads them.
 
         Raises:
-            InputError: names that are not those of a GEARS model.
+            InputError: names or shapes that are not those of a GEARS with these settings, readouts and graph;
+                numbers that are not finite.
         """
         model, graphs = self._model(screen, graph)
         variables = from_torch(parameters)
+        control = Perturbed(jnp.zeros((1, graph.num_nodes)), jnp.zeros(1))
+
+        def new(key: jax.Array) -> dict[str, Any]:
+            return dict(model.init(key, control, Rows(jnp.ones(1), 1.0), *graphs, False))
+
+        check_variables(variables, jax.eval_shape(new, jax.random.key(0)))
         weights = {"params": within_unit_norm(variables["params"]), "batch_stats": variables["batch_stats"]}
         none = np.zeros(0)
         untrained = FlaxHistory(none.astype(int), none, none, none, 0)
@@ -228,7 +235,8 @@ class FittedGearsFlax(Fitted):
         (with `first_row_only` two: the first row's, and any other's).
         """
         perturbed = perturbed_rows(self._convolution, self.graph, perturbations)
-        rows = Rows(jnp.full(len(perturbations), 1 / len(perturbations)), float(len(perturbations)))
+        count = max(len(perturbations), 1)
+        rows = Rows(jnp.full(len(perturbations), 1 / count), float(count))
         prediction, kept = self.model.apply(
             self.trained[0].weights, perturbed, rows, *self.graphs, False, capture_intermediates=True,
             mutable=["intermediates"],
