@@ -13,8 +13,8 @@ import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, WorkerPlugin
 
-from perturb_jax.experiment.file import at, read_toml
-from perturb_jax.support.errors import InputError
+from perturb_jax.experiment.file import read_toml
+from perturb_jax.support.errors import InputError, prefixed
 from perturb_jax.support.options import Options, made_from, option
 
 PATIENCE = "60s"
@@ -48,7 +48,7 @@ class SlurmTable(Options):
 def read_slurm(path: Path) -> SlurmTable:
     """What a file says of Slurm."""
     table = read_toml(path)
-    with at(f"{path}: "):
+    with prefixed(f"{path}: "):
         return made_from(SlurmTable, table)
 
 

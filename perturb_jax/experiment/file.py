@@ -2,8 +2,7 @@
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from perturb_jax.screen.simulation_model import SimulationModel
 from perturb_jax.strategies.registry import strategy_of
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.checks import is_whole
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.errors import InputError, prefixed
 from perturb_jax.support.files import sha256_of
 from perturb_jax.support.options import made_from, option
 
@@ -59,25 +58,16 @@ def _seeds(value: Any) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-@contextmanager
-def at(where: str) -> Iterator[None]:
-    """Say in the text of an error where it is."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{where}{error}") from None
-
-
 def _settings(cls: type[Any], table: object) -> Any:
     if not isinstance(table, Mapping):
         raise ValueError(f"expected a table, got {table!r}")
-    with at("."):
+    with prefixed("."):
         return made_from(cls, table)
 
 
 def _simulation(table: object) -> Any:
     if isinstance(table, Mapping) and "model" in table:
-        with at(".model"):
+        with prefixed(".model"):
             table = {**table, "model": _settings(SimulationModel, table["model"])}
     return _settings(Simulation, table)
 
@@ -222,7 +212,7 @@ class Experiment(NamedTuple):
 def read_experiment(path: str | Path) -> tuple[dict[str, Any], Experiment]:
     """What a TOML file says, as it stands there and checked."""
     raw = read_toml(Path(path))
-    with at(f"{path}: "):
+    with prefixed(f"{path}: "):
         return raw, experiment_of(raw, Path(path).parent)
 
 
@@ -257,7 +247,7 @@ def experiment_of(
     }
     metrics: tuple[Metric, ...] = ()
     if table.metrics is not None and stored is None:
-        with at("metrics: "):
+        with prefixed("metrics: "):
             metrics = metrics_of(_located(name, base) for name in table.metrics)
     return Experiment(table, predictors, strategies, metrics)
 
@@ -287,7 +277,7 @@ def _predictor(label: str, given: PredictorTable, base: Path | None, own: Any) -
     name = given.predictor or label
     if own is not None:
         return NamedPredictor(name, Described(own))
-    with at(f"predictors.{label}."):
+    with prefixed(f"predictors.{label}."):
         return NamedPredictor(name, make_predictor(_located(name, base), given.model_extra or {}))
 
 
@@ -296,7 +286,7 @@ def _strategy(label: str, given: StrategyTable, table: ExperimentTable, base: Pa
     if own is not None:
         strategy = Described(own["identity"], tuple(map(tuple, own["parts"])))
     else:
-        with at(f"strategies.{label}."):
+        with prefixed(f"strategies.{label}."):
             strategy = strategy_of(_located(given.strategy or label, base), given.model_extra or {})
     wanted = tuple(table.predictors) if given.predictors is None else given.predictors
     absent = [one for one in wanted if one not in table.predictors]

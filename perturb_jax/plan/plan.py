@@ -23,7 +23,7 @@ from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.registry import STRATEGIES, make_strategy, name_of, one_shot_names
 from perturb_jax.strategies.strategy import Ask, Strategy, check_strategy, costs_of, parts_of
 from perturb_jax.support.checks import check_count
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.errors import InputError, prefixed
 from perturb_jax.support.options import options_of
 from perturb_jax.support.registry import Registry
 
@@ -271,10 +271,8 @@ def _strategy(request: Request) -> Any:
 
 
 def _parse(graph: KnowledgeGraph, option: str, names: Sequence[str], unknown: Unknown) -> Perturbations:
-    try:
+    with prefixed(f"{option}: "):
         return parse_perturbations(graph.names, names, unknown)
-    except InputError as error:
-        raise InputError(f"{option}: {error}") from None
 
 
 def _select(evidence: "Coverage") -> tuple[Selection, ...]:

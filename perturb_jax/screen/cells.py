@@ -14,7 +14,7 @@ from scipy import sparse
 
 from perturb_jax.screen.cell_labels import label_cells, label_genes
 from perturb_jax.screen.screen import Screen
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.errors import InputError, prefixed
 
 COUNTS_PER_CELL = 1e4
 """What counts are scaled to before log1p."""
@@ -167,18 +167,9 @@ def _parts(node: Any) -> Matrix | str:
 
 
 @contextmanager
-def about(source: object) -> Iterator[None]:
-    """Let the messages of what is refused begin with what it is about."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-
-
-@contextmanager
 def open_h5ad(path: Path) -> Iterator[h5py.File]:
     """Open the file; whatever fails while it is open becomes one clear line that begins with its path."""
-    with about(path):
+    with prefixed(f"{path}: "):
         try:
             with h5py.File(path, "r") as file:
                 yield file
@@ -195,7 +186,7 @@ def open_h5ad(path: Path) -> Iterator[h5py.File]:
 def open_cells(source: "Path | anndata.AnnData") -> Iterator[CellTable]:
     """The cells of an `.h5ad` file, or of an AnnData in memory; messages begin with the path, or with "AnnData"."""
     if isinstance(source, anndata.AnnData):
-        with about("AnnData"):
+        with prefixed("AnnData: "):
             if source.isbacked and source.is_view:
                 raise InputError("a view of a file cannot be read; give view.to_memory(), or the path and where=...")
             x = source.file["X"] if source.isbacked else source.X

@@ -23,11 +23,11 @@ from perturb_jax.screen.cell_labels import (
     plain_where,
     text_column,
 )
-from perturb_jax.screen.cells import COUNTS_PER_CELL, CellTable, about, open_cells
+from perturb_jax.screen.cells import COUNTS_PER_CELL, CellTable, open_cells
 from perturb_jax.screen.coexpression import no_coexpression
 from perturb_jax.screen.screen import Moments, Screen, top_genes
 from perturb_jax.screen.store import KEY
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.errors import InputError, prefixed
 
 COUNT_COLUMNS = (
     "cells", "n_cells", "num_cells", "cell_counts", "cell_count", "ncells", "num_cells_filtered", "psbulk_cells",
@@ -107,10 +107,10 @@ def read_pseudobulk(
             raise InputError(f"{name}: gene_names and layer are for .h5ad files; a table's columns are the genes")
         in_memory = isinstance(table, pd.DataFrame)
         rows = table if isinstance(table, pd.DataFrame) else read_csv(Path(table))
-        with about(name):
+        with prefixed(f"{name}: "):
             means = _means_of_table(rows, where, condition, cell_counts, in_memory)
     given = {control.lower()} if isinstance(control, str) else {name.lower() for name in control or ()}
-    with about(name):
+    with prefixed(f"{name}: "):
         names = [condition_name(label, CONTROL_NAMES | given) for label in means.labels]
         conditions, number = np.unique(np.array(names, object).astype(str), return_inverse=True)  # control ("") first
         if len(conditions) < 2 or conditions[0] != "":

@@ -9,7 +9,7 @@ import numpy as np
 
 from perturb_jax.genes.perturbations import identity
 from perturb_jax.support.checks import check_count, is_whole, listed
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.errors import InputError, prefixed
 
 _ROLES = ("train", "validation", "test")
 
@@ -63,11 +63,9 @@ def read_split(path: Path | str) -> Split:
     for role in _ROLES:
         if not isinstance(record[role], list) or not all(isinstance(name, str) for name in record[role]):
             raise InputError(f"{path}: {role}: expected a list of perturbation names, got {record[role]!r:.80}")
-    try:
+    with prefixed(f"{path}: "):
         check_count("seed", record["seed"], at_least=0)
         return Split(**{role: tuple(record[role]) for role in _ROLES}, seed=record["seed"])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def choose_test(

@@ -1,5 +1,8 @@
 """The one exception that bad input raises."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """Input that cannot be used: the message says what was expected, what came and what to do.
@@ -11,3 +14,12 @@ class InputError(ValueError):
 
 class TooFewPerturbationsError(InputError):
     """Fewer perturbations to train on than a predictor needs."""
+
+
+@contextmanager
+def prefixed(where: str) -> Iterator[None]:
+    """Let the messages of what is refused begin with where it is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}{error}") from None
