@@ -42,10 +42,17 @@ def command(directory: Path, *options: str, workers: int = 2) -> list[str]:
     return [sys.executable, "-c", code, *where, *options]
 
 
+def hear_control_c() -> None:
+    """As in a terminal, also where the tests run in the background of a shell, which lets them ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, none of which survives."""
-    process = subprocess.Popen(command(directory), start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(directory), start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=hear_control_c
+    )
     try:
         yield process
     finally:
@@ -309,5 +316,6 @@ except KeyboardInterrupt:
 
 
 def test_control_c_that_something_swallows_is_raised_again() -> None:
-    done = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=True)
+    line = [sys.executable, "-c", SWALLOWED]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, preexec_fn=hear_control_c)
     assert done.stdout == "swallowed\nraised again True\n"
