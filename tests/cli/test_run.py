@@ -42,17 +42,18 @@ def command(directory: Path, *options: str, workers: int = 2) -> list[str]:
     return [sys.executable, "-c", code, *where, *options]
 
 
-def hear_control_c() -> None:
-    """As in a terminal, also where the tests run in the background of a shell, which lets them ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@pytest.fixture(autouse=True)
+def _hear_control_c() -> Iterator[None]:
+    """Let the commands hear it, also where the tests run in the background of a shell, which lets them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
 def started(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, none of which survives."""
-    process = subprocess.Popen(
-        command(directory), start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=hear_control_c
-    )
+    process = subprocess.Popen(command(directory), start_new_session=True, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -317,5 +318,5 @@ except KeyboardInterrupt:
 
 def test_control_c_that_something_swallows_is_raised_again() -> None:
     line = [sys.executable, "-c", SWALLOWED]
-    done = subprocess.run(line, capture_output=True, text=True, check=True, preexec_fn=hear_control_c)
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout == "swallowed\nraised again True\n"
