@@ -219,7 +219,7 @@ def read_experiment(path: str | Path) -> tuple[dict[str, Any], Experiment]:
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path}: expected a readable TOML file ({reason})") from None

@@ -24,9 +24,12 @@ _STYLE: Any = {
 
 @contextmanager
 def canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """A figure in the house style, which is a PNG in the buffer when the block ends."""
+    """A figure in the house style, whatever the user's is, which is a PNG in the buffer when the block ends."""
     output = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    title = title.encode(errors="replace").decode()  # a path in it may have bytes that are no letters
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         figure = Figure(size, layout="constrained")
         FigureCanvasAgg(figure)
         lines = textwrap.fill(title, round(11 * size[0]), break_on_hyphens=False)
