@@ -80,13 +80,7 @@ UNREAD = "unread"
 def from_torch(state: Mapping[str, Any]) -> Variables:
     """cell-gears' state as Flax variables: "params", "batch_stats" and what is never read, to give it back.
 
-    Args:
-        state: `GEARS_Model.state_dict()`, or `FittedGears.parameters()`: tensors or arrays.
-
-    Raises:
-        InputError: names that are not those of a GEARS model.
-
-    Source: names and shapes of cell-gears 0.1.2.
+    `state` is `GEARS_Model.state_dict()`, or `FittedGears.parameters()`: tensors or arrays, as in cell-gears 0.1.2.
     """
     arrays = {name: np.asarray(value) for name, value in state.items()}
     missing = [name for name in ("gene_emb.weight", "pert_emb.weight", "indv_w1") if name not in arrays]
@@ -97,19 +91,14 @@ def from_torch(state: Mapping[str, Any]) -> Variables:
         path = _path(name)
         if path is None:
             flat[UNREAD, name] = value
-        elif path[-1] == "kernel":
-            flat[path] = jnp.asarray(value.T)
         else:
-            flat[path] = jnp.asarray(value.squeeze() if name.startswith("indv") else value)
+            weights = value.T if path[-1] == "kernel" else value
+            flat[path] = jnp.asarray(weights.squeeze() if name.startswith("indv") else weights)
     return {"params": {}, "batch_stats": {}, UNREAD: {}} | unflatten_dict(flat)
 
 
 def check_variables(given: Variables, wanted: Variables) -> None:
-    """Refuse variables that are not finite numbers of the names and shapes that a model has; names all of them.
-
-    Raises:
-        InputError: such variables.
-    """
+    """Refuse variables that are not finite numbers of the names and shapes that a model has; names all of them."""
     wrong: dict[str, list[str]] = {"missing": [], "not of this model": [], "of another shape": [], "not finite": []}
     for collection in ("params", "batch_stats"):
         leaves, known = flatten_dict(given[collection]), flatten_dict(wanted[collection])

@@ -123,9 +123,8 @@ class GearsReference(Options):
         train, validation = ([screen.perturbations[row] for row in part] for part in rows)
         used = [*train, *validation]
         nodes = dict(zip(used, _nodes(graph, used), strict=True))
-        weights_seed, order_seed, *pairing = (
-            int(seed) for seed in np.random.SeedSequence(seed_of(key)).generate_state(4, np.uint64)
-        )
+        seeds = np.random.SeedSequence(seed_of(key)).generate_state(4, np.uint64)
+        weights_seed, order_seed, *pairing = seeds.tolist()
         module = gears_private.import_gears()
         cells = self.cells(screen, used)
         check_cells(cells, screen, used)
