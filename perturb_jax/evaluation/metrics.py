@@ -275,19 +275,6 @@ def duplicate_ceiling(
     Limits: not a bound. Both halves are noisy: with the variance v among cells and n cells in each half, of the
     perturbation and of control, the squared error is 4 v / n; that of the true effect, evaluated on all 2 n, is v / n.
 
-    Args:
-        first: the screen from one half of the cells.
-        second: from the other half, with the same measured genes in the same order.
-        perturbations: of both.
-        train: see `evaluate`.
-        nan: see `evaluate`.
-
-    Returns:
-        See `evaluate`.
-
-    Raises:
-        InputError: screens that measure other genes; see also `evaluate`.
-
     Examples:
         >>> import perturb_jax as pj
         >>> graph = pj.load_go_graph(["TP53", "MDM2", "GATA1", "MYC", "KLF1", "SPI1"])
@@ -308,9 +295,9 @@ def pearson_rows(
     tolerance: Float[np.ndarray, " rows"] | float = 0.0,
 ) -> Float[np.ndarray, " rows"]:
     """The Pearson correlation of every pair of rows; NaN where one of them differs from a constant by `tolerance`."""
-    if first.shape[1] == 0:
-        return np.full(len(first), np.nan)
     result = np.full(len(first), np.nan)
+    if first.shape[1] == 0:
+        return result
     defined = np.minimum(np.ptp(first, axis=1), np.ptp(second, axis=1)) > tolerance
     units = []
     for side in (first[defined], second[defined]):
@@ -340,14 +327,13 @@ def de_weights(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarr
     pseudobulk, or one cell; and where all |t| are equal. A gene that is constant and the same in both has t = 0.
     """
     counts = screen.cell_counts[rows].astype(np.float64)[:, None]
-    control_count = float(screen.control.cells)
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_control = screen.control.variance[None, :] / (control_count - 1)
+        of_control = screen.control.variance[None, :] / (float(screen.control.cells) - 1)
         squares = screen.perturbed.variance[rows] / (counts - 1) + of_control
         change = np.abs(screen.mean[rows] - screen.control_mean[None, :]).astype(np.float64)
         size = np.where((change == 0) & (squares == 0), 0.0, change / np.sqrt(squares))
-        span = size.max(1, keepdims=True, initial=0) - size.min(1, keepdims=True, initial=np.inf)
-        weights = ((size - size.min(1, keepdims=True, initial=np.inf)) / span) ** 2
+        least = size.min(1, keepdims=True, initial=np.inf)
+        weights = ((size - least) / (size.max(1, keepdims=True, initial=0) - least)) ** 2
         return weights / weights.sum(1, keepdims=True)
 
 

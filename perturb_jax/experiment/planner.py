@@ -4,21 +4,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from perturb_jax.evaluation.metrics import Metric
-from perturb_jax.experiment.file import (
-    Data,
-    Described,
-    Experiment,
-    Graph,
-    NamedPredictor,
-    Purpose,
-    Sources,
-    seed_for,
-)
+from perturb_jax.experiment.file import Data, Described, Experiment, Graph, NamedPredictor, Purpose, Sources, seed_for
 from perturb_jax.screen.split import choose_test
 from perturb_jax.strategies.registry import identity_of
 from perturb_jax.strategies.strategy import parts_of
@@ -80,13 +72,10 @@ class Preparation(Work):
         """The tables, files as checksums."""
         simulation = None if self.data.simulation is None else asdict(self.data.simulation)
         data = self.data.model_dump(mode="json", exclude={"simulation"}) | {"simulation": simulation}
-        tables = {"data": data, "graph": _GRAPH | changed_options(self.graph)}
+        tables: dict[str, Any] = {"data": data, "graph": _GRAPH | changed_options(self.graph)}
         for key, checksum in self.checksums.items():
             *way, last = key.split(".")
-            part: dict[str, Any] = tables
-            for step in way:
-                part = part[step]
-            part[last] = {"sha256": checksum}
+            reduce(getitem, way, tables)[last] = {"sha256": checksum}
         return {**tables, "seed": self.seed}
 
 
@@ -145,7 +134,7 @@ def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
     """A predictor's name and all its settings but what tables call it; of a user's file the checksum too."""
     if isinstance(predictor, Described):
         return dict(predictor.identity)
-    settings = {key: value for key, value in plain_fields(predictor).items() if key != "name"}
+    settings = {key: value for key, value in plain(predictor).items() if key != "name"}
     return {"name": Path(name).name, "settings": settings}
 
 
@@ -160,20 +149,16 @@ def is_own(thing: Any) -> bool:
     return source_checksum(thing) is not None or any(is_dataclass(part) and is_own(part) for part in parts)
 
 
-def plain_fields(value: Any) -> dict[str, Any]:
-    """What a frozen dataclass is: its class and its fields, but those that its comparison leaves out.
-
-    Where a user's file defines the class, the checksum of that file too.
-    """
-    named = {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.compare}
-    checksum = source_checksum(value)
-    return {"class": type(value).__name__, **named} | ({"source": checksum} if checksum else {})
-
-
 def plain(value: Any) -> Any:
-    """A value as JSON has it; refuses what is no plain value."""
+    """A value as JSON has it; refuses what is no plain value.
+
+    A dataclass is its class and its fields, but those that its comparison leaves out; where a user's file defines it,
+    the checksum of that file too.
+    """
     if is_dataclass(value):
-        return plain_fields(value)
+        named = {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.compare}
+        checksum = source_checksum(value)
+        return {"class": type(value).__name__, **named} | ({"source": checksum} if checksum else {})
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, tuple | list):

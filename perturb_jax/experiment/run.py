@@ -178,9 +178,8 @@ class Forecast:
 
     def _expected(self, predictor: str, size: int) -> float | None:
         """The mean of that predictor's runs of that size, else of any size."""
-        of = [took for (name, selected), took in self._seconds.items() if name == predictor and selected == size]
-        of = of or [took for (name, _), took in self._seconds.items() if name == predictor]
-        every = [one for took in of for one in took]
+        of_any = (one for (name, _), took in self._seconds.items() if name == predictor for one in took)
+        every = self._seconds.get((predictor, size)) or list(of_any)
         return sum(every) / len(every) if every else None
 
 
