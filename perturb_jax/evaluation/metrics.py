@@ -233,10 +233,7 @@ def evaluate(
     measured = Measured(screen, rows, training, control + effects.astype(np.float64), means[rows], means, control)
     table = {metric.name: _values(metric, measured) for metric in chosen}
     result = pd.DataFrame(table, index=pd.Index(list(perturbations), name="perturbation"))
-    if nan == "zero":
-        there = [name for name in ("pearson", "pearson_de") if name in result]
-        result[there] = result[there].fillna(0.0)
-    return result
+    return result.fillna({"pearson": 0.0, "pearson_de": 0.0}) if nan == "zero" else result
 
 
 def _values(metric: Metric, measured: Measured) -> np.ndarray:
@@ -271,7 +268,6 @@ def duplicate_ceiling(
     evaluated on a screen `whole` of all cells, its genes are used with ``replace(first, de_genes=whole.de_genes)``.
 
     Source: Mejia et al. 2025, "Diversity by Design".
-    Complexity: that of `evaluate`.
     Limits: not a bound. Both halves are noisy: with the variance v among cells and n cells in each half, of the
     perturbation and of control, the squared error is 4 v / n; that of the true effect, evaluated on all 2 n, is v / n.
 

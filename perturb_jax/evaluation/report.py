@@ -138,8 +138,7 @@ def trial_picture(screen: Screen, trial: Trial) -> bytes:
             axes.set_xticks(positions, [screen.readouts[gene] for gene in genes], rotation=90, fontsize=8)
             words = {"mse_de": "MSE {:.3f}", "pearson_de": "Pearson {:.2f}"}
             scores = [text.format(trial.metrics[of].iloc[number]) for of, text in words.items() if of in trial.metrics]
-            axes.set(title=f"{name}   {', '.join(scores)}", ylabel="change to control")
-            axes.set_xlim(-0.7, len(genes) - 0.3)
+            axes.set(title=f"{name}   {', '.join(scores)}", ylabel="change to control", xlim=(-0.7, len(genes) - 0.3))
         figure.legend([drawn, dots], [what, "predicted"], loc="outside lower center", ncols=2, fontsize=9)
     return output.getvalue()
 

@@ -18,8 +18,6 @@ from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import changed_options
 from perturb_jax.support.registry import source_checksum
 
-Kind = Literal["data", "selections", "runs"]
-
 FORMAT = 2
 """Part of every identity; raised when what is stored, or what the same words mean, changes."""
 
@@ -27,7 +25,7 @@ FORMAT = 2
 class Work:
     """A unit of work: frozen dataclasses; those of one digest are the same."""
 
-    kind: Kind
+    kind: Literal["data", "selections", "runs"]
 
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on: plain values."""
@@ -124,10 +122,9 @@ class Choice(Work):
 
     def identity(self) -> dict[str, Any]:
         """The screen's and the run's digests, the strategy, the candidates and the budget."""
-        names = ("test", "selected", "batch", "seed", "parts")
-        whole = {"data": self.preparation.digest, "strategy": strategy_identity(self.strategy)}
         run = None if self.run is None else self.run.digest
-        return whole | {"run": run} | {one: getattr(self, one) for one in names}
+        whole = {"data": self.preparation.digest, "strategy": strategy_identity(self.strategy), "run": run}
+        return whole | {one: getattr(self, one) for one in ("test", "selected", "batch", "seed", "parts")}
 
 
 def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
@@ -141,6 +138,22 @@ def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
 def strategy_identity(strategy: Any) -> dict[str, Any]:
     """A strategy's name and options; of a user's file the checksum too."""
     return dict(strategy.identity) if isinstance(strategy, Described) else identity_of(strategy)
+
+
+def own_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """What results are found and read by of predictors and strategies that a user's own files define, by label."""
+    predictors = {
+        label: predictor_identity(*named) for label, named in experiment.predictors.items() if is_own(named.predictor)
+    }
+    strategies = {
+        label: {
+            "identity": strategy_identity(named.strategy),
+            "parts": [list(parts_of(named.strategy, cycle)) for cycle in range(experiment.table.cycles)],
+        }
+        for label, named in experiment.strategies.items()
+        if is_own(named.strategy)
+    }
+    return {"predictors": predictors, "strategies": strategies} if predictors or strategies else {}
 
 
 def is_own(thing: Any) -> bool:
@@ -259,9 +272,8 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
             together += 1
         seed = _seed(experiment, chain, "selection", first)
         run = cycles[-1].training if parts else None
-        choice = Choice(
-            preparation, strategy, test, selected, (together - first) * table.batch, seed, tuple(parts), run
-        )
+        size = (together - first) * table.batch
+        choice = Choice(preparation, strategy, test, selected, size, seed, tuple(parts), run)
         picks = known.picks(choice)
         if picks is None:
             wanted.append(choice)

@@ -110,9 +110,6 @@ def _repeated(
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
-PENALTIES = tuple(float(10.0**power) for power in range(-3, 4))
-"""What `GraphRidge` tries unless others are given."""
-
 
 @dataclass(frozen=True)
 class BilinearRidge(ClosedForm):
@@ -191,7 +188,9 @@ class GraphRidge(ClosedForm):
 
     hops: int | tuple[int, ...] = option((1, 2, 3), "Graph-convolution layers, or several to choose from.", at_least=1)
     penalties: tuple[float, ...] = option(
-        PENALTIES, "Ridge penalties to choose from, in units of the kernel's mean diagonal.", above=0
+        (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0),
+        "Ridge penalties to choose from, in units of the kernel's mean diagonal.",
+        above=0,
     )
     direction: Direction = option("in", "A gene's features: what it reads ('in'), what reads it ('out'), or 'both'.")
     weighted: bool = option(True, "Use the edge weights; else every edge weighs 1.", negative="unweighted")

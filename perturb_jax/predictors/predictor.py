@@ -27,8 +27,6 @@ from perturb_jax.support.options import Options
 Key = int | jax.Array
 """A seed, or a JAX random key. Deterministic predictors ignore it."""
 
-_SHOWN = 5
-
 
 @runtime_checkable
 class Fitted(Protocol):
@@ -143,7 +141,7 @@ def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.n
     finite = np.isfinite(changes).all(1)
     if not finite.all():
         bad = [screen.perturbations[row] for row in rows[~finite]]
-        raise InputError(f"train: effects of {', '.join(bad[:_SHOWN])} are not finite; omit these perturbations")
+        raise InputError(f"train: effects of {', '.join(bad[:5])} are not finite; omit these perturbations")
     return changes
 
 
@@ -151,13 +149,8 @@ def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.n
 class Answers(Fitted):
     """A `Fitted` made of functions, for predictors that need no class of their own.
 
-    Attributes:
-        name: of the predictor, for messages.
-        predict: effects of perturbations.
-        embed: their embeddings; None where the predictor has none.
-        spread: standard deviations of their effects; None where the predictor has none.
-        report: what was found while fitting: plain values.
-        learnt: arrays that the predictions are computed from, to be stored; none where nothing is learnt.
+    `predict` gives effects, `embed` embeddings and `spread` standard deviations, where there are any; `learnt` are the
+    arrays that these are computed from.
     """
 
     name: str

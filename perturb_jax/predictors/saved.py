@@ -37,20 +37,15 @@ _MADE_OF = {
 
 
 def save_fitted(fitted: Any, path: str | Path) -> None:
-    """Store a fitted predictor as one `.npz` file; `load_fitted` reads it.
-
-    Raises:
-        InputError: a predictor that holds what cannot be stored, such as one of a user's own file.
-    """
-    arrays: dict[str, np.ndarray] = {}
+    """Store a fitted predictor as one `.npz` file, unless it holds what cannot be, such as one of a user's own file."""
+    arrays: dict[str, Any] = {}
     try:
         tree = _encoded(fitted, arrays)
     except TypeError as error:
         raise InputError(f"{path}: this fitted predictor cannot be stored ({error}); {_REMEDY}") from None
     text = json.dumps({"format": FORMAT, _TREE: tree}, ensure_ascii=False)
     buffer = io.BytesIO()
-    whole_tree: dict[str, Any] = {**arrays, _TREE: np.frombuffer(text.encode(), np.uint8)}
-    np.savez_compressed(buffer, **whole_tree)
+    np.savez_compressed(buffer, **{**arrays, _TREE: np.frombuffer(text.encode(), np.uint8)})
     whole = Path(path)
     aside = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:

@@ -10,6 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 from perturb_jax.graph.operator import Edges
 
+Weights = dict[str, Any]
+"""Flax collections, "params" and "batch_stats" among them."""
 MOMENTUM, EPSILON = 0.1, 1e-5
 """Of PyTorch's BatchNorm1d."""
 

@@ -149,11 +149,9 @@ class GearsFlax(Options):
         model, graphs = self._model(screen, graph)
         variables = from_torch(parameters)
         control = Perturbed(jnp.zeros((1, graph.num_nodes)), jnp.zeros(1))
-
-        def new(key: jax.Array) -> dict[str, Any]:
-            return dict(model.init(key, control, Rows(jnp.ones(1), 1.0), *graphs, False))
-
-        check_variables(variables, jax.eval_shape(new, jax.random.key(0)))
+        given = control, Rows(jnp.ones(1), 1.0), *graphs
+        wanted: Any = jax.eval_shape(lambda key: model.init(key, *given, False), jax.random.key(0))
+        check_variables(variables, wanted)
         weights = {"params": within_unit_norm(variables["params"]), "batch_stats": variables["batch_stats"]}
         none = np.zeros(0)
         untrained = training.FlaxHistory(none.astype(int), none, none, none, 0)
@@ -170,12 +168,7 @@ class GearsFlax(Options):
 
 
 class FittedGearsFlax(Fitted):
-    """training.Trained weights, and what they predict.
-
-    Attributes:
-        histories: errors by step, of each model.
-        history: of the first model.
-    """
+    """Trained weights, and what they predict; `histories` are errors by step of each model, `history` the first's."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from perturb_jax.graph.operator import Edges
 from perturb_jax.predictors.gears_flax.batches import CHUNK, Batch, Conditions, Held, Member, draw_batch
 from perturb_jax.predictors.gears_flax.checkpoint import fingerprint, read_checkpoint, write_checkpoint
-from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows, within_unit_norm
+from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows, Weights, within_unit_norm
 from perturb_jax.predictors.gears_flax.moments_loss import moments_loss
 from perturb_jax.support.progress import progress_bar
 
@@ -28,9 +28,6 @@ CLIP = 1.0
 
 CHECKPOINT_SECONDS = 10
 """Between checkpoints; a training that is interrupted loses at most these, and the stretch of steps it was in."""
-
-Weights = dict[str, Any]
-"""Flax collections "params" and "batch_stats"."""
 
 
 class Plan(NamedTuple):
