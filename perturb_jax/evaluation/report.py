@@ -74,7 +74,8 @@ def trial_files(screen: Screen, trial: Trial, record: Mapping[str, Any]) -> dict
     }
     parameters: dict[str, Any] = trial.fitted.parameters()
     if parameters:
-        np.savez(buffer := io.BytesIO(), **parameters)
+        buffer = io.BytesIO()
+        np.savez(buffer, **parameters)
         files[MODEL_FILE] = buffer.getvalue()
     return files
 

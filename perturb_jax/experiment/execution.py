@@ -213,7 +213,7 @@ def _train(work: Training, store: Store) -> None:
     begin = time.perf_counter()
     seen = remaining(names, work.test)
     view: dict[str, Any] = {}
-    for part in PARTS if work.effect else [part for part in PARTS if part != "effect"]:
+    for part in [part for part in PARTS if work.effect or part != "effect"]:
         with suppress(InputError):  # where the predictor has none
             view[part] = getattr(view_of(trial.fitted, seen, (part,)), part)
     seconds["view"] = time.perf_counter() - begin
@@ -246,11 +246,9 @@ def read_view(run: Path, parts: Sequence[str]) -> View:
                 f"{', '.join(absent)}: {about} has none with these settings; name the predictors that the strategy "
                 "is for: predictors = [...]"
             )
-        held = {}
-        for part in parts:
-            values = file["embedding" if part == "features" and file[part].shape == (0,) else part]
+        held = {part: file["embedding" if part == "features" and file[part].shape == (0,) else part] for part in parts}
+        for values in held.values():
             values.setflags(write=False)
-            held[part] = values
         return View(tuple(file["perturbations"].tolist()), **held)
 
 

@@ -61,13 +61,6 @@ def private_copy(function: types.FunctionType, **names: object) -> types.Functio
     return private
 
 
-def default_device() -> str:
-    """A GPU if torch sees one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 @contextmanager
 def torch_seed(seed: int) -> Iterator[None]:
     """Seeds torch's CPU generator, which draws the weights on every device, and puts its state back afterwards."""
@@ -78,6 +71,13 @@ def torch_seed(seed: int) -> Iterator[None]:
         yield
 
 
+def default_device() -> str:
+    """A GPU if torch sees one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def data_loaders(sets: Mapping[str, Any], batch_size: int, seed: int) -> dict[str, Any]:
     """The loaders as cell-gears makes them, each shuffling by a generator of its own; None for an empty validation."""
     import torch
@@ -86,7 +86,8 @@ def data_loaders(sets: Mapping[str, Any], batch_size: int, seed: int) -> dict[st
     loaders: dict[str, Any] = dict.fromkeys(sets)
     for number, (name, data) in enumerate(sets.items()):
         if len(data):
-            order, last = torch.Generator().manual_seed((seed + number) % 2**63), name == "train_loader"
+            order = torch.Generator().manual_seed((seed + number) % 2**63)
+            last = name == "train_loader"
             loaders[name] = DataLoader(data, batch_size, shuffle=True, drop_last=last, generator=order)
     return loaders
 
