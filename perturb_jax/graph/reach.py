@@ -10,10 +10,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
-from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, walk_edges
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, as_batch, walk_edges
 from perturb_jax.support.checks import check_count
 from perturb_jax.support.loops import breadth_first, group_by
 
@@ -21,30 +22,30 @@ _CHUNK_BYTES = 2**27
 
 
 class ReachSets(NamedTuple):
-    """Reach as a sparse boolean matrix, on the host.
-
-    Attributes:
-        indptr: candidate c reaches ``indices[indptr[c]:indptr[c + 1]]``.
-        indices: node numbers, each once per candidate.
-        num_nodes: the number of columns: nodes, or nodes x graphs of a batch.
-    """
+    """Reach on the host, as a sparse boolean matrix: candidate c reaches ``indices[indptr[c]:indptr[c + 1]]``."""
 
     indptr: Int[np.ndarray, " pointers"]
-    indices: Int[np.ndarray, " entries"]
-    num_nodes: int
+    indices: Int[np.ndarray, " entries"]  # node numbers, each once per candidate
+    num_nodes: int  # columns: nodes, or nodes x graphs of a batch
+
+    @classmethod
+    def of(cls, matrix: sp.csr_array) -> "ReachSets":
+        """The rows of a sparse matrix."""
+        return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.shape[1])
+
+    @property
+    def matrix(self) -> sp.csr_array:
+        """The sets as rows of a sparse matrix."""
+        entries = (np.ones(len(self.indices), bool), self.indices, self.indptr)
+        return sp.csr_array(entries, shape=(len(self.indptr) - 1, self.num_nodes))
 
     def mask(self) -> Bool[np.ndarray, "candidates nodes"]:
         """The sets as rows of a dense matrix."""
-        mask = np.zeros((len(self.indptr) - 1, self.num_nodes), bool)
-        mask[np.repeat(np.arange(len(mask)), np.diff(self.indptr)), self.indices] = True
-        return mask
+        return self.matrix.toarray()
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "ReachSets":
         """The sets of some candidates, in the order of `rows`."""
-        lengths = np.diff(self.indptr)[rows]
-        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
-        return ReachSets(indptr, self.indices[entries], self.num_nodes)
+        return ReachSets.of(self.matrix[rows])
 
     def counts(self) -> Int[np.ndarray, " nodes"]:
         """How many of the sets hold each node."""
@@ -95,13 +96,9 @@ def reach_mask(
 ) -> Bool[Array, "candidates columns"]:
     """`reach`, for candidates given as node numbers. Compiled once for all graphs of a batch."""
     check_count("hops", hops)
-    if isinstance(graph, GraphBatch):
-        nodes = graph.graph.num_nodes
-        here, each = batch_steps(graph, direction)
-    else:
-        nodes = graph.num_nodes
-        here, there = map(jnp.asarray, walk_edges(graph, direction))
-        each = there[None]
+    batch = as_batch(graph)
+    nodes = batch.graph.num_nodes
+    here, each = batch_steps(batch, direction)
     masks = [mask_by_steps(jnp.asarray(members), here, there, min(hops, nodes), nodes) for there in each]
     return jnp.concatenate(masks, axis=1)
 
@@ -115,24 +112,11 @@ def reach_sets(
     """The same sets as `reach_mask`, sparse, by breadth-first search on the host: O(edges visited) per candidate."""
     check_count("hops", hops)
     if isinstance(graph, GraphBatch):
-        return _beside([reach_sets(graph.variant(i), members, hops, direction) for i in range(len(graph))])
+        parts = [reach_sets(graph.variant(i), members, hops, direction).matrix for i in range(len(graph))]
+        return ReachSets.of(sp.hstack(parts, "csr"))
     here, there = walk_edges(graph, direction)
     indptr, indices = breadth_first(*group_by(here, there, graph.num_nodes), members, min(hops, graph.num_nodes))
     return ReachSets(indptr, indices, graph.num_nodes)
-
-
-def _beside(parts: list[ReachSets]) -> ReachSets:
-    """Each candidate's sets on several graphs as one set, the graphs side by side."""
-    nodes = parts[0].num_nodes
-    lengths = np.stack([np.diff(part.indptr) for part in parts])
-    indptr = np.concatenate([[0], np.cumsum(lengths.sum(0))]).astype(np.int64)
-    indices = np.empty(indptr[-1], np.int32)
-    start = indptr[:-1].copy()
-    for i, (part, length) in enumerate(zip(parts, lengths, strict=True)):
-        entries = np.arange(len(part.indices)) + np.repeat(start - part.indptr[:-1], length)
-        indices[entries] = part.indices + i * nodes
-        start += length
-    return ReachSets(indptr, indices, len(parts) * nodes)
 
 
 def batch_walk(
