@@ -5,11 +5,11 @@ On a batch of graphs reach is that on all of them side by side: node u of graph 
 
 from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
@@ -18,37 +18,6 @@ from perturb_jax.support.checks import check_count
 from perturb_jax.support.loops import breadth_first, group_by
 
 _CHUNK_BYTES = 2**27
-
-
-class ReachSets(NamedTuple):
-    """Reach as a sparse boolean matrix, on the host.
-
-    Attributes:
-        indptr: candidate c reaches ``indices[indptr[c]:indptr[c + 1]]``.
-        indices: node numbers, each once per candidate.
-        num_nodes: the number of columns: nodes, or nodes x graphs of a batch.
-    """
-
-    indptr: Int[np.ndarray, " pointers"]
-    indices: Int[np.ndarray, " entries"]
-    num_nodes: int
-
-    def mask(self) -> Bool[np.ndarray, "candidates nodes"]:
-        """The sets as rows of a dense matrix."""
-        mask = np.zeros((len(self.indptr) - 1, self.num_nodes), bool)
-        mask[np.repeat(np.arange(len(mask)), np.diff(self.indptr)), self.indices] = True
-        return mask
-
-    def take(self, rows: Int[np.ndarray, " rows"]) -> "ReachSets":
-        """The sets of some candidates, in the order of `rows`."""
-        lengths = np.diff(self.indptr)[rows]
-        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
-        return ReachSets(indptr, self.indices[entries], self.num_nodes)
-
-    def counts(self) -> Int[np.ndarray, " nodes"]:
-        """How many of the sets hold each node."""
-        return np.bincount(self.indices, minlength=self.num_nodes).astype(np.int32)
 
 
 def reach(
@@ -86,7 +55,7 @@ def reach(
     """
     members = parse_perturbations(graph.names, genes).members
     if jax.default_backend() == "cpu":
-        return jnp.asarray(reach_sets(graph, members, hops, direction).mask())
+        return jnp.asarray(reach_sets(graph, members, hops, direction).toarray())
     return reach_mask(graph, members, hops, direction)
 
 
@@ -111,28 +80,21 @@ def reach_sets(
     members: Int[np.ndarray, "candidates arity"],
     hops: int = 1,
     direction: Direction = "in",
-) -> ReachSets:
-    """The same sets as `reach_mask`, sparse, by breadth-first search on the host: O(edges visited) per candidate."""
+) -> sp.csr_array:
+    """The same sets as `reach_mask`, as a sparse matrix of True, by breadth-first search on the host.
+
+    Complexity: O(edges visited) per candidate.
+    """
     check_count("hops", hops)
     if isinstance(graph, GraphBatch):
-        return _beside([reach_sets(graph.variant(i), members, hops, direction) for i in range(len(graph))])
+        each = [reach_sets(graph.variant(i), members, hops, direction) for i in range(len(graph))]
+        return sp.csr_array(sp.hstack(each, "csr"))
     here, there = walk_edges(graph, direction)
     indptr, indices = breadth_first(*group_by(here, there, graph.num_nodes), members, min(hops, graph.num_nodes))
-    return ReachSets(indptr, indices, graph.num_nodes)
-
-
-def _beside(parts: list[ReachSets]) -> ReachSets:
-    """Each candidate's sets on several graphs as one set, the graphs side by side."""
-    nodes = parts[0].num_nodes
-    lengths = np.stack([np.diff(part.indptr) for part in parts])
-    indptr = np.concatenate([[0], np.cumsum(lengths.sum(0))]).astype(np.int64)
-    indices = np.empty(indptr[-1], np.int32)
-    start = indptr[:-1].copy()
-    for i, (part, length) in enumerate(zip(parts, lengths, strict=True)):
-        entries = np.arange(len(part.indices)) + np.repeat(start - part.indptr[:-1], length)
-        indices[entries] = part.indices + i * nodes
-        start += length
-    return ReachSets(indptr, indices, len(parts) * nodes)
+    indptr = indptr.astype(
+        sp.get_index_dtype(maxval=len(indices))
+    )  # with 64 bits SciPy would widen all indices to them
+    return sp.csr_array((np.ones(len(indices), bool), indices, indptr), (len(members), graph.num_nodes))
 
 
 def batch_walk(

@@ -108,10 +108,10 @@ class Coverage:
             reach_sets(self.graph, some.members, self.hops, self.direction)
             for some in (plan.tested, plan.must, plan.pool)
         )
-        counts = tested.counts()
+        counts = tested.sum(0, dtype=np.int32)
         before = [np.count_nonzero(counts)]
         head = covered_after(first, counts)
-        covered = counts + first.counts()
+        covered = counts + first.sum(0, dtype=np.int32)
 
         def curve(order: Int[np.ndarray, " order"]) -> Int[np.ndarray, " points"]:
             rest = order[: len(plan.picks) - len(plan.must)]
@@ -124,7 +124,7 @@ class Coverage:
             random=np.stack([curve(draw) for draw in draws]),
             others={"top_degree": curve(by_degree)},
         )
-        return Comparison(curves, int(np.count_nonzero(covered + sets.counts())))
+        return Comparison(curves, int(np.count_nonzero(covered + sets.sum(0))))
 
     def curve(self, plan: Plan) -> pd.DataFrame:
         """The curves as a table: a row per number of picks."""
@@ -255,7 +255,7 @@ class Robust(Coverage):
         of_plain, before = (
             reach_sets(copies, some.members, strategy.hops, strategy.direction) for some in (chosen, tested)
         )
-        covered = covered_after(of_plain, before.counts())[-1]
+        covered = covered_after(of_plain, before.sum(0, dtype=np.int32))[-1]
         result = {"mean covered": float(values[-1]), "picks of the graph itself": float(covered) / len(copies)}
         if np.isfinite(bounds[-1]):
             result["bound"] = float(bounds[-1])

@@ -44,7 +44,7 @@ class Spectral(Coverage):
             matrix.extend(np.unique(np.concatenate([before.indices, first.indices])))
             norms, done = [], 0
             for end in picks - len(plan.must):
-                matrix.extend(np.unique(sets.take(order[done:end]).indices))
+                matrix.extend(np.unique(sets[order[done:end]].indices))
                 norms.append(matrix.norm)
                 done = end
             return np.array(norms)

@@ -6,16 +6,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.greedy import Objective, Properties
 from perturb_jax.selection.host import coverage as host
-from perturb_jax.selection.host.coverage import RARITY_UNIT
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.loops import group_by
 
 _TOTAL_WEIGHT = 2**30
+_RARITY_UNIT = 2**30  # of all nodes together, so that no sum leaves int32
 _UNCOVERABLE = 2**31 - 1
 
 
@@ -122,36 +121,37 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
     return numbers.astype(np.int32), float(total / _TOTAL_WEIGHT)
 
 
-def rarity(covers: Bool[Array, "candidates nodes"]) -> Int[Array, " candidates"]:
+def rarity(
+    covers: Bool[Array, "candidates nodes"] | sp.csr_array,
+) -> Int[Array, " candidates"] | Int[np.ndarray, " candidates"]:
     """Per candidate, the sum over its nodes of one over how many candidates cover the node, in fixed point.
 
     Among candidates of equal gain, the one whose nodes fewest others reach is the better pick: what it leaves out may
-    never be reached, what the others leave out will be. The same whole numbers as on the host.
+    never be reached, what the others leave out will be. The same whole numbers of a mask and of sparse sets.
     """
-    worth = (RARITY_UNIT // covers.shape[1]) // jnp.maximum(covers.sum(0, dtype=jnp.int32), 1)
-    return jax.vmap(_weight_of, (0, None))(covers, worth)
+    worth = (_RARITY_UNIT // covers.shape[1]) // covers.sum(0, dtype=np.int32).clip(1)
+    return covers @ worth if isinstance(covers, sp.csr_array) else jax.vmap(_weight_of, (0, None))(covers, worth)
 
 
 def covered_after(
-    sets: ReachSets,
+    sets: sp.csr_array,
     counts: Int[np.ndarray, " nodes"],
     picks: Int[np.ndarray, " picks"] | None = None,
     weights: Int[np.ndarray, " nodes"] | None = None,
 ) -> Int[np.ndarray, " picks"]:
     """What is covered after each of the sets picked (None: all, as they come), what `counts` covers included."""
-    order = np.arange(len(sets.indptr) - 1) if picks is None else picks
+    order = np.arange(sets.shape[0]) if picks is None else picks
     values: np.ndarray = host.covered_after(sets.indptr, sets.indices, weights, counts, order)
     return values
 
 
 def cover_bounds(
-    sets: ReachSets,
+    sets: sp.csr_array,
     counts: Int[np.ndarray, " nodes"],
     picks: Int[np.ndarray, " picks"],
     weights: Int[np.ndarray, " nodes"] | None = None,
 ) -> Int[np.ndarray, " picks"]:
     """For each number of picks, an upper bound of the value of any selection of that size (see `upper_bounds`)."""
-    rows = np.repeat(np.arange(len(sets.indptr) - 1, dtype=np.int32), np.diff(sets.indptr))
-    inverted = group_by(sets.indices, rows, sets.num_nodes)
-    bounds: np.ndarray = host.upper_bounds(sets.indptr, sets.indices, *inverted, weights, counts, picks)
+    inverted, of_sets = sets.tocsc(), (sets.indptr, sets.indices)
+    bounds: np.ndarray = host.upper_bounds(*of_sets, inverted.indptr, inverted.indices, weights, counts, picks)
     return bounds

@@ -128,7 +128,7 @@ def greedy(
 
 
 def tie_order(
-    num_candidates: int, rarities: Int[np.ndarray, " candidates"] | None, seed: int | None
+    num_candidates: int, rarities: Int[Array | np.ndarray, " candidates"] | None, seed: int | None
 ) -> Int[np.ndarray, " candidates"]:
     """Candidates by precedence among equal gains: seeded random, or rarest first, or as given."""
     if seed is not None:
