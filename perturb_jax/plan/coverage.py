@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from jaxtyping import Float, Int, Real
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
@@ -80,6 +81,10 @@ class Coverage:
         """What some perturbations use of the budget."""
         return len(some) if self.costs is None else sum(self.costs[label] for label in some)
 
+    def reach(self, some: Perturbations) -> sp.csr_array:
+        """The genes that each of some perturbations covers."""
+        return reach_sets(self.graph, some.members, self.hops, self.direction)
+
     def strategy_for(self, candidates: Perturbations) -> Any:  # noqa: ARG002  (for kinds that differ for must-haves)
         """The strategy that chooses from the must-haves, and then from the rest."""
         return self.strategy
@@ -104,10 +109,7 @@ class Coverage:
 
         Complexity: O(draws x entries of the picks' reach sets).
         """
-        tested, first, sets = (
-            reach_sets(self.graph, some.members, self.hops, self.direction)
-            for some in (plan.tested, plan.must, plan.pool)
-        )
+        tested, first, sets = map(self.reach, (plan.tested, plan.must, plan.pool))
         counts = tested.sum(0, dtype=np.int32)
         before = [np.count_nonzero(counts)]
         head = covered_after(first, counts)
@@ -147,11 +149,7 @@ class Coverage:
             "reachable from all candidates": plan.comparison.reachable,
             "bound": None if pd.isna(bound) else int(bound),
             "first rank of each cover layer": starts,
-            "random": {
-                "seeds": list(range(RANDOM_DRAWS)),
-                "covered": random.tolist(),
-                "mean": float(random.mean()),
-            },
+            "random": {"seeds": list(range(RANDOM_DRAWS)), "covered": random.tolist(), "mean": float(random.mean())},
             "top-degree": int(curves.others["top_degree"][-1]),
         }
 

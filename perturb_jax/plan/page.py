@@ -16,7 +16,6 @@ import scipy.sparse as sp
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.annotation import Annotation, term_names
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.graph.reach import reach_sets
 from perturb_jax.plan.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
 from perturb_jax.plan.plan import Plan
 from perturb_jax.support.errors import InputError
@@ -66,20 +65,17 @@ def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], p
     """
     picks, tested, question = plan.picks, plan.tested, plan.evidence
     graph = question.graph
-    by_picks, by_tested = (
-        reach_sets(graph, some.members, question.hops, question.direction) for some in (picks, tested)
-    )
+    by_picks, by_tested = map(question.reach, (picks, tested))
     covered = map_covered(graph, (by_picks.sum(0) + by_tested.sum(0)) > 0)
     label = np.full(graph.num_nodes, -1)
     label[covered.nodes] = covered.labels
-    title = f"{len(picks)} perturbations to test"
     subtitle = (
         f"{question.name}, {question.hops} hop{'s' * (question.hops > 1)}, direction {question.direction}; "
         f"{graph.provenance.source}, {graph.num_nodes:,} genes"
     )
     facts = plan.evidence.facts(plan, record["result"])
     values = {
-        "title": escape(title),
+        "title": f"{len(picks)} perturbations to test",
         "subtitle": escape(subtitle),
         "facts": "".join(f"<div><b>{number}</b>{escape(words)}</div>" for number, words in facts),
         "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in plan.warnings),

@@ -102,9 +102,6 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
     Sums of whole numbers do not depend on their order, so every path, device and shard makes the same picks. Whole
     numbers with a sum of at most 2^30 stay as they are; others are rounded to 2^-30 of their sum, and a positive
     weight never becomes 0.
-
-    Raises:
-        InputError: weights that are negative, infinite or NaN, or whose sum is infinite.
     """
     weights = np.asarray(weights, np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
@@ -114,8 +111,7 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
         total = weights.sum()
     if not np.isfinite(total):
         raise InputError("weights: expected a finite sum, got an infinite one; divide them by their largest")
-    whole = bool((weights == np.rint(weights)).all()) and total <= _TOTAL_WEIGHT
-    if whole:
+    if (weights == np.rint(weights)).all() and total <= _TOTAL_WEIGHT:
         return weights.astype(np.int32), 1.0
     numbers = np.maximum(np.rint(weights / total * _TOTAL_WEIGHT), weights > 0)
     return numbers.astype(np.int32), float(total / _TOTAL_WEIGHT)
@@ -141,8 +137,7 @@ def covered_after(
 ) -> Int[np.ndarray, " picks"]:
     """What is covered after each of the sets picked (None: all, as they come), what `counts` covers included."""
     order = np.arange(sets.shape[0]) if picks is None else picks
-    values: np.ndarray = host.covered_after(sets.indptr, sets.indices, weights, counts, order)
-    return values
+    return host.covered_after(sets.indptr, sets.indices, weights, counts, order)
 
 
 def cover_bounds(
@@ -153,5 +148,4 @@ def cover_bounds(
 ) -> Int[np.ndarray, " picks"]:
     """For each number of picks, an upper bound of the value of any selection of that size (see `upper_bounds`)."""
     inverted, of_sets = sets.tocsc(), (sets.indptr, sets.indices)
-    bounds: np.ndarray = host.upper_bounds(*of_sets, inverted.indptr, inverted.indices, weights, counts, picks)
-    return bounds
+    return host.upper_bounds(*of_sets, inverted.indptr, inverted.indices, weights, counts, picks)

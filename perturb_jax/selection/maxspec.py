@@ -152,9 +152,7 @@ def search(
     lazy: bool = True,
     sense: Sense = "min",
 ) -> tuple[Int[np.ndarray, " budget"], Float[np.ndarray, " budget"], float, int, bool]:
-    """Greedy on the host. Lazy minimisation is exact where the norm never falls when nodes are added, else a heuristic.
-
-    Lazy: as few norms are computed as decide; else those of all candidates at every pick.
+    """Greedy on the host; lazy: as few norms are computed as decide, else those of all candidates at every pick.
 
     Returns:
         candidate numbers in order and the norm after each; the norm before the first; how many norms were computed, or

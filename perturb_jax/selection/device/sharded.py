@@ -60,9 +60,6 @@ def sharded_cover(
     up to date. With `jax.distributed`, every process calls this with the same arguments and makes its own devices'
     rows only. `counts` says how often each node is covered already.
 
-    Raises:
-        InputError: a gain times the number of devices that does not fit into 31 bits.
-
     Complexity: O(budget x candidates x width / devices), `Layout.bytes_per_pick` per pick and device.
     """
     devices = mesh.devices.size
@@ -75,9 +72,7 @@ def sharded_cover(
 
     def rows(index: Any) -> np.ndarray:
         start, stop, _ = index[0].indices(total)
-        some = sets[order[start:stop]]
-        some.resize((stop - start, sets.shape[1]))
-        return _rows(some, layout)
+        return _rows(sets[order[start:stop]], stop - start, layout)
 
     picks, gains, layers = _greedy(
         jax.make_array_from_callback((total, layout.width), candidates, rows),
@@ -90,13 +85,13 @@ def sharded_cover(
     return order[np.asarray(picks)], np.asarray(gains).astype(np.int64), np.asarray(layers)
 
 
-def _rows(sets: sp.csr_array, layout: Layout) -> UInt32[np.ndarray, "rows width"]:
-    number, nodes = sets.shape
+def _rows(sets: sp.csr_array, number: int, layout: Layout) -> UInt32[np.ndarray, "rows width"]:
+    padding, nodes = (0, number - sets.shape[0]), sets.shape[1]
     if layout.bits:
-        covers = np.pad(sets.toarray(), ((0, 0), (0, layout.width * WORD - nodes)))
+        covers = np.pad(sets.toarray(), (padding, (0, layout.width * WORD - nodes)))
         return np.packbits(covers, axis=1, bitorder="little").view("<u4").astype(np.uint32)
     rows = np.full((number, layout.width), nodes, np.uint32)
-    rows[np.arange(layout.width)[None, :] < np.diff(sets.indptr)[:, None]] = sets.indices
+    rows[np.arange(layout.width)[None, :] < np.pad(np.diff(sets.indptr), padding)[:, None]] = sets.indices
     return rows
 
 

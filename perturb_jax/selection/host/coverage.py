@@ -159,12 +159,7 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
         gains[candidate] = _gain(indptr, indices, worth, candidate)
     having = np.zeros(1, np.int64)
     if weights is None:  # how many candidates have each gain
-        largest_gain = np.int64(0)
-        for gain in gains:
-            largest_gain = max(largest_gain, gain)
-        having = np.zeros(largest_gain + 1, np.int64)
-        for gain in gains:
-            having[gain] += 1
+        having = np.bincount(gains)
     bounds = np.full(budget, np.iinfo(np.int64).max)
     for state in range(budget + 1):
         total = value
