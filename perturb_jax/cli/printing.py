@@ -9,28 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import perturb_jax
-
 if TYPE_CHECKING:
     from perturb_jax.plan.plan import Plan
 
 out, err = Console(), Console(stderr=True)
 ROWS_SHOWN = 20
 _NAMES_SHOWN = 8
-
-
-def version_lines() -> str:
-    """The package's version, and the embedded annotation's."""
-    from perturb_jax.graph.embedded import about_embedded
-
-    about = about_embedded()
-    return (
-        f"perturb-jax {perturb_jax.__version__}\n"
-        f"{about['name']}: {about['genes']:,} genes, {about['terms']:,} terms, {about['pairs']:,} pairs\n"
-        f"from {about['source']}; GO of {about['GO date']}, annotations of {about['date']}\n"
-        f"{about['licence']}\n"
-        f"sha256 {about['sha256']}"
-    )
 
 
 def print_plan(console: Console, plan: "Plan", record: Mapping[str, Any], paths: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from perturb_jax.cli import flags, printing
+from perturb_jax.cli import flags
 from perturb_jax.strategies.registry import STRATEGIES, one_shot_names
 from perturb_jax.support.checks import check_count, check_seed
 from perturb_jax.support.errors import InputError
@@ -95,6 +95,7 @@ def select_command(arguments: Sequence[str] = ()) -> Callable[..., None]:
         names_.check()
         flags.check_files(tables.values())
 
+        from perturb_jax.cli import printing
         from perturb_jax.genes.lists import read_numbers
         from perturb_jax.plan.files import plan_file_names, plan_files, plan_record
         from perturb_jax.plan.page import report_file, report_page

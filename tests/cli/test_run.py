@@ -284,7 +284,8 @@ def check_refusal(result: Result, message: str) -> None:
 
 
 def test_other_commands_do_not_load_what_only_experiments_need() -> None:
-    code = "import sys, perturb_jax.cli.app; print(sorted({'distributed', 'dask', 'pydantic'} & set(sys.modules)))"
+    code = "import sys, perturb_jax.cli.app as cli; cli.command_line()"
+    code += "; print(sorted({'distributed', 'dask', 'pydantic'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
 

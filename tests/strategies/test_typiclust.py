@@ -148,6 +148,6 @@ def test_without_scikit_learn_the_remedy_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_import_brings_scikit_learn() -> None:
-    modules = "sys, perturb_jax, perturb_jax.cli.app, perturb_jax.strategies.registry"
-    code = f"import {modules}; sys.exit('sklearn' in sys.modules)"
+    code = "import sys, perturb_jax.strategies.registry, perturb_jax.cli.app as cli; cli.command_line()"
+    code += "; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
