@@ -35,7 +35,7 @@ _ROUNDING = 1e-12
 Method = Literal["lazy", "naive"]
 Normalization = Literal["graph", "subgraph"]
 Sense = Literal["min", "max"]
-Sets = list[Int[np.ndarray, " reached"]]
+Sets = list[Int[np.ndarray, " _"]]
 
 
 def maxspec(
