@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -85,11 +84,7 @@ def with_cells(work: Preparation, store: Store, screen: Screen) -> Screen:
         raise InputError('expected moments have no cells to learn from; simulate with moments = "cells"')
     path = store.root / CELLS / f"{work.digest}.h5ad"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".perturb-jax-") as staging:
-            whole = Path(staging, "cells.h5ad")
-            _simulated(work, simulation, whole)
-            whole.replace(path)
+        _simulated(work, simulation, path)
     return replace(screen, source=path)
 
 

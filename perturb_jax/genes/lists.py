@@ -1,7 +1,6 @@
 """Reading gene names from the files that people have: text, tables, cells."""
 
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,6 @@ NAME_COLUMNS = (
 """Columns that hold gene names or conditions, in lower case."""
 
 _TABLES = (".csv", ".tsv", ".tab")
-_CELLS = ".h5ad"
 
 
 def read_names(path: str | Path, column: str | None = None) -> list[str]:
@@ -26,15 +24,11 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
     * ``.h5ad``: the perturbations of a screen, each once, in sorted order, controls left out; the cells are not read.
     * anything else: text, one name per line; lines that start with ``#`` are comments.
 
-    In each, "A+ctrl" is "A".
-
-    Args:
-        path: the file.
-        column: the table's or the cells' column with the names; None: the one that is called like `NAME_COLUMNS`.
+    In each, "A+ctrl" is "A". Without a `column` the names are in the one that is called like `NAME_COLUMNS`.
     """
     path = Path(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if _CELLS in suffixes:
+    if ".h5ad" in suffixes:
         return _names_of_cells(path, column)
     is_table = _is_table(path)
     if is_table:
@@ -44,17 +38,18 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
         if column is not None:
             raise InputError(f"{path}: a text file has no columns; omit column=... or give a .csv file")
         names = _lines(path)
-    _refuse_blank(path, names, first_row=2 if is_table else 1)
+    if not names:
+        raise InputError(f"{path}: the file is empty; expected at least one gene name")
+    if "" in names:
+        line = names.index("") + (2 if is_table else 1)
+        raise InputError(f"{path}: line {line} is blank; remove it or write the gene's name")
     return [_without_control(name) for name in names if is_table or not name.startswith("#")]
 
 
 def read_numbers(path: str | Path, column: str, default: float | None = None) -> dict[str, float]:
-    """Read a number per gene name or combination from a table (``.csv``, ``.tsv``), in the order of the file.
+    """Read the number in a column for each of the names that `read_names` finds in a table (``.csv``, ``.tsv``).
 
-    Args:
-        path: the file; names stand in a column as for `read_names`.
-        column: the column with the numbers.
-        default: what every name gets where there is no such column, or no table at all; None: the column is needed.
+    Where there is no such column, or no table at all, every name gets the default; None: the column is needed.
     """
     names = read_names(path)
     table = read_csv(Path(path)) if _is_table(Path(path)) else pd.DataFrame()
@@ -116,14 +111,6 @@ def _lines(path: Path) -> list[str]:
                 "table in a file called .csv or .tsv"
             )
     return lines
-
-
-def _refuse_blank(path: Path, names: Sequence[str], first_row: int) -> None:
-    if not names:
-        raise InputError(f"{path}: the file is empty; expected at least one gene name")
-    for number, name in enumerate(names, start=first_row):
-        if not name:
-            raise InputError(f"{path}: line {number} is blank; remove it or write the gene's name")
 
 
 def _without_control(name: str) -> str:

@@ -93,8 +93,7 @@ class Perturbations:
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Perturbations":
         """Some of the candidates, in the order of `rows`."""
-        labels = tuple(self.labels[i] for i in rows)
-        return replace(self, labels=labels, members=self.members[rows])
+        return replace(self, labels=tuple(self.labels[i] for i in rows), members=self.members[rows])
 
     def shuffled(self, seed: int) -> "Perturbations":
         """The same in a seeded random order."""

@@ -19,28 +19,18 @@ _SHOWN = 5
 
 
 class Resolution(NamedTuple):
-    """How given names were understood.
+    """How given names were understood."""
 
-    Attributes:
-        given: the names that were understood, in the order given.
-        genes: the current names, aligned with `given`.
-        renamed: old symbols and the current names that they stand for.
-        dropped: names left out, each with the reason.
-    """
-
-    given: tuple[str, ...]
-    genes: tuple[str, ...]
-    renamed: dict[str, str]
-    dropped: dict[str, str]
+    given: tuple[str, ...]  # those that were, in their order
+    genes: tuple[str, ...]  # their current names, aligned with `given`
+    renamed: dict[str, str]  # old symbols, with the current names
+    dropped: dict[str, str]  # names left out, with the reason
 
 
 class GeneNames:
-    """An ordered set of gene names with their aliases. Equal when the names are equal; usable as static jit data.
+    """An ordered set of unique gene names. Equal when the names are equal; usable as static jit data.
 
-    Args:
-        genes: unique names.
-        aliases: other names, each with every symbol that it may mean.
-        where: how to call the set in messages, such as "the graph".
+    With `aliases`, other names, each with every symbol that it may mean; messages call the set `where`.
     """
 
     def __init__(self, genes: Sequence[str], aliases: Mapping[str, tuple[str, ...]] | None = None, where: str = ""):
@@ -71,12 +61,10 @@ class GeneNames:
         return np.array([self.position[gene] for gene in self.resolve(names).genes], np.int32)
 
     def resolve(self, names: Iterable[str], unknown: Unknown = "error", distinct: bool = True) -> Resolution:
-        """Understand names: a current name stands for itself, an unambiguous old symbol for its current name.
+        """Understand names, each given once: a current name as itself, an unambiguous old symbol as its current name.
 
-        Args:
-            names: gene names; each gene at most once.
-            unknown: "error" raises on unknown and ambiguous names, "drop" leaves both out and reports them.
-            distinct: refuse two names of one gene.
+        Unknown and ambiguous names raise an error or are dropped and reported; if `distinct`, two names of one gene
+        are refused.
         """
         if unknown not in ("error", "drop"):
             raise InputError(f"unknown: expected 'error' or 'drop', got {unknown!r}")
@@ -127,9 +115,7 @@ class GeneNames:
 
 
 def _clean(names: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        names = (names,)
-    names = tuple(names)
+    names = (names,) if isinstance(names, str) else tuple(names)
     for i, name in enumerate(names):
         if not isinstance(name, str):
             raise InputError(f"gene names: expected text, got {name!r} at position {i + 1}")

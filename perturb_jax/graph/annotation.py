@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -89,11 +89,9 @@ class Annotation:
         keep = np.isin(self.namespaces, codes)[self.indices]
         if not keep.any():
             raise InputError(f"namespaces: no gene of {name} has a term in {', '.join(wanted)}; choose others")
-        counts = np.bincount(self._rows[keep], minlength=len(self.genes))
-        kept = np.flatnonzero(counts)
-        indptr = np.concatenate([[0], np.cumsum(counts[kept])])
-        genes = tuple(self.genes[i] for i in kept)
-        return replace(self, genes=genes, indptr=indptr, indices=self.indices[keep])
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr]
+        kept = replace(self, indptr=indptr, indices=self.indices[keep])
+        return kept.subset(self.genes[i] for i in np.flatnonzero(np.diff(indptr)))
 
     def subset(self, genes: Iterable[str]) -> "Annotation":
         """The rows of some genes, in sorted order; each must be in `genes`."""
@@ -114,12 +112,8 @@ class Annotation:
                 f"GO term {term!r} is not in {self.metadata.get('name', 'the annotation')}; expected the id of a term "
                 "with direct annotations, such as GO:0003700"
             )
-        return tuple(self.genes[i] for i in self._rows[has_term])
-
-    @property
-    def _rows(self) -> Int[np.ndarray, " pairs"]:
-        """The gene of every pair."""
-        return np.repeat(np.arange(len(self.genes)), np.diff(self.indptr))
+        rows = np.repeat(np.arange(len(self.genes)), np.diff(self.indptr))
+        return tuple(self.genes[i] for i in rows[has_term])
 
 
 def as_tuple(words: Iterable[str]) -> tuple[str, ...]:
@@ -162,17 +156,15 @@ def human_annotation() -> Annotation:
         start = np.concatenate([[0], running])[indptr[:-1]]
         indices = (running - np.repeat(start, table["row_lengths"])).astype(np.int32)
         names = symbols + _lines(table["unannotated_symbols"])
-        ends = np.cumsum(table["alias_lengths"]).tolist()
-        targets = [names[i] for i in table["alias_targets"]]
-        starts = [0, *ends[:-1]]
-        spans = zip(_lines(table["aliases"]), starts, ends, strict=True)
+        targets = (names[i] for i in table["alias_targets"].tolist())
+        lengths = zip(_lines(table["aliases"]), table["alias_lengths"].tolist(), strict=True)
         return Annotation(
             genes=tuple(symbols),
             terms=tuple(f"GO:{number:07d}" for number in table["terms"].tolist()),
             namespaces=table["namespaces"],
             indptr=indptr,
             indices=indices,
-            aliases={alias: tuple(targets[start:end]) for alias, start, end in spans},
+            aliases={alias: tuple(islice(targets, length)) for alias, length in lengths},
             symbol_of_entrez=dict(zip(table["entrez"].tolist(), symbols, strict=True)),
             metadata={name: value for name, value in about_embedded().items() if name not in ("genes", "terms")},
         )

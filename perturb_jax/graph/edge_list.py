@@ -36,8 +36,7 @@ def graph_from_edges(edges: pd.DataFrame | str | Path, genes: Sequence[str] | No
         ('A', 'B', 'C')
     """
     origin = "edge table" if isinstance(edges, pd.DataFrame) else str(edges)
-    table = edges if isinstance(edges, pd.DataFrame) else read_csv(Path(edges))
-    table = _checked(table, origin)
+    table = _checked(edges if isinstance(edges, pd.DataFrame) else read_csv(Path(edges)), origin)
     if genes is None:
         node_names = sorted(set(table["source"]) | set(table["target"]))
     else:

@@ -28,19 +28,18 @@ def most_similar(
     vectorised: a term that a tenth of all genes carry is added as a dense row.
     """
     num_genes, num_terms = len(annotation.genes), len(annotation.terms)
-    rows = np.repeat(np.arange(num_genes, dtype=np.int32), np.diff(annotation.indptr))
+    sizes = np.diff(annotation.indptr).astype(np.int32)
+    rows = np.repeat(np.arange(num_genes, dtype=np.int32), sizes)
     term_indptr, term_genes = group_by(annotation.indices, rows, num_terms)
     common = np.flatnonzero(np.diff(term_indptr) * 10 > num_genes)
     dense_row = np.full(num_terms, -1, np.int32)
     dense_row[common] = np.arange(len(common))
-    small = np.diff(annotation.indptr).max(initial=0) <= np.iinfo(np.int16).max
-    dense = np.zeros((len(common), num_genes), np.int16 if small else np.int32)
-    for row, term in enumerate(common):
-        dense[row, term_genes[term_indptr[term] : term_indptr[term + 1]]] = 1
+    small = sizes.max(initial=0) <= np.iinfo(np.int16).max
+    dense = annotation.matrix[:, common].T.toarray().astype(np.int16 if small else np.int32)
     cores = min(cpu_count() or 1, 1 + num_genes // _GENES_PER_CORE)
     bounds = np.linspace(0, num_genes, min(num_genes, cores * _BLOCKS_PER_CORE) + 1).astype(np.int64)
 
-    tables = (annotation.indptr, annotation.indices, term_indptr, term_genes, dense_row, dense)
+    tables = (annotation.indptr, annotation.indices, sizes, term_indptr, term_genes, dense_row, dense)
 
     def block(start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return _most_similar_block(*tables, min(neighbors, num_genes) + 1, min_jaccard, start, stop)
@@ -53,13 +52,10 @@ def most_similar(
 
 @kernel
 def _most_similar_block(  # type: ignore[no-untyped-def]
-    indptr, indices, term_indptr, term_genes, dense_row, dense, keep, min_jaccard, start, stop
+    indptr, indices, sizes, term_indptr, term_genes, dense_row, dense, keep, min_jaccard, start, stop
 ):
-    num_genes = len(indptr) - 1
+    num_genes = len(sizes)
     shared = np.zeros(num_genes, dense.dtype)
-    sizes = np.empty(num_genes, np.int32)
-    for gene in range(num_genes):
-        sizes[gene] = indptr[gene + 1] - indptr[gene]
     # score > min_jaccard needs shared * (1 + 1 / min_jaccard) > both sizes: vectorised, without a division. Rounded
     # up here, decided exactly below.
     factor = np.float32((1 + 1 / min_jaccard) * (1 + 1e-5)) if min_jaccard > 0 else np.float32(np.inf)

@@ -22,19 +22,12 @@ Vector = Array | np.ndarray
 
 
 class Provenance(NamedTuple):
-    """Where a graph comes from: plain values, for reports.
+    """Where a graph comes from: plain values, for reports."""
 
-    Attributes:
-        source: the annotation or edge list, in words.
-        settings: the (name, value) pairs that made the graph.
-        renamed: (old symbol, current name) of names that were given.
-        dropped: (name, reason) of names that were given and left out.
-    """
-
-    source: str = ""
-    settings: tuple[tuple[str, str | int | float], ...] = ()
-    renamed: tuple[tuple[str, str], ...] = ()
-    dropped: tuple[tuple[str, str], ...] = ()
+    source: str = ""  # the annotation or edge list, in words
+    settings: tuple[tuple[str, str | int | float], ...] = ()  # what made the graph, by name
+    renamed: tuple[tuple[str, str], ...] = ()  # old symbols that were given, with the current names
+    dropped: tuple[tuple[str, str], ...] = ()  # names that were given and left out, with the reason
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["graph"], meta_fields=["names", "provenance"])
@@ -145,25 +138,17 @@ def graph_record(graph: KnowledgeGraph) -> dict[str, Any]:
     }
 
 
-def in_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
-    """Incoming edges of every gene, self-loops left out."""
-    return _ends(graph, np.asarray(graph.receivers))
-
-
-def out_degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " nodes"]:
-    """Outgoing edges of every gene, self-loops left out."""
-    return _ends(graph, np.asarray(graph.senders))
+def degrees(graph: KnowledgeGraph) -> tuple[Int[np.ndarray, " nodes"], Int[np.ndarray, " nodes"]]:
+    """Incoming and outgoing edges of every gene, self-loops left out."""
+    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
+    incoming, outgoing = (ends[senders != receivers] for ends in (receivers, senders))
+    return np.bincount(incoming, minlength=graph.num_nodes), np.bincount(outgoing, minlength=graph.num_nodes)
 
 
 def candidate_degrees(graph: KnowledgeGraph, pool: Perturbations) -> Int[np.ndarray, " candidates"]:
     """Outgoing edges of every candidate: a combination's is the sum over its genes."""
-    degrees = np.append(out_degrees(graph), 0)  # the last for NO_MEMBER, -1
-    return degrees[pool.members].sum(1)
-
-
-def _ends(graph: KnowledgeGraph, ends: Int[np.ndarray, " edges"]) -> Int[np.ndarray, " nodes"]:
-    loops = np.asarray(graph.senders) == np.asarray(graph.receivers)
-    return np.bincount(ends[~loops], minlength=graph.num_nodes)
+    outgoing = np.append(degrees(graph)[1], 0)  # the last for NO_MEMBER, -1
+    return outgoing[pool.members].sum(1)
 
 
 @dataclass(frozen=True, eq=False)

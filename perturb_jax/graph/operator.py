@@ -22,17 +22,10 @@ class Layout:
 
 
 class Edges(NamedTuple):
-    """An operator on a device: a pytree that can be multiplied.
+    """An operator on a device: a pytree that can be multiplied."""
 
-    Attributes:
-        senders: columns.
-        receivers: rows.
-        weights: the entries.
-        layout: of the matrix and its entries.
-    """
-
-    senders: Int[Array, " edges"]
-    receivers: Int[Array, " edges"]
+    senders: Int[Array, " edges"]  # the columns
+    receivers: Int[Array, " edges"]  # the rows
     weights: Float[Array, " edges"]
     layout: Layout
 

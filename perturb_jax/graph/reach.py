@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from jaxtyping import Array, Bool, Int
 
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
-from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, walk_edges
+from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, as_batch, walk_edges
 from perturb_jax.support.checks import check_count
 from perturb_jax.support.loops import breadth_first, group_by
 
@@ -64,13 +64,9 @@ def reach_mask(
 ) -> Bool[Array, "candidates columns"]:
     """`reach`, for candidates given as node numbers. Compiled once for all graphs of a batch."""
     check_count("hops", hops)
-    if isinstance(graph, GraphBatch):
-        nodes = graph.graph.num_nodes
-        here, each = batch_steps(graph, direction)
-    else:
-        nodes = graph.num_nodes
-        here, there = map(jnp.asarray, walk_edges(graph, direction))
-        each = there[None]
+    batch = as_batch(graph)
+    nodes = batch.graph.num_nodes
+    here, each = batch_steps(batch, direction)
     masks = [mask_by_steps(jnp.asarray(members), here, there, min(hops, nodes), nodes) for there in each]
     return jnp.concatenate(masks, axis=1)
 
@@ -81,19 +77,14 @@ def reach_sets(
     hops: int = 1,
     direction: Direction = "in",
 ) -> sp.csr_array:
-    """The same sets as `reach_mask`, as a sparse matrix of True, by breadth-first search on the host.
-
-    Complexity: O(edges visited) per candidate.
-    """
+    """`reach_mask` as a sparse matrix, by breadth-first search on the host: O(edges visited) per candidate."""
     check_count("hops", hops)
     if isinstance(graph, GraphBatch):
         each = [reach_sets(graph.variant(i), members, hops, direction) for i in range(len(graph))]
         return sp.csr_array(sp.hstack(each, "csr"))
     here, there = walk_edges(graph, direction)
     indptr, indices = breadth_first(*group_by(here, there, graph.num_nodes), members, min(hops, graph.num_nodes))
-    indptr = indptr.astype(
-        sp.get_index_dtype(maxval=len(indices))
-    )  # with 64 bits SciPy would widen all indices to them
+    indptr = indptr.astype(sp.get_index_dtype(maxval=len(indices)))  # as narrow as `indices`, which SciPy would widen
     return sp.csr_array((np.ones(len(indices), bool), indices, indptr), (len(members), graph.num_nodes))
 
 

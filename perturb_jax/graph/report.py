@@ -1,16 +1,17 @@
 """What a knowledge graph is, in numbers and a picture."""
 
 from collections.abc import Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
-from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record, in_degrees, out_degrees
+from perturb_jax.graph.knowledge_graph import KnowledgeGraph, degrees, graph_record
+from perturb_jax.graph.operator import message_passing
 from perturb_jax.support.figures import DEGREE, SELECTION, canvas
 from perturb_jax.support.files import checksums, versions
 
@@ -22,12 +23,8 @@ def describe_graph(
 
     Self-loops count as edges but not as neighbours. A component is a set of genes connected by edges in any direction.
     """
-    read, readers = in_degrees(graph), out_degrees(graph)
-    adjacency = coo_array(
-        (np.ones(graph.num_edges, bool), (np.asarray(graph.senders), np.asarray(graph.receivers))),
-        shape=(graph.num_nodes, graph.num_nodes),
-    )
-    number, labels = connected_components(adjacency, directed=True, connection="weak")
+    read, readers = degrees(graph)
+    number, labels = connected_components(message_passing(graph), directed=True, connection="weak")
     isolated = (read == 0) & (readers == 0)
     record = {
         "graph": graph_record(graph),
@@ -47,44 +44,42 @@ def describe_graph(
             "in the graph": len(candidates),
             "renamed": candidates.renamed,
             "dropped": candidates.dropped,
-            "without neighbour": [
-                label for label, is_alone in zip(candidates.labels, alone.all(1), strict=True) if is_alone
-            ],
+            "without neighbour": list(compress(candidates.labels, alone.all(1))),
         }
     return record
 
 
-def _spread(degrees: Int[np.ndarray, " nodes"]) -> dict[str, float]:
+def _spread(edges: Int[np.ndarray, " nodes"]) -> dict[str, float]:
     return {
-        "least": int(degrees.min(initial=0)),
-        "median": float(np.median(degrees)) if len(degrees) else 0.0,
-        "mean": round(float(degrees.mean()), 2) if len(degrees) else 0.0,
-        "largest": int(degrees.max(initial=0)),
+        "least": int(edges.min(initial=0)),
+        "median": float(np.median(edges)) if len(edges) else 0.0,
+        "mean": round(float(edges.mean()), 2) if len(edges) else 0.0,
+        "largest": int(edges.max(initial=0)),
     }
 
 
 def graph_picture(graph: KnowledgeGraph) -> bytes:
     """How many genes have how many edges, in and out, as a PNG."""
     title = f"{graph.provenance.source}: {graph.num_nodes:,} genes, {graph.num_edges:,} edges"
-    read, readers = in_degrees(graph), out_degrees(graph)
+    read, readers = degrees(graph)
     with canvas(title, (10.0, 3.8)) as (figure, output):
         left, right = figure.subplots(1, 2)
         left.hist(read, bins=np.arange(read.max(initial=0) + 2) - 0.5, color=SELECTION)
         left.set(title=f"In-degree: {_summary(read)}", xlabel="genes that a gene reads", yscale="log")
         left.set_ylabel("genes")
-        degrees = np.sort(readers[readers > 0])
-        marker = "o" * (len(degrees) == 1)  # one point has no line
-        counts = np.arange(len(degrees), 0, -1)
-        right.step(degrees, counts, where="post", color=DEGREE, linewidth=2.2, marker=marker)
+        read_by = np.sort(readers[readers > 0])
+        marker = "o" * (len(read_by) == 1)  # one point has no line
+        counts = np.arange(len(read_by), 0, -1)
+        right.step(read_by, counts, where="post", color=DEGREE, linewidth=2.2, marker=marker)
         right.set(title=f"Out-degree: {_summary(readers)}", xlabel="genes that read a gene")
-        if len(degrees):  # a log axis needs a number above 0
-            right.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * degrees[-1]), ylim=(0.8, 1.25 * len(degrees)))
+        if len(read_by):  # a log axis needs a number above 0
+            right.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * read_by[-1]), ylim=(0.8, 1.25 * len(read_by)))
         right.set_ylabel("genes with at least so many")
         left.set_ylim(bottom=0.8)
         left.xaxis.get_major_locator().set_params(integer=True)
     return output.getvalue()
 
 
-def _summary(degrees: Int[np.ndarray, " nodes"]) -> str:
-    none = np.count_nonzero(degrees == 0)
-    return f"median {np.median(degrees):.0f}, largest {degrees.max(initial=0):,}, none for {none:,} genes"
+def _summary(edges: Int[np.ndarray, " nodes"]) -> str:
+    none = np.count_nonzero(edges == 0)
+    return f"median {np.median(edges):.0f}, largest {edges.max(initial=0):,}, none for {none:,} genes"

@@ -25,17 +25,13 @@ _SHOWN = 6
 
 
 class Labels(NamedTuple):
-    """What the cells' table says: canonical names, sorted, cell types (one where they are not distinguished).
+    """What the cells' table says."""
 
-    Each cell's condition is 0 for control, p + 1 for perturbation p, -1 if it is not used; its cell type is a number.
-    `settings` are the keys used, which of them were not given, and what was left out: plain values.
-    """
-
-    perturbations: tuple[str, ...]
-    cell_types: tuple[str, ...]
-    condition: np.ndarray
-    cell_type: np.ndarray
-    settings: dict[str, Any]
+    perturbations: tuple[str, ...]  # canonical names, sorted
+    cell_types: tuple[str, ...]  # one where they are not distinguished
+    condition: np.ndarray  # of each cell: 0 for control, p + 1 for perturbation p, -1 if it is not used
+    cell_type: np.ndarray  # of each cell: its position in `cell_types`
+    settings: dict[str, Any]  # plain values: the keys used, which of them were not given, and what was left out
 
 
 def label_cells(
@@ -115,8 +111,7 @@ def chosen_rows(obs: pd.DataFrame, where: Mapping[str, object] | None) -> np.nda
         values = {str(value)} if np.isscalar(value) else {str(one) for one in value}  # type: ignore[attr-defined]
         unknown = sorted(values - set(labels))
         if unknown:
-            found = _some(sorted(set(labels)))
-            raise InputError(f"where: no cell with {key} = {unknown[0]!r}; found {found}")
+            raise InputError(f"where: no cell with {key} = {unknown[0]!r}; found {_some(sorted(set(labels)))}")
         chosen &= np.isin(labels, list(values))
     if not chosen.any():
         raise InputError("no cell is left; expected perturbed and control cells; widen where=...")
@@ -160,12 +155,12 @@ def _condition_names(
 ) -> tuple[list[str | None], dict[str, int], list[str]]:
     """Of each cell the canonical name, "" for control, None if not used; what was left out; control labels."""
     given = [control] if isinstance(control, str) else list(control or ())
-    known = CONTROL_NAMES | {name.strip().lower() for name in given}
+    wanted = {name.strip().lower() for name in given}
     distinct = sorted(set(labels) - {""})
     absent = [name for name in given if name.strip().lower() not in {label.lower() for label in distinct}]
     if absent:
         raise InputError(f"control: no cell with {column} = {absent[0]!r}; found {_some(distinct)}")
-    name_of: dict[str, str | None] = {label: condition_name(label, known) for label in distinct}
+    name_of: dict[str, str | None] = {label: condition_name(label, CONTROL_NAMES | wanted) for label in distinct}
     kinds: dict[str, str] = {
         label: "+".join(sorted({part.strip().lower() for part in label.split("+")}))
         for label, name in name_of.items()
@@ -178,16 +173,12 @@ def _condition_names(
         )
     if not given and len(set(kinds.values())) > 1:
         raise InputError(f"several kinds of control ({_some(kinds)}); choose with control=...")
-    wanted = {name.strip().lower() for name in given}
-    left_out: dict[str, int] = {}
-    if blank := int((labels == "").sum()):
-        left_out["no condition"] = blank
+    left_out = {"no condition": blank} if (blank := int((labels == "").sum())) else {}
     for label, kind in kinds.items():
         if given and label.lower() not in wanted and kind not in wanted:
             name_of[label] = None
             left_out[label] = int((labels == label).sum())
-    name_of[""] = None
-    return [name_of[label] for label in labels], left_out, [label for label in kinds if name_of[label] == ""]
+    return [name_of.get(label) for label in labels], left_out, [label for label in kinds if name_of[label] == ""]
 
 
 def _enough_cells(
@@ -195,12 +186,10 @@ def _enough_cells(
 ) -> tuple[list[str | None], dict[str, str]]:
     """Refuse or leave out perturbations that no test of differential expression is possible for."""
     cells = Counter(zip(names, kinds, strict=True))
-    most: dict[str, int] = {}
-    for (name, _), number in cells.items():
-        if name:
-            most[name] = max(most.get(name, 0), number)
-    single = bool(most) and max(most.values()) < 2
-    hint = "; if each row is an average over cells, read them as a pseudobulk with pseudobulk=True" if single else ""
+    enough = {name for (name, _), number in cells.items() if name and number >= 2}
+    small = dict.fromkeys(sorted({name for name in names if name} - enough), "fewer than 2 cells")
+    averages = "; if each row is an average over cells, read them as a pseudobulk with pseudobulk=True"
+    hint = averages if small and not enough else ""
     for kind in sorted({kind for name, kind in cells if name}):
         if cells["", kind] < 2:
             among = f" of {kind!r}, which has perturbed ones" if kind else ""
@@ -208,7 +197,6 @@ def _enough_cells(
                 f"expected at least 2 control cells{among}, got {cells['', kind]}; leave "
                 f"them out with where=..., or add control cells{hint}"
             )
-    small = dict.fromkeys(sorted(name for name, number in most.items() if number < 2), "fewer than 2 cells")
     if small and too_few == "error":
         raise InputError(
             f"{len(small)} perturbations have fewer than 2 cells ({_some(small)}); leave them "

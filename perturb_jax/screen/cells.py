@@ -56,16 +56,13 @@ class Chunk(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """A matrix [cells, genes], in a file or in memory, as its layout stores it; dense: without indices and indptr.
-
-    Its rows are cells (`by_cell`), or else genes (CSC); `indices` are positions along the other axis.
-    """
+    """A matrix [cells, genes], in a file or in memory, as its layout stores it; dense: without indices and indptr."""
 
     values: Any
-    indices: Any
+    indices: Any  # along the other axis than that of the rows
     indptr: Any
     shape: tuple[int, int]
-    by_cell: bool
+    by_cell: bool  # its rows are cells, or else genes (CSC)
 
     @property
     def length(self) -> int:
@@ -215,15 +212,10 @@ def _read_table(file: h5py.File, name: str) -> pd.DataFrame:
 
 
 class Cells(NamedTuple):
-    """Cells of a screen.
+    """Cells of a screen."""
 
-    Attributes:
-        expression: as the screen's moments have it, float32 CSR [cells, genes], columns as `Screen.readouts`.
-        conditions: of each cell: a name of `Screen.perturbations`, or "ctrl".
-    """
-
-    expression: Any
-    conditions: np.ndarray
+    expression: Any  # as the screen's moments have it, float32 CSR [cells, genes], columns as `Screen.readouts`
+    conditions: np.ndarray  # of each cell: a name of `Screen.perturbations`, or "ctrl"
 
 
 CellReader = Callable[[Screen, Sequence[str]], Cells]

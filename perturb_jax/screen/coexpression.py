@@ -25,13 +25,7 @@ def coexpression_graph(
     precision, meets a correlation within rounding of another, either may be kept.
 
     Complexity: O(sum over cells of expressed genes^2) where that is less, else O(cells x genes^2) by dense products of
-    centred values. In blocks: never a dense copy of the cells nor all correlations at once.
-
-    Args:
-        cells: expression of the control cells [cells, genes].
-        genes: their names.
-        neighbors: the most neighbours besides the gene itself.
-        min_correlation: the absolute correlation that an edge has to exceed.
+    centred values. In blocks: never a dense copy of the cells [cells, genes] nor all correlations at once.
     """
     mean, deviation = _mean_and_deviation(cells)
     usable = deviation > 1e-10 * np.sqrt(cells.shape[0]) * np.abs(mean)  # what rounding leaves of a constant is none

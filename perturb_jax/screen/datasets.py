@@ -5,7 +5,6 @@ Downloads continue where they were cut off; archives are checked before they are
 
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 from perturb_jax.support.checks import check_choice
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import Progress, sha256_of
+from perturb_jax.support.files import Progress, sha256_of, whole_file
 
 if TYPE_CHECKING:
     import requests
@@ -45,19 +44,13 @@ _REPLOGLE = "Replogle et al., Cell 185, 2559 (2022), doi:10.1016/j.cell.2022.05.
 
 @dataclass(frozen=True)
 class Dataset:
-    """A published screen, as cell-gears distributes it: log-normalised, its most variable genes.
+    """A published screen, as cell-gears names and distributes it: log-normalised, its most variable genes.
 
     cell-gears says of the two of Replogle et al. that they are filtered: not all that the authors measured.
-
-    Attributes:
-        name: what cell-gears calls it.
-        file_id: the file's number at Harvard Dataverse.
-        about: which cells and which perturbations.
-        citation: the screen's paper.
     """
 
     name: str
-    file_id: int
+    file_id: int  # at Harvard Dataverse
     about: str
     citation: str
 
@@ -95,26 +88,20 @@ DATASETS = {
 
 
 class Fetched(NamedTuple):
-    """Where a data set is, its checksum, and where it came from just now: the cache, an archive, or an address.
-
-    `first`: the checksum was recorded just now, so nothing vouches for the file but where it came from.
-    """
+    """Where a data set is, and where it came from just now."""
 
     path: Path
     sha256: str
-    origin: str
-    first: bool
+    origin: str  # "cache", an archive, or an address
+    first: bool  # the checksum was recorded just now, so nothing vouches for the file but where it came from
 
 
 class Holding(NamedTuple):
-    """What the cache holds of a data set, None for what is not there.
+    """What the cache holds of a data set, None for what is not there."""
 
-    Bytes of the .h5ad file, and of a download that was cut off; the recorded checksum, not verified.
-    """
-
-    cells: int | None
-    part: int | None
-    sha256: str | None
+    cells: int | None  # bytes of the .h5ad file
+    part: int | None  # bytes of a download that was cut off
+    sha256: str | None  # as it was recorded, not verified
 
 
 def cache_directory(cache: str | Path | None = None) -> Path:
@@ -142,14 +129,8 @@ def fetch(
 
     `<cache>/<name>/perturb_processed.h5ad` is where it ends up, and where cell-gears would look for it. It, or
     the archive as `<cache>/<name>.zip`, can also be placed there by hand. No checksum is published: the one of the
-    first file that arrives is recorded and trusted, and every later one is compared with it.
-
-    Args:
-        name: one of `DATASETS`.
-        cache: the directory with the data sets; see `cache_directory`.
-        mirror: where to download from instead of Harvard Dataverse: an address that ends with "/" is a directory that
-            holds `<name>.zip`; any other is the archive's own.
-        progress: called with the bytes that are there, and how many there will be.
+    first file that arrives is recorded and trusted, and every later one is compared with it. A `mirror` to download
+    from instead of Harvard Dataverse that ends with "/" is a directory with `<name>.zip`; any other is the archive.
 
     Raises:
         InputError: an unknown name, no connection, a refusal, a cut-off download (which the next call continues),
@@ -206,12 +187,10 @@ def _downloaded(url: str, folder: Path, recorded: str | None, by_hand: Path, pro
 
 
 def _unpacked(archive: Path, folder: Path, recorded: str | None, origin: str) -> Fetched:
-    with _directory(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".perturb-jax-") as staging:
-        cells = Path(staging, CELLS)
+    with _directory(folder), whole_file(folder / CELLS) as cells:
         _unpack(archive, cells)
         remedy = f"if the new one is right, delete {folder / CHECKSUM} first"
         checksum = _vouched(cells, folder, recorded, f"{archive}: {CELLS} in it", remedy)
-        cells.replace(folder / CELLS)
     return Fetched(folder / CELLS, checksum, origin, recorded is None)
 
 
@@ -242,9 +221,8 @@ def _vouched(cells: Path, folder: Path, recorded: str | None, called: str, remed
     """The checksum of a file, which is the recorded one, or is recorded now."""
     checksum = sha256_of(cells)
     if recorded is None:
-        aside = folder / f".{CHECKSUM}"
-        aside.write_text(f"{checksum}  {CELLS}\n")
-        aside.replace(folder / CHECKSUM)
+        with whole_file(folder / CHECKSUM) as whole:
+            whole.write_text(f"{checksum}  {CELLS}\n")
     elif checksum != recorded:
         raise InputError(f"{called}: expected sha256 {recorded}, recorded the first time, got {checksum}; {remedy}")
     return checksum
@@ -266,9 +244,6 @@ def _download(url: str, part: Path, remedy: str, progress: Progress | None = Non
     The rest comes by an HTTP Range request; a server that sends everything instead is understood. That both halves are
     of the same file is not known before the archive is unpacked: its checksums tell. Two downloads into one `part` at
     the same time disturb each other; those checksums tell that too.
-
-    Raises:
-        InputError: no connection, a refusal, something other than a zip archive, or a download that was cut off.
     """
     import requests  # loading it takes longer than listing what is there
 
@@ -316,26 +291,21 @@ def _download(url: str, part: Path, remedy: str, progress: Progress | None = Non
 
 def _range(url: str, answer: "requests.Response", part: Path, have: int) -> tuple[int, int | None]:
     """Where the bytes that come begin, and how many the whole file has."""
-    if answer.ok and answer.status_code != 206:
-        start, length = 0, answer.headers.get("Content-Length")
+    if answer.status_code == 200:
+        start, length = 0, answer.headers.get("Content-Length", "")
     else:
-        span = answer.headers.get("Content-Range", "")
+        start, span = have, answer.headers.get("Content-Range", "")
         if not span.startswith(f"bytes {have}-"):
             raise InputError(
                 f"{shown(url)}: expected the bytes from {have} on, got {span or 'others'}; delete {part} and run the "
                 "command again"
             )
-        start, length = have, span.rpartition("/")[2]
-    return start, int(length) if length is not None and length.isdecimal() else None
+        length = span.rpartition("/")[2]
+    return start, int(length) if length.isdecimal() else None
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Write the one file of the target's name in a zip archive, in whatever folder; others in the archive stay there.
-
-    Raises:
-        InputError: not a zip archive, a damaged or encrypted one, one whose paths lead outside of it, none or several
-            files of that name, too little disk space, or a file that is not HDF5.
-    """
+    """Write the one file of the target's name in a zip archive, in whatever folder there; others stay in it."""
     try:
         with zipfile.ZipFile(archive) as files:
             wanted = _only(archive, files, target.name)

@@ -14,8 +14,7 @@ FINE, NOT_FINITE, NEGATIVE, UNSORTED = range(4)
 def inspect(data, minor, indptr, first, by_cell, groups):  # type: ignore[no-untyped-def]
     """Check the values of cells that belong to a group: what is wrong and where, all whole numbers?, the largest.
 
-    `data`, `minor`, `indptr`, `first`, `by_cell` are a `Chunk` of cells; `groups` is the group of every cell, -1 for
-    none.
+    `data`, `minor`, `indptr`, `first`, `by_cell` are a `Chunk`; `groups` is the group of every cell, -1 for none.
     """
     whole, largest = True, 0.0
     for major in range(len(indptr) - 1):

@@ -119,8 +119,7 @@ def read_pseudobulk(
                 f"{', '.join(means.labels[:6]) or 'none'}; name the control with control=..."
             )
         counts, mean = _averages(means, number, normalize)
-    none = np.zeros_like(mean)
-    moments = Moments(counts.astype(np.int64), mean, none, none.copy(), none.copy())
+    moments = Moments(counts.astype(np.int64), mean, *np.zeros((3, *mean.shape)))
     return Screen(
         perturbations=tuple(conditions[1:].tolist()),
         readouts=means.genes,

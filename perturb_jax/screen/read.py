@@ -21,15 +21,12 @@ from perturb_jax.support.progress import progress_bar
 
 
 class Gathered(NamedTuple):
-    """What the pass over the cells collects: of each group what `kernels.accumulate` gathers, and its cells.
+    """What the pass over the cells collects, by group."""
 
-    `groups` are condition * cell types + cell type, sorted; `control` is expression, float32 [cells, genes].
-    """
-
-    sums: np.ndarray
-    counts: np.ndarray
-    groups: np.ndarray
-    control: sparse.csr_array
+    sums: np.ndarray  # what `kernels.accumulate` gathers
+    counts: np.ndarray  # cells
+    groups: np.ndarray  # condition * cell types + cell type, sorted
+    control: sparse.csr_array  # expression of the control cells, float32 [cells, genes]
 
     def moments(self, groups: np.ndarray | slice) -> Moments:
         """Those of some groups, their zeros included."""
@@ -146,7 +143,6 @@ def _statistics(gathered: Gathered, labels: Labels, num_de: int) -> tuple[Moment
     """Moments and DE genes: groups of one perturbation merged over cell types, and tested against control."""
     condition, kind = np.divmod(gathered.groups, len(labels.cell_types))
     by_type = gathered.moments(condition == 0)
-    position = {int(one): row for row, one in enumerate(kind[condition == 0])}
     count, num_genes = len(labels.perturbations), gathered.sums.shape[1]
     perturbed = Moments(np.zeros(count, np.int64), *(np.zeros((count, num_genes)) for _ in range(4)))
     de_genes = np.zeros((count, min(num_de, num_genes)), np.int64)
@@ -156,7 +152,7 @@ def _statistics(gathered: Gathered, labels: Labels, num_de: int) -> tuple[Moment
         for every, one in zip(perturbed, merged(parts), strict=True):
             every[row] = one
         testable = parts.cells >= 2
-        control_rows = np.array([position[int(one)] for one in kind[first:stop][testable]])
+        control_rows = np.searchsorted(kind[condition == 0], kind[first:stop][testable])
         de_genes[row] = top_genes(welch_t(parts.of(testable), by_type.of(control_rows)), num_de)
     return perturbed, merged(by_type), de_genes
 

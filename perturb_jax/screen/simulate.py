@@ -22,6 +22,7 @@ from perturb_jax.screen.screen import Moments, Screen, top_genes, welch_t, with_
 from perturb_jax.screen.simulation_model import SCALE, Genes, MomentTable, SimulationModel, draw_changes, draw_genes
 from perturb_jax.support.checks import check_choice, check_count
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import whole_file
 
 CHUNK = 256
 """Cells that are drawn at a time."""
@@ -206,9 +207,8 @@ def _measured(
         others = [graph.genes[node] for node in chance.permutation(graph.num_nodes) if graph.genes[node] not in targets]
         return tuple(sorted([*targets, *others[: genes - len(targets)]]))
     given = as_names(genes)
-    known = graph.names.resolve(given, "drop")
-    current = dict(zip(known.given, known.genes, strict=True))
-    names = tuple(current.get(name, name) for name in given)
+    renamed = graph.names.resolve(given, "drop").renamed
+    names = tuple(renamed.get(name, name) for name in given)
     if len(names) < 2:
         raise InputError(f"genes: expected at least 2 names, got {len(names)}")
     return names
@@ -242,46 +242,36 @@ def _condition(label: str, style: str) -> str:
 def _cell_file(
     path: Path, genes: tuple[str, ...], settings: dict[str, object]
 ) -> Iterator[Callable[[str, sparse.csr_array, np.ndarray], None]]:
-    """Writes cells to an .h5ad file as they are drawn: X is CSR float32, never whole in memory.
-
-    The file is written beside `path` and renamed when it is whole; `settings` are kept as `uns["simulation"]`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
+    """Writes cells to an .h5ad file as they are drawn: X is CSR float32, never whole in memory; `settings` in `uns`."""
     conditions: list[str] = []
     libraries, ends = [np.zeros(0)], [np.zeros(1, np.int64)]
-    try:
-        with h5py.File(partial, "w") as file:
-            matrix = file.create_group("X")
-            storage = {"shape": (0,), "maxshape": (None,), "chunks": (1 << 18,), "compression": "gzip"}
-            data = matrix.create_dataset("data", dtype="f4", compression_opts=1, **storage)
-            indices = matrix.create_dataset("indices", dtype="i4", compression_opts=1, shuffle=True, **storage)
+    with whole_file(path) as whole, h5py.File(whole, "w") as file:
+        matrix = file.create_group("X")
+        storage = {"shape": (0,), "maxshape": (None,), "chunks": (1 << 18,), "compression": "gzip"}
+        data = matrix.create_dataset("data", dtype="f4", compression_opts=1, **storage)
+        indices = matrix.create_dataset("indices", dtype="i4", compression_opts=1, shuffle=True, **storage)
 
-            def add(condition: str, expression: sparse.csr_array, library: np.ndarray) -> None:
-                start = int(ends[-1][-1])
-                for stored, values in ((data, expression.data), (indices, expression.indices)):
-                    stored.resize(start + len(values), axis=0)
-                    stored[start:] = values
-                ends.append(start + expression.indptr[1:].astype(np.int64))
-                conditions.extend([condition] * len(library))
-                libraries.append(library)
+        def add(condition: str, expression: sparse.csr_array, library: np.ndarray) -> None:
+            start = int(ends[-1][-1])
+            for stored, values in ((data, expression.data), (indices, expression.indices)):
+                stored.resize(start + len(values), axis=0)
+                stored[start:] = values
+            ends.append(start + expression.indptr[1:].astype(np.int64))
+            conditions.extend([condition] * len(library))
+            libraries.append(library)
 
-            yield add
-            matrix.create_dataset("indptr", data=np.concatenate(ends))
-            matrix.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-            matrix.attrs["shape"] = np.array([len(conditions), len(genes)])
-            obs = {
-                "condition": pd.Categorical(conditions),
-                "cell_type": pd.Categorical(["simulated"] * len(conditions)),
-                "total_counts": np.concatenate(libraries),
-            }
-            cells = pd.Index([f"cell{i}" for i in range(len(conditions))])
-            var = pd.DataFrame({"gene_name": list(genes)}, index=pd.Index(genes))
-            uns = {"simulation": settings, "log1p": {}}
-            for name, part in (("obs", pd.DataFrame(obs, index=cells)), ("var", var), ("uns", uns)):
-                anndata.io.write_elem(file, name, part)
-            file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(path)
+        yield add
+        matrix.create_dataset("indptr", data=np.concatenate(ends))
+        matrix.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+        matrix.attrs["shape"] = np.array([len(conditions), len(genes)])
+        obs = {
+            "condition": pd.Categorical(conditions),
+            "cell_type": pd.Categorical(["simulated"] * len(conditions)),
+            "total_counts": np.concatenate(libraries),
+        }
+        cells = pd.Index([f"cell{i}" for i in range(len(conditions))])
+        var = pd.DataFrame({"gene_name": list(genes)}, index=pd.Index(genes))
+        uns = {"simulation": settings, "log1p": {}}
+        for name, part in (("obs", pd.DataFrame(obs, index=cells)), ("var", var), ("uns", uns)):
+            anndata.io.write_elem(file, name, part)
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})

@@ -1,12 +1,13 @@
 """Simulated effects: the model with its parameters, effects that follow the graph, moments of what cells express."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.interpolate import RectBivariateSpline
 from scipy.special import gammaln
@@ -37,27 +38,19 @@ Cells = Literal["norman19", "datlinger17"]
 class FittedCells:
     """What was fitted to the cells of one data set, gene by gene, so that genes can be drawn like its genes.
 
-    Attributes:
-        name: the data set.
-        rate: fraction of a cell's counts that is a gene's.
-        dispersion: of the negative binomial, variance = mean + dispersion * mean^2, within a perturbation.
-        response: standard deviation of the log fold change between perturbations, sampling error taken off.
-        background: fractions of a cell's counts of the genes that were too rare to be fitted one by one.
-        background_dispersion: their dispersion; they respond to nothing.
-
-    The others are described at `SimulationModel`.
+    What says nothing here is described at `SimulationModel`.
     """
 
-    name: str
-    rate: Float[np.ndarray, " genes"]
-    dispersion: Float[np.ndarray, " genes"]
-    response: Float[np.ndarray, " genes"]
+    name: str  # the data set
+    rate: Float[np.ndarray, " genes"]  # fraction of a cell's counts that is a gene's
+    dispersion: Float[np.ndarray, " genes"]  # variance = mean + dispersion * mean^2, within a perturbation
+    response: Float[np.ndarray, " genes"]  # standard deviation of log fold changes, sampling error taken off
     library_median: float
     library_spread: float
     null: float
     strength_spread: float
-    background: Float[np.ndarray, " background"]
-    background_dispersion: float
+    background: Float[np.ndarray, " background"]  # as `rate`, of genes too rare to be fitted one by one
+    background_dispersion: float  # these respond to nothing
     responsive: float
 
 
@@ -134,24 +127,20 @@ class SimulationModel(Options):
     @property
     def fitted(self) -> FittedCells:
         """The fitted numbers, replaced by those set here."""
-        base = fitted_cells(self.cells)
-        own = {
-            name: getattr(self, name) if getattr(self, name) is not None else getattr(base, name)
-            for name in ("library_median", "library_spread", "null", "strength_spread", "responsive")
-        }
-        return replace(base, **own)
+        names = ("library_median", "library_spread", "null", "strength_spread", "responsive")
+        own = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return replace(fitted_cells(self.cells), **own)
 
 
 @cache
 def fitted_cells(name: Cells) -> FittedCells:
     """The committed numbers of one data set."""
-    record = json.loads(FITTED.read_text())[name]
-    rate, dispersion, response = (np.array(record[part], float) for part in ("rate", "dispersion", "response"))
-    library = float(record["library_median"]), float(record["library_spread"])
-    strengths = float(record["null"]), float(record["strength_spread"])
-    background = np.array(record.get("background", ()), float)
-    rare = float(record.get("background_dispersion", LEAST_DISPERSION)), len(rate) / (len(rate) + len(background))
-    return FittedCells(name, rate, dispersion, response, *library, *strengths, background, *rare)
+    stored = json.loads(FITTED.read_text(), parse_int=float)[name]
+    record = {"name": name, "background": [], "background_dispersion": LEAST_DISPERSION} | stored
+    record["responsive"] = len(record["rate"]) / len(record["rate"] + record["background"])
+    parts = {part.name: record[part.name] for part in fields(FittedCells)}
+    values: Any = {part: np.array(value) if isinstance(value, list) else value for part, value in parts.items()}
+    return FittedCells(**values)
 
 
 _JITTER = 0.2  # of log rate, log dispersion and log response, so that genes with the same donor are not twins
@@ -218,10 +207,7 @@ def _donors(fitted: FittedCells, least: float, number: int, rng: np.random.Gener
 def draw_strengths(
     number: int, null: float, spread: float, rng: np.random.Generator
 ) -> Float[np.ndarray, " perturbations"]:
-    """Strengths of perturbations: 0 for a fraction `null`, lognormal for the others, so that the mean square is 1.
-
-    All are 0 if `null` is 1.
-    """
+    """Strengths: 0 for a fraction `null` of perturbations, lognormal for others; the mean square is 1, or all are 0."""
     active = rng.random(number) >= null
     strengths = np.exp(spread * rng.standard_normal(number) - spread**2)
     return np.where(active, strengths / np.sqrt(max(1 - null, 1e-12)), 0.0)
@@ -241,8 +227,7 @@ def draw_changes(
     All that belongs to a perturbed gene is drawn for every gene of the graph, so that its effect does not depend on
     what else is in the screen (given the same measured genes, and of these the same perturbed ones).
 
-    Complexity: O(nodes * programmes + edges within `hops` of the perturbations * programmes + perturbations * genes *
-    programmes).
+    Complexity: O(programmes * (nodes + edges within `hops` of the perturbations + perturbations * genes)).
     """
     shape = (graph.num_nodes, model.programmes)
     field, own = rng.standard_normal(shape), rng.standard_normal(shape)
@@ -250,12 +235,12 @@ def draw_changes(
     strength = draw_strengths(graph.num_nodes, fitted.null, fitted.strength_spread, rng)
     loading = rng.standard_normal((len(genes.names), model.programmes))
     loading *= (genes.response * model.strength / np.linalg.norm(loading, axis=1))[:, None]
-    nodes = np.unique(candidates.members[candidates.members != NO_MEMBER])
+    present = candidates.members != NO_MEMBER
+    nodes = np.unique(candidates.members[present])
     kernel = GraphKernel(graph, hops)
     smooth = np.concatenate([as_dense(block @ field) for _, block in kernel.features(nodes[:, None])])
     smooth *= kernel.rows(nodes[:, None]).scale[:, None]
     programmes = np.sqrt(homophily) * smooth + np.sqrt(1 - homophily) * own[nodes]
-    present = candidates.members != NO_MEMBER
     position = np.searchsorted(nodes, np.where(present, candidates.members, nodes[0]))
     weight = np.where(present, strength[candidates.members], 0.0)
     total = np.einsum("pa,pak->pk", weight, programmes[position])
@@ -264,12 +249,9 @@ def draw_changes(
         scale = model.interaction * np.sqrt((weight**2).sum(1) / present.sum(1)) * several
         total += scale[:, None] * rng.standard_normal(total.shape)
     changes = np.clip(total @ loading.T, -LARGEST_CHANGE, LARGEST_CHANGE)
-    column = {name: i for i, name in enumerate(genes.names)}
-    for row, members in enumerate(candidates.members):
-        for member in members[members != NO_MEMBER]:
-            target = column.get(graph.genes[member])
-            if target is not None:
-                changes[row, target] = np.log(model.remaining)
+    columns = pd.Index(genes.names).get_indexer(pd.Index(graph.genes).take(candidates.members[present]))
+    measured = columns >= 0
+    changes[np.nonzero(present)[0][measured], columns[measured]] = np.log(model.remaining)
     return changes
 
 
@@ -312,10 +294,9 @@ class MomentTable:
         nodes, weights = np.polynomial.hermite_e.hermegauss(_LIBRARY_NODES if library_spread else 1)
         libraries = library_median * np.exp(library_spread * nodes)
         weights = weights / weights.sum()
-        table = np.stack(
+        mean, variance, third, fourth, zero = np.stack(
             [_moments(np.exp(log_rate), np.exp(value), libraries, weights) for value in log_dispersion], axis=1
         )
-        mean, variance, third, fourth, zero = table
         smooth = (np.log(mean), np.log(variance), third / variance, fourth / variance, np.log(zero))
         self._splines = [RectBivariateSpline(log_dispersion, log_rate, part) for part in smooth]
 

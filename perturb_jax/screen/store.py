@@ -1,7 +1,6 @@
 """Screens as `.h5ad` files whose rows are perturbations, which scanpy and anndata open as they are."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_g
 from perturb_jax.screen.cells import open_h5ad
 from perturb_jax.screen.screen import MOMENTS, Moments, Screen
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import whole_file
 
 KEY = "perturb_jax_screen"
 """Where in `uns` the rest stands, as JSON."""
@@ -64,11 +64,8 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
         uns={KEY: json.dumps(rest, default=_plain)},
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".perturb-jax-") as staging:
-            whole = Path(staging, "screen.h5ad")
+        with whole_file(path) as whole:
             table.write_h5ad(whole)
-            whole.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another path") from None
     return path

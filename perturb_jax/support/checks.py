@@ -14,12 +14,8 @@ def is_whole(value: object) -> bool:
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite number, Python's or NumPy's; True and False are not."""
-    return isinstance(value, Real) and not isinstance(value, bool) and _finite(value)
-
-
-def _finite(value: Real) -> bool:
     try:
-        return math.isfinite(value)
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond float64
         return False
 
@@ -32,8 +28,8 @@ def listed(items: Sequence[str], separator: str = ", ", shown: int = 5) -> str:
 
 def check_seed(seed: object) -> None:
     """Refuse a seed that is neither None nor a whole number of at least 0."""
-    if seed is not None and not (is_whole(seed) and seed >= 0):  # type: ignore[operator]
-        raise InputError(f"seed: expected a whole number of at least 0, got {seed!r}")
+    if seed is not None:
+        check_count("seed", seed, at_least=0)
 
 
 def check_budget(budget: object, available: int) -> None:

@@ -23,10 +23,7 @@ def keep_compiled() -> Path | None:
     The directory is the one that PERTURB_JAX_COMPILATION_CACHE names ("off": none), else `compiled` in
     PERTURB_JAX_CACHE or in the user's cache directory (XDG_CACHE_HOME, ~/.cache); below it one for each kind of
     processor, since a home directory may be shared by machines that do not run each other's programs. It may be
-    deleted at any time.
-
-    Returns:
-        The directory; None where there is none, or where it cannot be written: then nothing is kept.
+    deleted at any time. Returned is the directory, or None where nothing is kept: it is off, or cannot be written.
     """
     chosen = os.environ.get(VARIABLE, "")
     if chosen.strip().lower() in ("off", "0", "no", "false") or JAX_VARIABLE in os.environ:

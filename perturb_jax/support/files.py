@@ -2,8 +2,8 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from platform import python_version
 
@@ -20,13 +20,20 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class OutputDirectory:
-    """A directory that will receive a known set of files, checked before the work begins.
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write a file that appears at `path`, or replaces the one there, when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".perturb-jax-") as staging:
+        whole = Path(staging, path.name)
+        yield whole
+        whole.replace(path)
 
-    Args:
-        path: the directory; made when the files are written.
-        names: the files that will be written.
-        force: replace files of these names that exist; those that are not written again are removed.
+
+class OutputDirectory:
+    """A directory that will receive a known set of files, checked before the work begins; made when they are written.
+
+    With `force`, files of these names that exist are replaced, and removed where they are not written again.
     """
 
     def __init__(self, path: str | Path, names: Iterable[str], force: bool = False):

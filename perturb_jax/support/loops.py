@@ -13,10 +13,9 @@ from perturb_jax.support.checks import check_choice
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop with numba: without the interpreter lock, kept on disk where a cache directory is writable."""
     try:
-        compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # numba: "no locator available" on a read-only installation without a home directory
-        compiled = numba.njit(nogil=True)(function)
-    return compiled
+        return numba.njit(nogil=True)(function)
 
 
 Backend = Literal["auto", "host", "jax"]

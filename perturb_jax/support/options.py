@@ -74,18 +74,11 @@ def option(
 
 @dataclass(frozen=True)
 class Option:
-    """One setting, as its field declares it.
-
-    Attributes:
-        name: the field's.
-        kinds: the types that it may have; None among them where it may be left open.
-        default: its value where none is given; `dataclasses.MISSING` where one must be.
-        about: what `option` says of it.
-    """
+    """One setting, as its field declares it."""
 
     name: str
-    kinds: tuple[Any, ...]
-    default: Any
+    kinds: tuple[Any, ...]  # the types that it may have; None's among them where it may be left open
+    default: Any  # `dataclasses.MISSING` where a value must be given
     about: _About
 
     @property
@@ -140,23 +133,16 @@ class Option:
 
     def _fits(self, value: object, kind: Any) -> bool:
         if get_origin(kind) is tuple:
-            return (
-                isinstance(value, tuple) and len(value) > 0 and all(self._fits(one, get_args(kind)[0]) for one in value)
-            )
+            of = get_args(kind)[0]
+            return isinstance(value, tuple) and len(value) > 0 and all(self._fits(one, of) for one in value)
         if get_origin(kind) is Mapping:
             return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
         if get_origin(kind) is Literal:
             return value in get_args(kind)
-        if kind is int:
-            return is_whole(value) and self._within(value)
-        if kind is float:
-            return is_number(value) and self._within(value)
-        if kind in (bool, str, Path, NoneType):
-            return isinstance(value, kind)
-        return True
-
-    def _within(self, value: Any) -> bool:
-        return all(holds(value, limit) for _, holds, limit in self._bounds())
+        if kind in (int, float):
+            is_one = is_whole(value) if kind is int else is_number(value)
+            return is_one and all(holds(value, limit) for _, holds, limit in self._bounds())
+        return kind not in _WORDS or isinstance(value, kind)
 
     def _bounds(self) -> list[tuple[str, Callable[[Any, Any], bool], int | float]]:
         """The limits that are given, each in words and as a comparison."""

@@ -5,7 +5,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache, partial
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,15 +20,11 @@ Thing = TypeVar("Thing")
 
 
 class Registry(Generic[Thing]):
-    """Things of one kind by name.
+    """Things of one kind, "strategy" say, by name.
 
-    A name is looked up among those that were registered, those that ship here, the entry points of installed packages;
-    "FILE.py:NAME" is what a user's own file defines. Nothing is imported before it is used.
-
-    Args:
-        kind: what one of them is called in messages, such as "strategy".
-        built_in: name -> "module:attribute", in the order of tables.
-        group: the group of entry points.
+    A name is looked up among those that were registered, those that ship here (`built_in`: name to "module:attribute"),
+    the entry points of installed packages; "FILE.py:NAME" is what a user's own file defines. Nothing is imported before
+    it is used.
     """
 
     def __init__(self, kind: str, built_in: Mapping[str, str], group: str = ""):
@@ -40,7 +36,7 @@ class Registry(Generic[Thing]):
     @property
     def names(self) -> tuple[str, ...]:
         """All names, in the order of tables: those that ship here first."""
-        return tuple(dict.fromkeys((*self.built_in, *self._registered, *self._installed())))
+        return tuple(dict.fromkeys((*self.built_in, *self._registered, *self._installed)))
 
     def register(self, name: str, thing: Thing) -> None:
         """Give a name to a thing for this process."""
@@ -55,9 +51,9 @@ class Registry(Generic[Thing]):
         if name in self.built_in:
             module, attribute = self.built_in[name].split(":")
             return getattr(import_module(module), attribute)
-        if name in (installed := self._installed()):
+        if name in self._installed:
             try:
-                return installed[name].load()
+                return self._installed[name].load()
             except (ImportError, AttributeError) as error:
                 raise InputError(f"{self.kind} {name}: its package cannot be loaded ({error})") from None
         if ".py:" in name:
@@ -67,20 +63,16 @@ class Registry(Generic[Thing]):
     def name_of(self, thing: Any) -> str:
         """The name under which a thing is found; what it calls itself where it is found under none."""
         path = f"{thing.__module__}:{thing.__qualname__}"
-        installed = {name: point.value for name, point in self._installed().items()}
+        installed = {name: point.value for name, point in self._installed.items()}
         named = [name for name, where in (self.built_in | installed).items() if where == path]
         named += [name for name, one in self._registered.items() if one is thing]
         return named[0] if named else thing.__name__
 
+    @cached_property
     def _installed(self) -> "dict[str, EntryPoint]":
-        return {point.name: point for point in _installed_points(self.group) if point.name not in self.built_in}
+        from importlib.metadata import entry_points  # takes as long to load as all else here
 
-
-@lru_cache(None)
-def _installed_points(group: str) -> "tuple[EntryPoint, ...]":
-    from importlib.metadata import entry_points  # takes as long to load as all else here
-
-    return tuple(entry_points(group=group))
+        return {point.name: point for point in entry_points(group=self.group) if point.name not in self.built_in}
 
 
 def from_file(reference: str, kind: str) -> Any:
@@ -100,8 +92,7 @@ def from_file(reference: str, kind: str) -> Any:
 
 def source_checksum(thing: Any) -> str | None:
     """The SHA-256 of the file that a user's own thing was loaded from; None for what is installed."""
-    made_from = sys.modules.get(getattr(thing, "__module__", ""), None)
-    return getattr(made_from, "_perturb_jax_checksum", None)
+    return getattr(sys.modules.get(getattr(thing, "__module__", "")), "_perturb_jax_checksum", None)
 
 
 def source_of(part: Any, thing: Any) -> tuple[str, str, str] | None:
@@ -109,12 +100,11 @@ def source_of(part: Any, thing: Any) -> tuple[str, str, str] | None:
 
     None for what is installed. What is sent to other processes with it is made there again by `remade`.
     """
-    module = sys.modules.get(getattr(part, "__module__", ""), None)
-    source = None if module is None else getattr(module, "_perturb_jax_source", None)
-    if module is None or source is None:
+    module: Any = sys.modules.get(getattr(part, "__module__", ""))
+    if not hasattr(module, "_perturb_jax_source"):
         return None
     names = [name for name, value in vars(module).items() if value is thing]
-    return (source, str(module.__file__), names[0]) if names else None
+    return (module._perturb_jax_source, module.__file__, names[0]) if names else None
 
 
 def remade(source: str, path: str, name: str, kind: str) -> Any:

@@ -153,6 +153,37 @@ def test_the_library_graph_has_its_known_size_from_current_symbols(library: list
     assert graph.provenance.renamed == ()
 
 
+def test_at_size_edges_are_the_most_similar_of_all_pairs(at_size: tuple[pj.KnowledgeGraph, list[str]]) -> None:
+    graph, _ = at_size
+    annotation = pj.human_annotation()
+    terms = annotation.matrix[np.searchsorted(annotation.genes, graph.genes)].tocsr()
+    sample = np.sort(np.random.default_rng(0).choice(graph.num_nodes, 500, replace=False))
+    common, sizes = (terms[sample] @ terms.T).tocoo(), terms.sum(1)
+    target, source = common.coords
+    pairs = pd.DataFrame({"target": sample[target], "source": source, "common": common.data})
+    pairs["importance"] = pairs["common"] / (sizes[pairs["target"]] + sizes[pairs["source"]] - pairs["common"])
+    pairs = pairs[pairs["importance"] > 0.1].sort_values(
+        ["target", "importance", "source"], ascending=[True, False, True]
+    )
+    expected = pairs.groupby("target").head(21)
+    ours = np.isin(graph.receivers, sample)
+    np.testing.assert_array_equal(np.asarray(graph.receivers)[ours], expected["target"])
+    np.testing.assert_array_equal(np.asarray(graph.senders)[ours], expected["source"])
+    np.testing.assert_array_equal(np.asarray(graph.weights)[ours], expected["importance"].to_numpy(np.float32))
+
+
+def test_old_symbols_give_the_graph_of_the_current_ones() -> None:
+    human = pj.human_annotation()
+    old_of = {symbols[0]: alias for alias, symbols in human.aliases.items() if len(symbols) == 1}
+    current = human.genes[::4]
+    names = [old_of.get(gene, gene) for gene in current]
+    graph = pj.load_go_graph(names)
+    assert_same_graph(graph, pj.load_go_graph(current))
+    expected = {(old, gene) for old, gene in zip(names, current, strict=True) if old != gene}
+    assert set(graph.provenance.renamed) == expected
+    assert len(expected) > 1000
+
+
 def test_every_target_has_a_source_and_at_most_21(at_size: tuple[pj.KnowledgeGraph, list[str]]) -> None:
     graph, _ = at_size
     in_degree = np.bincount(graph.receivers, minlength=graph.num_nodes)

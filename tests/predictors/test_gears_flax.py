@@ -63,20 +63,24 @@ def test_what_all_perturbations_do_is_learnt() -> None:
     assert fitted.history.loss[-1] < 0.2 * fitted.history.loss[0]
 
 
-def test_the_kept_weights_are_those_of_the_best_evaluation(screen: pj.Screen) -> None:
-    fitted = replace(SMALL, steps=40).fit(screen, GRAPH, TRAIN, VALIDATION, 0)
-    history, row = fitted.history, screen.index(("G2",))
-    best = int(np.argmin(history.validation_mse_de))
-    assert fitted.history.best_step == history.step[best]
-    genes = screen.de_genes[row[0]]
-    error = np.mean((fitted.effects(["G2"])[0, genes] - screen.effects[row[0], genes]) ** 2)
-    assert np.isclose(error, history.validation_mse_de[best], rtol=1e-4)
+@pytest.fixture(scope="module")
+def stopped(screen: pj.Screen) -> Any:
+    """A training that got worse, and ended for it."""
+    return replace(SMALL, steps=400, patience=8, learning_rate=0.5).fit(screen, GRAPH, TRAIN, VALIDATION, 0)
 
 
-def test_training_stops_when_nothing_improves(screen: pj.Screen) -> None:
-    stopping = replace(SMALL, steps=400, patience=8, learning_rate=0.5)
-    history = stopping.fit(screen, GRAPH, TRAIN, VALIDATION, 0).history
+def test_training_stops_when_nothing_improves(stopped: Any) -> None:
+    history = stopped.history
     assert history.step[-1] < 400 and history.step[-1] - history.best_step >= 8
+
+
+def test_the_kept_weights_are_those_of_the_best_evaluation(screen: pj.Screen, stopped: Any) -> None:
+    history, row = stopped.history, screen.index(("G2",))
+    best = int(np.argmin(history.validation_mse_de))
+    assert history.best_step == history.step[best] < history.step[-1]
+    genes = screen.de_genes[row[0]]
+    error = np.mean((stopped.effects(["G2"])[0, genes] - screen.effects[row[0], genes]) ** 2)
+    assert np.isclose(error, history.validation_mse_de[best], rtol=1e-4)
 
 
 def test_without_validation_the_last_weights_are_kept(screen: pj.Screen) -> None:

@@ -94,6 +94,25 @@ def test_device_and_host_agree_with_weights_and_selected(at_size: tuple[pj.Knowl
     np.testing.assert_allclose(runs[0].values[-1], weights[mask].sum(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("ties", ["rare", "first"])
+def test_at_size_picks_are_those_of_the_definition(
+    at_size: tuple[pj.KnowledgeGraph, list[str]], ties: Literal["rare", "first"]
+) -> None:
+    graph, candidates = at_size
+    nodes = [graph.genes.index(gene) for gene in candidates]
+    reads: dict[int, set[int]] = {node: {node} for node in nodes}
+    for sender, receiver in zip(graph.senders.tolist(), graph.receivers.tolist(), strict=True):
+        if receiver in reads:
+            reads[receiver].add(sender)
+    if ties == "rare":
+        nodes = rarest_first(nodes, [reads[node] for node in nodes], graph.num_nodes)
+    ones, none = [1] * graph.num_nodes, [0] * graph.num_nodes
+    expected = greedy_cover([reads[node] for node in nodes], ones, none, 100)
+    picks = pj.graphreach(graph, candidates, 100, ties=ties)
+    assert picks.genes == tuple(graph.genes[nodes[pick]] for pick in expected.picks)
+    assert picks.values.tolist() == expected.values
+
+
 def test_known_values_on_the_library_graph(library_graph: pj.KnowledgeGraph, candidates_1087: list[str]) -> None:
     picks = pj.graphreach(library_graph, candidates_1087, 100)
     assert picks.values[-1] == 2070
