@@ -138,6 +138,8 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
 
 def _at_home(value: Any) -> Any:
     """A path that begins with ~, which a shell leaves as it is in --out=~/plan."""
+    if isinstance(value, list):
+        return [_at_home(one) for one in value]
     if isinstance(value, str | Path) and str(value).startswith("~"):
         return type(value)(os.path.expanduser(value))  # noqa: PTH111  without an error where there is no home
     return value

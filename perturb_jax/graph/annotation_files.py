@@ -70,7 +70,7 @@ def read_annotation(
 
     Complexity: O(rows log rows), one pass.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     evidence = None if evidence is None else as_tuple(evidence)
     drop_evidence = as_tuple(drop_evidence)
     lines = _text_lines(path)

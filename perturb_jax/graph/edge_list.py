@@ -38,7 +38,9 @@ def graph_from_edges(edges: pd.DataFrame | str | Path, genes: Sequence[str] | No
         >>> graph_from_edges(edges).genes
         ('A', 'B', 'C')
     """
-    table, origin = (edges, "edge table") if isinstance(edges, pd.DataFrame) else (_read(Path(edges)), str(edges))
+    table, origin = (
+        (edges, "edge table") if isinstance(edges, pd.DataFrame) else (_read(Path(edges).expanduser()), str(edges))
+    )
     table = _checked(table, origin)
     if genes is None:
         node_names = sorted(set(table["source"]) | set(table["target"]))

@@ -110,7 +110,7 @@ def cache_directory(cache: str | Path | None = None) -> Path:
         import pooch  # type: ignore[import-untyped]  # loading it takes longer than listing what is there
 
         cache = pooch.os_cache("perturb_jax")
-    return Path(cache)
+    return Path(cache).expanduser()
 
 
 def holding(name: str, cache: str | Path | None = None) -> Holding:

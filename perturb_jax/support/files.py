@@ -51,6 +51,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be written; nothing is left then.
     """
+    path = path.expanduser()
     with writing(path, "path"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".perturb-jax-") as staging:
@@ -82,7 +83,7 @@ class OutputDirectory:
     def __init__(self, path: str | Path, names: Iterable[str], force: bool = False):
         if not str(path).strip():
             raise InputError(f"output: expected a directory to write to, got {str(path)!r}; '.' is the current one")
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.names = tuple(names)
         self.force = force
         with writing(self.path):

@@ -99,6 +99,15 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
         _text(tmp_path / ("x" * 300))
 
 
+def test_a_home_directory_is_found_where_no_shell_has_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (written,) = OutputDirectory("~/out", ["x"]).write({"x": b"1"})
+    with whole_file(Path("~/y")) as whole:
+        whole.write_bytes(b"2")
+    assert written == tmp_path / "out" / "x"
+    assert (tmp_path / "y").read_bytes() == b"2"
+
+
 def test_predictions_need_no_room_but_their_own(graph: pj.KnowledgeGraph, screen: pj.Screen, tmp_path: Path) -> None:
     from perturb_jax.evaluation.report import trial_files
 
