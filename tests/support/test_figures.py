@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import matplotlib as mpl
 
@@ -10,7 +11,8 @@ from perturb_jax.support.figures import canvas
 
 def test_a_users_settings_change_nothing() -> None:
     pictures = []
-    for settings in ({}, {"text.usetex": True, "font.family": "serif", "figure.facecolor": "black", "font.size": 30}):
+    users: tuple[Any, ...] = ({}, {"text.usetex": True, "font.family": "serif", "font.size": 30})
+    for settings in users:
         with mpl.rc_context(settings):
             with canvas("A title", (2.0, 2.0)) as (figure, output):
                 figure.subplots().plot([1, 2], label="x_1")
