@@ -74,7 +74,9 @@ def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
 def test_what_only_experiments_need_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"experiments: distributed missing in this installation; pip install '?dist"):
-        run_command.run()
+        run_command.run(
+            file=Path("x"), workers=None, memory=None, scheduler=None, slurm=None, output=None, dry_run=True, quiet=True
+        )
 
 
 def test_repetitions_become_whole_one_after_the_other(tmp_path: Path) -> None:
