@@ -319,7 +319,8 @@ def _other_format(rows: Sequence[Sequence[str]]) -> str:
     """What a file of at least three columns is that is no GMT file; empty where nothing says so."""
     first, below = rows[0], rows[1:]
     header = [word for word in first if folded(word) in _TABLE_HEADINGS]
-    if header and len({len(row) for row in rows}) == 1:
+    genes_above = any(_is_gene(word) for word in first if word not in header)
+    if len(header) > 1 and not genes_above and len({len(row) for row in rows}) == 1:
         return f"a table with the columns {listed([repr(word) for word in first], shown=8)}"
     terms = sum(any(_TERM.fullmatch(word.strip()) for word in row[2:]) for row in rows)
     named = sum(len(row) > 1 and _is_gene(row[0]) and bool(_TERM.fullmatch(row[1].strip())) for row in rows)

@@ -320,8 +320,16 @@ def test_entrez_ids_of_a_gmt_file_become_symbols(tmp_path: Path) -> None:
         "DNA binding\tGO:0003677\tTP53\tMYC\nRNA binding\tGO:0003723\tTP53\n",
         "GO:0003677\tDNA binding\tTP53\tMYC\nGO:0003723\tRNA binding\tTP53\n",
         "A\tna\tX1\tX2\nB\tna\tX1\nC\tna\tX3\n",
+        "cycle\thttp://example.org\tCDK1\tCDK2\ntargets\thttp://example.org\tCDK1\tMAPK1\n",
     ],
-    ids=["targets of factors", "names as descriptions", "GO ids as descriptions", "GO ids as names", "no symbols"],
+    ids=[
+        "targets of factors",
+        "names as descriptions",
+        "GO ids as descriptions",
+        "GO ids as names",
+        "no symbols",
+        "headings as names",
+    ],
 )
 def test_sets_that_only_resemble_something_else_are_read(tmp_path: Path, content: str) -> None:
     lines = [line.split("\t") for line in content.splitlines()]
