@@ -19,7 +19,7 @@ from perturb_jax.experiment.file import Simulation
 from perturb_jax.experiment.planner import Choice, Preparation, Training, Work
 from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RECORD, RUN, SCREEN, VIEW, Store, write_json
 from perturb_jax.genes.lists import read_names
-from perturb_jax.genes.perturbations import nodes_of, parse_perturbations, perturbed_genes
+from perturb_jax.genes.perturbations import control_kind, nodes_of, parse_perturbations, perturbed_genes
 from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.predictors.predictor import Fitted, history_of
@@ -151,7 +151,7 @@ def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
     order = np.random.default_rng([_GENES_OF_GRAPH, work.seed or 0]).permutation(len(annotation.genes))
     taken = set(given)
     drawn = (annotation.genes[index] for index in order.tolist())
-    others = [gene for gene in drawn if gene not in taken and perturbed_genes(gene)]  # one gene is called CTRL
+    others = [gene for gene in drawn if gene not in taken and not control_kind(gene.lower())]  # one gene is called CTRL
     return [*given, *others[: count - len(given)]]
 
 

@@ -33,6 +33,15 @@ MOMENTS = Moments._fields[1:]
 """The moments by name."""
 
 
+class Guides(NamedTuple):
+    """What the guides of perturbations do: replicates of their effects."""
+
+    names: tuple[str, ...]
+    perturbation: Int[np.ndarray, " guides"]  # row of each one's perturbation
+    cells: Int[np.ndarray, " guides"]
+    mean: Float[np.ndarray, "guides readouts"]  # as `Screen.mean`, of each guide's cells
+
+
 @dataclass(frozen=True, eq=False)
 class Screen:
     """The first four moments of expression in the cells of every perturbation, and in control cells.
@@ -49,6 +58,8 @@ class Screen:
         coexpression: the measured genes' graph: each reads those it correlates with most in control cells.
         source: the file with the cells; None where there are none.
         settings: how it was read or made: plain values, for reports.
+        gene_ids: Ensembl identifiers of the readouts, where the data name genes by symbols too; else none.
+        guides: replicates of perturbations, where the data name guides and a perturbation has several.
     """
 
     perturbations: tuple[str, ...]
@@ -60,6 +71,8 @@ class Screen:
     coexpression: KnowledgeGraph
     source: Path | None
     settings: dict[str, Any]
+    gene_ids: tuple[str, ...] = ()
+    guides: Guides | None = None
 
     def __len__(self) -> int:
         return len(self.perturbations)
@@ -127,6 +140,7 @@ class Screen:
         lost += [f"{n} cells ({why})" for why, n in settings.get("cells_left_out", {}).items()]
         notes = [f"; {what} {', '.join(said)}" for what, said in (("guessed", guessed), ("left out", lost)) if said]
         notes += [f"; {self.caution}"] if self.caution else []
+        notes += [f"; {one}" for one in settings.get("noticed", ())]
         kind = "Simulated screen" if settings.get("simulated") else "Screen"
         return f"{kind}({size}{origin}{''.join(notes)})"
 
