@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from harness import read_names
+from scipy.sparse import csr_array
 
 import perturb_jax as pj
 from perturb_jax.graph.knowledge_graph import Direction, make_graph
-from perturb_jax.graph.reach import ReachSets, reach_sets
+from perturb_jax.graph.reach import reach_sets
 
 CANDIDATES = 1087
 IN_DEGREE = 21
@@ -32,7 +33,7 @@ class Case(NamedTuple):
     key: str
     graph: pj.KnowledgeGraph
     candidates: tuple[str, ...] | None
-    sets: ReachSets
+    sets: csr_array
     budget: int
     hops: int
     direction: Direction
@@ -44,7 +45,7 @@ class Case(NamedTuple):
             "case": self.key,
             "nodes": f"{self.graph.num_nodes:,}",
             "edges": f"{self.graph.num_edges:,}",
-            "candidates": f"{len(self.sets.indptr) - 1:,}",
+            "candidates": f"{self.sets.shape[0]:,}",
             "hops": str(self.hops),
             "direction": self.direction,
             "entries of the reach sets": f"{len(self.sets.indices):,}",

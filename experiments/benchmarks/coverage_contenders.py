@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 from harness import Run, Stopwatch, peak_megabytes
-
-Sets = tuple[np.ndarray, np.ndarray, int]
-"""indptr, indices, number of nodes: candidate c covers ``indices[indptr[c]:indptr[c + 1]]``."""
+from scipy.sparse import csr_array
 
 OURS = "perturb_jax"
 OURS_FIRST = "perturb_jax, ties='first'"
@@ -25,20 +23,19 @@ GRAPHREACH = "perturb_jax.graphreach, graph to Selection"
 PACKAGE = {SUBMODLIB: "submodlib", APRICOT_SPARSE: "apricot"}
 
 
-def ours(sets: Sets, budget: int, certificate: bool = True, rare_first: bool = True) -> Run:
+def ours(sets: csr_array, budget: int, certificate: bool = True, rare_first: bool = True) -> Run:
     """Stages "tie order" and "select": the compiled lazy greedy, which prefers the rarest among equal gains.
 
     Stage "certificate": the upper bound of any selection's value. With `rare_first` off, the earliest is preferred.
     """
-    from perturb_jax.graph.reach import ReachSets
-    from perturb_jax.selection.coverage import cover_bounds
+    from perturb_jax.selection.coverage import cover_bounds, rarity
     from perturb_jax.selection.greedy import tie_order
     from perturb_jax.selection.host import coverage as coverage_host
 
-    indptr, indices, num_nodes = sets
+    indptr, indices, num_nodes = sets.indptr, sets.indices, sets.shape[1]
     watch = Stopwatch()
     with watch.stage("tie order"):
-        rarities = coverage_host.rarity(indptr, indices, num_nodes) if rare_first else None
+        rarities = rarity(sets) if rare_first else None
         order = tie_order(len(indptr) - 1, rarities, None)
     with watch.stage("select"):
         counts = np.zeros(num_nodes, np.int32)
@@ -46,14 +43,14 @@ def ours(sets: Sets, budget: int, certificate: bool = True, rare_first: bool = T
     bound = None
     if certificate:
         with watch.stage("certificate"):
-            bounds = cover_bounds(ReachSets(*sets), np.zeros(num_nodes, np.int32), picks)
+            bounds = cover_bounds(sets, np.zeros(num_nodes, np.int32), picks)
         bound = int(bounds[-1])
     return Run(watch.stages, {"picks": picks, "bound": bound, "evaluations": evaluations})
 
 
-def list_of_sets(sets: Sets) -> list[set[int]]:
+def list_of_sets(sets: csr_array) -> list[set[int]]:
     """What submodlib takes. Equal numbers share one Python object: the least memory that this input can have."""
-    indptr, indices, num_nodes = sets
+    indptr, indices, num_nodes = sets.indptr, sets.indices, sets.shape[1]
     numbers = np.arange(num_nodes).astype(object)[indices].tolist()
     ends = indptr.tolist()
     return [set(numbers[start:stop]) for start, stop in pairwise(ends)]
@@ -83,12 +80,12 @@ def submodlib(cover_set: list[set[int]], num_nodes: int, budget: int, peaks: dic
     return Run(watch.stages, {"picks": np.array([pick for pick, _ in chosen], np.int64)})
 
 
-def apricot(sets: Sets, budget: int, dense: bool = False) -> Run:
+def apricot(sets: csr_array, budget: int, dense: bool = False) -> Run:
     """Stage "matrix": CSR or dense, float64. Stage "fit": its lazy greedy, which compiles itself in every fit."""
     from apricot import MaxCoverageSelection
     from scipy.sparse import csr_matrix
 
-    indptr, indices, num_nodes = sets
+    indptr, indices, num_nodes = sets.indptr, sets.indices, sets.shape[1]
     watch = Stopwatch()
     with watch.stage("matrix"):
         shape = (len(indptr) - 1, num_nodes)
@@ -100,18 +97,18 @@ def apricot(sets: Sets, budget: int, dense: bool = False) -> Run:
     return Run(watch.stages, {"picks": np.asarray(selection.ranking, np.int64)})
 
 
-def covered(sets: Sets, picks: np.ndarray) -> int:
+def covered(sets: csr_array, picks: np.ndarray) -> int:
     """How many nodes the picks cover, computed again by NumPy alone."""
-    indptr, indices, num_nodes = sets
+    indptr, indices, num_nodes = sets.indptr, sets.indices, sets.shape[1]
     reached = np.zeros(num_nodes, bool)
     for pick in picks:
         reached[indices[indptr[pick] : indptr[pick + 1]]] = True
     return int(reached.sum())
 
 
-def not_the_largest(sets: Sets, picks: np.ndarray) -> int:
+def not_the_largest(sets: csr_array, picks: np.ndarray) -> int:
     """How many picks gained less than the best candidate would have, by the definition of greedy."""
-    indptr, indices, num_nodes = sets
+    indptr, indices, num_nodes = sets.indptr, sets.indices, sets.shape[1]
     gains = np.diff(indptr).copy()
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     order = np.argsort(indices, kind="stable")
@@ -130,7 +127,9 @@ def not_the_largest(sets: Sets, picks: np.ndarray) -> int:
 
 
 def _child_sets(directory: Path, contender: str, budget: int, num_nodes: int, peaks: dict[str, float]) -> Run:
-    sets = (np.load(directory / "indptr.npy"), np.load(directory / "indices.npy"), num_nodes)
+    indptr, indices = (np.load(directory / f"{part}.npy") for part in ("indptr", "indices"))
+    sets = csr_array((np.ones(len(indices), bool), indices, indptr), (len(indptr) - 1, num_nodes))
+    del indptr, indices
     peaks["loaded"] = peak_megabytes()
     if contender == SUBMODLIB:
         cover_set = list_of_sets(sets)

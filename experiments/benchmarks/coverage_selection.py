@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from coverage_cases import Case, all_genes, genome_cases, screen_cases, synthetic_cases
-from coverage_contenders import APRICOT_DENSE, APRICOT_SPARSE, GRAPHREACH, OURS, OURS_FIRST, SUBMODLIB, Sets
+from coverage_contenders import APRICOT_DENSE, APRICOT_SPARSE, GRAPHREACH, OURS, OURS_FIRST, SUBMODLIB
 from harness import (
     Report,
     Run,
@@ -34,6 +34,7 @@ from harness import (
     show_seconds,
     timed,
 )
+from scipy.sparse import csr_array
 
 import perturb_jax as pj
 from perturb_jax.graph.reach import reach_sets
@@ -74,7 +75,7 @@ def fast_contenders(case: Case, cover_set: list[set[int]]) -> Contenders:
     select = partial(pj.graphreach, graph, case.candidates, case.budget, case.hops, case.direction, method="host")
     return {
         OURS: partial(contenders.ours, sets, case.budget),
-        SUBMODLIB: partial(contenders.submodlib, cover_set, sets.num_nodes, case.budget),
+        SUBMODLIB: partial(contenders.submodlib, cover_set, sets.shape[1], case.budget),
         OURS_FIRST: partial(contenders.ours, sets, case.budget, rare_first=False),
         GRAPHREACH: lambda: timed("graphreach", lambda: {"picks": _positions(members, select().indices)}),
         "perturb_jax reach sets alone": lambda: timed(
@@ -142,7 +143,7 @@ def _picked(runs: list[Run]) -> dict[str, Any]:
 
 
 def _naive_evaluations(case: Case) -> int:
-    return sum(len(case.sets.indptr) - 1 - step for step in range(case.budget))
+    return sum(case.sets.shape[0] - step for step in range(case.budget))
 
 
 def _row(case: Case, name: str, runs: dict[str, list[Run]], report: Report) -> dict[str, str]:
@@ -183,9 +184,9 @@ def measure_orders(case: Case, report: Report, orders: int) -> dict[str, str]:
     """The coverage of both from the same candidates in other orders: only ties can then differ."""
     ranges: dict[str, list[int]] = {OURS: [], SUBMODLIB: []}
     for seed in range(orders):
-        sets = case.sets.take(np.random.default_rng(seed).permutation(len(case.sets.indptr) - 1))
+        sets = case.sets[np.random.default_rng(seed).permutation(case.sets.shape[0])]
         ranges[OURS].append(contenders.covered(sets, contenders.ours(sets, case.budget, False).result["picks"]))
-        peer = contenders.submodlib(contenders.list_of_sets(sets), sets.num_nodes, case.budget)
+        peer = contenders.submodlib(contenders.list_of_sets(sets), sets.shape[1], case.budget)
         ranges[SUBMODLIB].append(contenders.covered(sets, peer.result["picks"]))
     for name, values in ranges.items():
         report.add(case.key, name, "nodes covered, candidates permuted", "count", *values)
@@ -244,7 +245,7 @@ def _memory_of(case: Case, contender: str, directory: str) -> dict[str, float]:
         "directory": directory,
         "contender": contender,
         "budget": case.budget,
-        "num_nodes": case.sets.num_nodes,
+        "num_nodes": case.sets.shape[1],
         "hops": case.hops,
         "direction": case.direction,
     }
@@ -253,7 +254,7 @@ def _memory_of(case: Case, contender: str, directory: str) -> dict[str, float]:
 
 def apricot_compilation(report: Report) -> None:
     """What each fit of apricot spends on compiling itself: a fit that has next to nothing to select from."""
-    tiny: Sets = (np.array([0, 1, 2, 3]), np.array([0, 1, 2], np.int32), 3)
+    tiny = csr_array(np.eye(3, dtype=bool))
     runs = interleave({APRICOT_SPARSE: partial(contenders.apricot, tiny, 2)}, 3)
     report.add_runs("3 candidates", runs)
     report.notes.append(

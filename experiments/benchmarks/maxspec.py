@@ -38,7 +38,7 @@ from scipy.sparse import csr_array
 
 import perturb_jax as pj
 from perturb_jax.graph.operator import gcn_norm, message_passing
-from perturb_jax.graph.reach import ReachSets, reach_sets
+from perturb_jax.graph.reach import reach_sets
 from perturb_jax.selection.maxspec import BATCH
 from perturb_jax.selection.spectral import TIE
 
@@ -102,7 +102,7 @@ class Case(NamedTuple):
     graph: pj.KnowledgeGraph
     candidates: tuple[str, ...]
     operator: csr_array
-    sets: ReachSets
+    sets: csr_array
 
 
 def make_case(library: Path, essential: Path, sizes: Sizes) -> Case:

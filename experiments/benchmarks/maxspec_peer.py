@@ -10,7 +10,7 @@ from scipy.sparse.linalg import svds
 
 import perturb_jax as pj
 from perturb_jax.graph.operator import gcn_norm, message_passing
-from perturb_jax.graph.reach import ReachSets, reach_sets
+from perturb_jax.graph.reach import reach_sets
 from perturb_jax.selection.host.spectral import RESIDUAL
 from perturb_jax.selection.maxspec import earliest_best
 from perturb_jax.selection.spectral import TIE
@@ -60,7 +60,7 @@ def peer(graph: pj.KnowledgeGraph, candidates: tuple[str, ...], budget: int, tun
     return PeerRun(picks, values, evaluations, norms.seconds_slicing, norms.seconds_norms)
 
 
-def _fresh_norms(norms: "_Norms", sets: ReachSets, known: np.ndarray, left: set[int]) -> dict[int, float]:
+def _fresh_norms(norms: "_Norms", sets: csr_array, known: np.ndarray, left: set[int]) -> dict[int, float]:
     """Evaluate candidates, smallest old norm first, until no other can win or tie; updates `known`."""
     heap = [(known[v], v) for v in left]
     heapq.heapify(heap)
@@ -112,5 +112,5 @@ class _Norms:
         return float(svds(induced, k=1, v0=start, tol=self.tolerance, return_singular_vectors=False)[0])
 
 
-def _set(sets: ReachSets, candidate: int) -> np.ndarray:
+def _set(sets: csr_array, candidate: int) -> np.ndarray:
     return sets.indices[sets.indptr[candidate] : sets.indptr[candidate + 1]]

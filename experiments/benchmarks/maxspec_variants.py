@@ -10,7 +10,6 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from perturb_jax.graph.operator import Edges
-from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.maxspec import BATCH, earliest_best
 from perturb_jax.selection.spectral import TIE, spectral_norm
@@ -82,10 +81,10 @@ class CountedMatrix(InducedMatrix):
         return value, converged, steps
 
 
-def search(operator: csr_array, sets: ReachSets, budget: int, variant: Variant) -> VariantRun:
+def search(operator: csr_array, sets: csr_array, budget: int, variant: Variant) -> VariantRun:
     """The lazy `search` of the library with some of its savings."""
     matrix = CountedMatrix(operator, variant.warm)
-    known = np.zeros(len(sets.indptr) - 1)
+    known = np.zeros(sets.shape[0])
     left = set(range(len(known)))
     picks, values, bounds = [], [], 0
     for _ in range(budget):
@@ -124,7 +123,7 @@ class NaivePick(NamedTuple):
 
 
 def naive_picks(
-    operator: csr_array, sets: ReachSets, picks: list[int], measured: set[int]
+    operator: csr_array, sets: csr_array, picks: list[int], measured: set[int]
 ) -> tuple[list[NaivePick], list[int]]:
     """Follow known picks and, at those numbered in `measured`, evaluate every candidate left, as naive greedy does.
 
@@ -132,7 +131,7 @@ def naive_picks(
         the measured picks, and the entries of the induced matrix before every pick.
     """
     matrix = CountedMatrix(operator)
-    left = set(range(len(sets.indptr) - 1))
+    left = set(range(sets.shape[0]))
     results, entries = [], []
     for number, pick in enumerate(picks):
         entries.append(matrix.entries)
@@ -147,14 +146,14 @@ def naive_picks(
     return results, entries
 
 
-def batches_per_pick(operator: csr_array, sets: ReachSets, budget: int) -> list[int]:
+def batches_per_pick(operator: csr_array, sets: csr_array, budget: int) -> list[int]:
     """How many batches of stale candidates the jitted lazy greedy evaluates for each pick (norms from the host).
 
     Its rule: all candidates once at the start; then, as long as a stale one may beat the best fresh one, or tie with
     it and precede it, the `BATCH` most promising at once.
     """
     matrix = CountedMatrix(operator)
-    count = len(sets.indptr) - 1
+    count = sets.shape[0]
     known = np.array([matrix.with_nodes(nodes_of(sets, v))[0] for v in range(count)])
     left, fresh, numbers = np.ones(count, bool), np.ones(count, bool), np.arange(count)
     batches = []
@@ -179,7 +178,7 @@ def batches_per_pick(operator: csr_array, sets: ReachSets, budget: int) -> list[
     return batches
 
 
-def device_iterations(operator: csr_array, sets: ReachSets, picks: list[int], lanes: int) -> np.ndarray:
+def device_iterations(operator: csr_array, sets: csr_array, picks: list[int], lanes: int) -> np.ndarray:
     """Iterations that the jitted norm takes for candidates that come next after some picks, in one batch.
 
     Begins as the library's objective does: the selection's top vector, and as much noise on all nodes.
@@ -201,12 +200,12 @@ def device_iterations(operator: csr_array, sets: ReachSets, picks: list[int], la
     masks = np.repeat(reached[None], lanes, 0)
     matrix = CountedMatrix(operator)
     matrix.extend(np.flatnonzero(reached).astype(np.int32))
-    others = sorted(set(range(len(sets.indptr) - 1)) - set(picks), key=lambda v: matrix.lower_bound(nodes_of(sets, v)))
+    others = sorted(set(range(sets.shape[0])) - set(picks), key=lambda v: matrix.lower_bound(nodes_of(sets, v)))
     for lane, v in enumerate(others[:lanes]):
         masks[lane, nodes_of(sets, v)] = True
     return np.asarray(jax.vmap(iterate, (0, None))(jnp.asarray(masks), vector)[0])
 
 
-def nodes_of(sets: ReachSets, candidate: int) -> np.ndarray:
+def nodes_of(sets: csr_array, candidate: int) -> np.ndarray:
     """The nodes that a candidate reaches."""
     return sets.indices[sets.indptr[candidate] : sets.indptr[candidate + 1]]

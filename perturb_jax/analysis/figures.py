@@ -130,7 +130,6 @@ def offsets(count: int, width: float) -> Sequence[float]:
 
 
 STABILITY_WORDS = {"unique": "different ones over seeds", "jaccard": "Jaccard index of two seeds"}
-_SIZE = "perturbations selected"
 _TICKS = 6
 
 
@@ -198,7 +197,7 @@ def _panels(figure: Figure, summary: Summary, own: pd.DataFrame) -> Iterator[tup
             yield axes, own[own["data"] == name], list(names)
         row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, handlelength=3.2)
     for axes, name in zip(grid[-1], data, strict=True):
-        axes.set_xlabel(_SIZE)
+        axes.set_xlabel("perturbations selected")
         sizes = own.loc[own["data"] == name, "size"].unique()
         if len(sizes) <= _TICKS:
             axes.set_xticks(np.sort(sizes))

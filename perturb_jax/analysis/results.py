@@ -138,7 +138,6 @@ HEADLINE = ("mse_de", "pearson_de")
 """The metrics that people are shown first; the CSV files have all."""
 
 _NAMED = 4
-_NO_METRICS = {*RUN, "cycle", "size", "perturbation"}
 
 
 class Runs(NamedTuple):
@@ -292,13 +291,11 @@ def _means(results: Results) -> pd.DataFrame:
     metrics = results.metrics
     if metrics.empty:
         raise InputError("expected the results of at least one run, got none; run the experiment first")
-    columns = list(ordered(BUILT_IN, set(metrics.columns) - _NO_METRICS))
-    grouped = metrics.groupby([*RUN, "cycle", "size"], sort=False)[columns]
-    tables = {"value": grouped.mean(), "defined": grouped.count()}
+    columns = list(ordered(BUILT_IN, set(metrics.columns) - {*RUN, "cycle", "size", "perturbation"}))
+    grouped = metrics.groupby([*RUN, "cycle", "size"], sort=False)
+    tables = {"value": grouped[columns].mean(), "defined": grouped[columns].count()}
     stacked = {name: own.rename_axis(columns="metric").stack(future_stack=True) for name, own in tables.items()}
-    table = pd.DataFrame(stacked).reset_index()
-    tests = metrics.groupby([*RUN, "cycle", "size"], sort=False).size().rename("tests").reset_index()
-    table = table.merge(tests, on=[*RUN, "cycle", "size"])
+    table = pd.DataFrame(stacked).reset_index().merge(grouped.size().rename("tests").reset_index())
     table = table.assign(undefined=table["tests"] - table["defined"]).drop(columns="defined")
     keys = [*RUN, "cycle", "metric"]
     without = pd.MultiIndex.from_frame(table[keys]).isin(pd.MultiIndex.from_frame(results.unmeasured[keys]))

@@ -105,8 +105,7 @@ def setbacks(runs: Runs) -> pd.DataFrame:
         steps = sign * np.diff(wide.to_numpy(), axis=1)
         worse, of_mean = steps > 0, sign * np.diff(wide.mean().to_numpy()) > 0
         fraction = worse.sum() / max(np.isfinite(steps).sum(), 1)
-        counts = (steps.shape[1], worse.sum(1).mean(), fraction, worse.any(1).mean(), int(of_mean.sum()))
-        rows.append((*key, *counts))
+        rows.append((*key, steps.shape[1], worse.sum(1).mean(), fraction, worse.any(1).mean(), int(of_mean.sum())))
     columns = ["steps", "worse", "worse_share", "seeds_with_worse", "worse_of_mean"]
     return pd.DataFrame(rows, columns=[*CURVE, *columns]).set_index(CURVE)
 
@@ -267,9 +266,7 @@ def _final(runs: Runs) -> pd.DataFrame:
     values = runs.final()
     table = estimates(values).join(mean_ranks(values, runs.errors)).reset_index()
     last = runs.means[runs.means["cycle"] == runs.means.groupby("data")["cycle"].transform("max")]
-    grouped = last.groupby(CURVE)
-    counts = pd.DataFrame({"cycle": grouped["cycle"].max(), "size": grouped["size"].mean()})
-    counts = counts.join(grouped[["tests", "undefined"]].sum())
+    counts = last.groupby(CURVE).agg({"cycle": "max", "size": "mean", "tests": "sum", "undefined": "sum"})
     return runs.in_order(table.merge(counts.reset_index(), on=CURVE))
 
 

@@ -50,7 +50,9 @@ class TextTable(NamedTuple):
 def markdown(table: TextTable) -> str:
     """The table in Markdown, its caption above."""
     ends = ["---"] * table.words + ["---:"] * (len(table.header) - table.words)
-    rows = [[_markdown_cell(cell) for cell in row] for block in table.blocks for row in block]
+    marked = {"": "{}", "better": "**{}**", "worse": "*{}*"}
+    body = [row for block in table.blocks for row in block]
+    rows = [[marked[cell.mark].format(_markdown_text(cell.text)) for cell in row] for row in body]
     lines = [[_markdown_text(name) for name in table.header], ends, *rows]
     return f"{_markdown_text(table.caption)}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -58,8 +60,12 @@ def markdown(table: TextTable) -> str:
 def latex(table: TextTable) -> str:
     """The table in LaTeX; the document needs the packages booktabs and graphicx (what is too wide is made smaller)."""
     columns = "l" * table.words + "r" * (len(table.header) - table.words)
-    blocks = [[_row(map(_latex_cell, row)) for row in block] for block in table.blocks]
-    body = "\n\\midrule\n".join("\n".join(block) for block in blocks)
+    marked = {"": "{}", "better": r"\textbf{{{}}}", "worse": r"\textit{{{}}}"}
+
+    def line(row: Iterable[Cell]) -> str:
+        return " & ".join(marked[cell.mark].format(latex_text(cell.text)) for cell in row) + r" \\"
+
+    body = "\n\\midrule\n".join("\n".join(map(line, block)) for block in table.blocks)
     return "\n".join(
         [
             r"\begin{table}",
@@ -69,7 +75,7 @@ def latex(table: TextTable) -> str:
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            _row(latex_text(name) for name in table.header),
+            line(map(Cell, table.header)),
             r"\midrule",
             body,
             r"\bottomrule",
@@ -128,20 +134,6 @@ def _markdown_text(text: str) -> str:
     return re.sub(r"([\\`*_|<])", r"\\\1", text)
 
 
-def _markdown_cell(cell: Cell) -> str:
-    mark = {"": "", "better": "**", "worse": "*"}[cell.mark]
-    return f"{mark}{_markdown_text(cell.text)}{mark}"
-
-
-def _latex_cell(cell: Cell) -> str:
-    text = latex_text(cell.text)
-    return {"": text, "better": rf"\textbf{{{text}}}", "worse": rf"\textit{{{text}}}"}[cell.mark]
-
-
-def _row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
 _Pair = tuple[str, str]
 _Column = tuple[str, dict[_Pair, Cell]]
 
@@ -162,20 +154,20 @@ def text_tables(summary: Summary) -> list[TextTable]:
 def main_table(summary: Summary, predictor: str) -> TextTable:
     """Strategy x data set x metric at the last cycle, mean ± sd over seeds: the paper's Table 1."""
     own = summary.final[summary.final["predictor"] == predictor]
-    verdicts = _rows(summary.differences, CURVE)
+    verdicts = summary.differences.set_index(CURVE)["verdict"].to_dict()
     columns = [(data, metric) for data in own["data"].unique() for metric in summary.runs.shown]
-    cells: dict[tuple[object, ...], Cell] = {}
+    cells: dict[tuple[Any, ...], Cell] = {}
     for _, part in own.groupby(["data", "metric"], sort=False):
         digits = decimals(part["sd"].to_numpy(), part["mean"].to_numpy())
-        for key, row in _rows(part, CURVE).items():
-            text = with_spread(row["mean"], row["sd"], digits)
-            cells[key] = Cell(text, verdicts.get(key, {}).get("verdict", ""))
+        for row in part.to_dict("records"):
+            key = tuple(row[name] for name in CURVE)
+            cells[key] = Cell(with_spread(row["mean"], row["sd"], digits), verdicts.get(key, ""))
     rows = tuple(
         (Cell(name), *(cells.get((data, predictor, metric, name), Cell("")) for data, metric in columns))
         for name in summary.runs.strategies
         if name in set(own["strategy"])
     )
-    last = _rows(own.drop_duplicates("data"), ["data"]).values()
+    last = own.drop_duplicates("data").to_dict("records")
     after = "; ".join(f"{row['data']}: {row['cycle']} cycles, {row['size']:.0f} perturbations" for row in last)
     caption = (
         f"{summary.notes[0]} {predictor}: {_measured(summary)} of test perturbations after the last cycle ({after}), "
@@ -324,12 +316,6 @@ def _intervals(
 def part_of(table: pd.DataFrame, predictor: str, metric: str) -> pd.DataFrame:
     """The rows of a predictor and a metric."""
     return table[(table["predictor"] == predictor) & (table["metric"] == metric)]
-
-
-def _rows(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], dict[str, Any]]:
-    """Rows by the values of some columns."""
-    records: list[dict[Any, Any]] = table.to_dict("records")
-    return {tuple(row[key] for key in keys): row for row in records}
 
 
 def _measured(summary: Summary) -> str:

@@ -233,10 +233,7 @@ def evaluate(
     measured = Measured(screen, rows, training, control + effects.astype(np.float64), means[rows], means, control)
     table = {metric.name: _values(metric, measured) for metric in chosen}
     result = pd.DataFrame(table, index=pd.Index(list(perturbations), name="perturbation"))
-    if nan == "zero":
-        there = [name for name in ("pearson", "pearson_de") if name in result]
-        result[there] = result[there].fillna(0.0)
-    return result
+    return result.fillna({"pearson": 0.0, "pearson_de": 0.0}) if nan == "zero" else result
 
 
 def _values(metric: Metric, measured: Measured) -> np.ndarray:
@@ -271,22 +268,8 @@ def duplicate_ceiling(
     evaluated on a screen `whole` of all cells, its genes are used with ``replace(first, de_genes=whole.de_genes)``.
 
     Source: Mejia et al. 2025, "Diversity by Design".
-    Complexity: that of `evaluate`.
     Limits: not a bound. Both halves are noisy: with the variance v among cells and n cells in each half, of the
     perturbation and of control, the squared error is 4 v / n; that of the true effect, evaluated on all 2 n, is v / n.
-
-    Args:
-        first: the screen from one half of the cells.
-        second: from the other half, with the same measured genes in the same order.
-        perturbations: of both.
-        train: see `evaluate`.
-        nan: see `evaluate`.
-
-    Returns:
-        See `evaluate`.
-
-    Raises:
-        InputError: screens that measure other genes; see also `evaluate`.
 
     Examples:
         >>> import perturb_jax as pj
@@ -308,9 +291,9 @@ def pearson_rows(
     tolerance: Float[np.ndarray, " rows"] | float = 0.0,
 ) -> Float[np.ndarray, " rows"]:
     """The Pearson correlation of every pair of rows; NaN where one of them differs from a constant by `tolerance`."""
-    if first.shape[1] == 0:
-        return np.full(len(first), np.nan)
     result = np.full(len(first), np.nan)
+    if first.shape[1] == 0:
+        return result
     defined = np.minimum(np.ptp(first, axis=1), np.ptp(second, axis=1)) > tolerance
     units = []
     for side in (first[defined], second[defined]):
@@ -340,14 +323,13 @@ def de_weights(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarr
     pseudobulk, or one cell; and where all |t| are equal. A gene that is constant and the same in both has t = 0.
     """
     counts = screen.cell_counts[rows].astype(np.float64)[:, None]
-    control_count = float(screen.control.cells)
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_control = screen.control.variance[None, :] / (control_count - 1)
+        of_control = screen.control.variance[None, :] / (float(screen.control.cells) - 1)
         squares = screen.perturbed.variance[rows] / (counts - 1) + of_control
         change = np.abs(screen.mean[rows] - screen.control_mean[None, :]).astype(np.float64)
         size = np.where((change == 0) & (squares == 0), 0.0, change / np.sqrt(squares))
-        span = size.max(1, keepdims=True, initial=0) - size.min(1, keepdims=True, initial=np.inf)
-        weights = ((size - size.min(1, keepdims=True, initial=np.inf)) / span) ** 2
+        least = size.min(1, keepdims=True, initial=np.inf)
+        weights = ((size - least) / (size.max(1, keepdims=True, initial=0) - least)) ** 2
         return weights / weights.sum(1, keepdims=True)
 
 

@@ -64,28 +64,25 @@ def trial_record(
 
 
 def trial_files(screen: Screen, trial: Trial, record: Mapping[str, Any]) -> dict[str, bytes]:
-    """The contents of the files."""
-    return {
+    """The contents of the files; parameters as an .npz file, which `numpy.load` reads without pickle."""
+    files = {
         "metrics.csv": trial.metrics.to_csv(lineterminator="\n").encode(),
         "predictions.h5ad": _predictions(screen, trial),
         "split.json": (json.dumps(asdict(trial.split), indent=1) + "\n").encode(),
         "train.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
         "predictions.png": trial_picture(screen, trial),
-    } | _model(trial.fitted.parameters())
+    }
+    parameters: dict[str, Any] = trial.fitted.parameters()
+    if parameters:
+        buffer = io.BytesIO()
+        np.savez(buffer, **parameters)
+        files[MODEL_FILE] = buffer.getvalue()
+    return files
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, Any]:
     """Values as JSON has them; what it cannot hold by its name."""
     return json.loads(json.dumps(dict(values), default=lambda value: str(getattr(value, "__name__", value))))
-
-
-def _model(parameters: dict[str, Any]) -> dict[str, bytes]:
-    """A predictor's parameters as an .npz file, which `numpy.load` reads without pickle."""
-    if not parameters:
-        return {}
-    buffer = io.BytesIO()
-    np.savez(buffer, **parameters)
-    return {MODEL_FILE: buffer.getvalue()}
 
 
 def _predictions(screen: Screen, trial: Trial) -> bytes:
@@ -140,16 +137,11 @@ def trial_picture(screen: Screen, trial: Trial) -> bytes:
                 what = "cells: mean and standard deviation"
             dots = axes.scatter(positions, trial.effects[number, genes], color=DEGREE, marker="D", s=26, zorder=3)
             axes.set_xticks(positions, [screen.readouts[gene] for gene in genes], rotation=90, fontsize=8)
-            scores = _scores(trial.metrics.iloc[number].to_dict())
-            axes.set(title=f"{name}   {scores}", ylabel="change to control")
-            axes.set_xlim(-0.7, len(genes) - 0.3)
+            words = {"mse_de": "MSE {:.3f}", "pearson_de": "Pearson {:.2f}"}
+            scores = [text.format(trial.metrics[of].iloc[number]) for of, text in words.items() if of in trial.metrics]
+            axes.set(title=f"{name}   {', '.join(scores)}", ylabel="change to control", xlim=(-0.7, len(genes) - 0.3))
         figure.legend([drawn, dots], [what, "predicted"], loc="outside lower center", ncols=2, fontsize=9)
     return output.getvalue()
-
-
-def _scores(measured: Mapping[Any, float]) -> str:
-    words = {"mse_de": "MSE {:.3f}", "pearson_de": "Pearson {:.2f}"}
-    return ", ".join(text.format(measured[name]) for name, text in words.items() if name in measured)
 
 
 def _cells_of(screen: Screen, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:

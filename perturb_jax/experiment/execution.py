@@ -22,7 +22,7 @@ from perturb_jax.genes.lists import read_names
 from perturb_jax.genes.perturbations import control_kind, nodes_of, parse_perturbations, perturbed_genes
 from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
-from perturb_jax.predictors.predictor import Fitted, history_of
+from perturb_jax.predictors.predictor import history_of
 from perturb_jax.screen.reading import open_screen
 from perturb_jax.screen.screen import Screen
 from perturb_jax.screen.simulate import simulate_screen
@@ -118,7 +118,8 @@ def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> 
     of a list and others of the annotation, at random.
     """
     assert work.seed is not None
-    names, genes = (_count_or_names(work, simulation, part) for part in ("perturbations", "genes"))
+    files = {part: work.paths.get(f"data.simulation.{part}") for part in ("perturbations", "genes")}
+    names, genes = (read_names(path) if path else getattr(simulation, part) for part, path in files.items())
     if simulation.over == "genome":
         over = replace(_choice(work), universe=None, file=None).build()
     elif work.graph.universe == "screen" and work.graph.file is None:
@@ -132,11 +133,6 @@ def _simulated(work: Preparation, simulation: Simulation, path: Path | None) -> 
         model=simulation.model, path=path, unknown=work.data.unknown,
     )  # fmt: skip
     return screen, over if simulation.over == "graph" else _graph(work, genes_of_screen(screen))
-
-
-def _count_or_names(work: Preparation, simulation: Simulation, part: str) -> int | list[str]:
-    path = work.paths.get(f"data.simulation.{part}")
-    return getattr(simulation, part) if path is None else read_names(path)
 
 
 def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
@@ -210,8 +206,11 @@ def _train(work: Training, store: Store) -> None:
     trial = fit_and_measure(screen, graph, predictor, split, work.training_seed, work.metrics or None)
     seconds |= trial.seconds
     begin = time.perf_counter()
-    parts = [part for part in PARTS if work.effect or part != "effect"]
-    view = _view_of(trial.fitted, remaining(names, work.test), parts)
+    seen = remaining(names, work.test)
+    view: dict[str, Any] = {}
+    for part in [part for part in PARTS if work.effect or part != "effect"]:
+        with suppress(InputError):  # where the predictor has none
+            view[part] = getattr(view_of(trial.fitted, seen, (part,)), part)
     seconds["view"] = time.perf_counter() - begin
     begin = time.perf_counter()
     history, report = history_of(trial.fitted)
@@ -219,27 +218,17 @@ def _train(work: Training, store: Store) -> None:
         trial.metrics.reset_index().to_parquet(directory / METRICS, index=False)
         if history is not None:
             history.to_parquet(directory / HISTORY, index=False)
-        _write_view(directory / VIEW, view)
+        _write_view(directory / VIEW, seen, view)
         record = {"work": work.identity(), "validation": list(split.validation), "report": report, **_environment()}
         seconds["storing"] = time.perf_counter() - begin
         write_json(directory / RUN, record | {"seconds": seconds})
 
 
-def _view_of(fitted: Fitted, names: tuple[str, ...], parts: Sequence[str]) -> View:
-    """The parts that the predictor has."""
-    held: dict[str, Any] = {}
-    for part in parts:
-        with suppress(InputError):  # where it has none
-            held[part] = getattr(view_of(fitted, names, (part,)), part)
-    return View(names, **held)
-
-
-def _write_view(path: Path, view: View) -> None:
+def _write_view(path: Path, names: tuple[str, ...], parts: dict[str, Any]) -> None:
     """As arrays without pickle; features that are the embedding are stored once."""
-    arrays = {part: values for part in PARTS if (values := getattr(view, part)) is not None}
-    if "features" in arrays and np.array_equal(arrays["features"], arrays.get("embedding", ())):
-        arrays["features"] = np.zeros(0)
-    np.savez_compressed(path, perturbations=np.array(view.perturbations), **arrays)
+    if "features" in parts and np.array_equal(parts["features"], parts.get("embedding", ())):
+        parts = parts | {"features": np.zeros(0)}
+    np.savez_compressed(path, perturbations=np.array(names), **parts)
 
 
 def read_view(run: Path, parts: Sequence[str]) -> View:
@@ -252,11 +241,9 @@ def read_view(run: Path, parts: Sequence[str]) -> View:
                 f"{', '.join(absent)}: {about} has none with these settings; name the predictors that the strategy "
                 "is for: predictors = [...]"
             )
-        held = {}
-        for part in parts:
-            values = file["embedding" if part == "features" and file[part].shape == (0,) else part]
+        held = {part: file["embedding" if part == "features" and file[part].shape == (0,) else part] for part in parts}
+        for values in held.values():
             values.setflags(write=False)
-            held[part] = values
         return View(tuple(file["perturbations"].tolist()), **held)
 
 

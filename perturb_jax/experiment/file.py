@@ -140,21 +140,11 @@ class StrategyTable(BaseModel, frozen=True, extra="allow"):
 
 
 class ExperimentTable(BaseModel, frozen=True, extra="forbid"):
-    """The file.
+    """The file: `cycles` rounds of selecting `batch` perturbations and training; data, predictors, strategies by label.
 
-    Attributes:
-        name: of the experiment.
-        cycles: rounds of selecting and training.
-        batch: perturbations that each adds.
-        test: perturbations of the test set, a count or a fraction.
-        validation: fraction of the selected that validates.
-        seeds: how many repetitions, or their numbers.
-        fixed: what has the seed of repetition 0 in all of them.
-        data: the data sets, by label.
-        graph: the knowledge graph.
-        predictors: by label.
-        strategies: by label.
-        metrics: what is measured: names, or FILE.py:NAME; all that ship here unless named.
+    `test` is a count or a fraction, `validation` the fraction of the selected that validates. `seeds` says how many
+    repetitions there are, or their numbers; what is `fixed` has the seed of repetition 0 in all of them. `metrics` are
+    names, or FILE.py:NAME; all that ship here unless named.
     """
 
     name: Text

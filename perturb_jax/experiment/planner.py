@@ -4,29 +4,19 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from perturb_jax.evaluation.metrics import Metric
-from perturb_jax.experiment.file import (
-    Data,
-    Described,
-    Experiment,
-    Graph,
-    NamedPredictor,
-    Purpose,
-    Sources,
-    seed_for,
-)
+from perturb_jax.experiment.file import Data, Described, Experiment, Graph, NamedPredictor, Purpose, Sources, seed_for
 from perturb_jax.screen.split import choose_test
 from perturb_jax.strategies.registry import identity_of
 from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import changed_options
 from perturb_jax.support.registry import source_checksum
-
-Kind = Literal["data", "selections", "runs"]
 
 FORMAT = 2
 """Part of every identity; raised when what is stored, or what the same words mean, changes."""
@@ -35,7 +25,7 @@ FORMAT = 2
 class Work:
     """A unit of work: frozen dataclasses; those of one digest are the same."""
 
-    kind: Kind
+    kind: Literal["data", "selections", "runs"]
 
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on: plain values."""
@@ -80,13 +70,10 @@ class Preparation(Work):
         """The tables, files as checksums."""
         simulation = None if self.data.simulation is None else asdict(self.data.simulation)
         data = self.data.model_dump(mode="json", exclude={"simulation"}) | {"simulation": simulation}
-        tables = {"data": data, "graph": _GRAPH | changed_options(self.graph)}
+        tables: dict[str, Any] = {"data": data, "graph": _GRAPH | changed_options(self.graph)}
         for key, checksum in self.checksums.items():
             *way, last = key.split(".")
-            part: dict[str, Any] = tables
-            for step in way:
-                part = part[step]
-            part[last] = {"sha256": checksum}
+            reduce(getitem, way, tables)[last] = {"sha256": checksum}
         return {**tables, "seed": self.seed}
 
 
@@ -135,17 +122,16 @@ class Choice(Work):
 
     def identity(self) -> dict[str, Any]:
         """The screen's and the run's digests, the strategy, the candidates and the budget."""
-        names = ("test", "selected", "batch", "seed", "parts")
-        whole = {"data": self.preparation.digest, "strategy": strategy_identity(self.strategy)}
         run = None if self.run is None else self.run.digest
-        return whole | {"run": run} | {one: getattr(self, one) for one in names}
+        whole = {"data": self.preparation.digest, "strategy": strategy_identity(self.strategy), "run": run}
+        return whole | {one: getattr(self, one) for one in ("test", "selected", "batch", "seed", "parts")}
 
 
 def predictor_identity(name: str, predictor: Any) -> dict[str, Any]:
     """A predictor's name and all its settings but what tables call it; of a user's file the checksum too."""
     if isinstance(predictor, Described):
         return dict(predictor.identity)
-    settings = {key: value for key, value in plain_fields(predictor).items() if key != "name"}
+    settings = {key: value for key, value in plain(predictor).items() if key != "name"}
     return {"name": Path(name).name, "settings": settings}
 
 
@@ -154,26 +140,38 @@ def strategy_identity(strategy: Any) -> dict[str, Any]:
     return dict(strategy.identity) if isinstance(strategy, Described) else identity_of(strategy)
 
 
+def own_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """What results are found and read by of predictors and strategies that a user's own files define, by label."""
+    predictors = {
+        label: predictor_identity(*named) for label, named in experiment.predictors.items() if is_own(named.predictor)
+    }
+    strategies = {
+        label: {
+            "identity": strategy_identity(named.strategy),
+            "parts": [list(parts_of(named.strategy, cycle)) for cycle in range(experiment.table.cycles)],
+        }
+        for label, named in experiment.strategies.items()
+        if is_own(named.strategy)
+    }
+    return {"predictors": predictors, "strategies": strategies} if predictors or strategies else {}
+
+
 def is_own(thing: Any) -> bool:
     """Whether a user's file defines it, or a part of it."""
     parts = [getattr(thing, one.name) for one in fields(thing)] if is_dataclass(thing) else []
     return source_checksum(thing) is not None or any(is_dataclass(part) and is_own(part) for part in parts)
 
 
-def plain_fields(value: Any) -> dict[str, Any]:
-    """What a frozen dataclass is: its class and its fields, but those that its comparison leaves out.
-
-    Where a user's file defines the class, the checksum of that file too.
-    """
-    named = {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.compare}
-    checksum = source_checksum(value)
-    return {"class": type(value).__name__, **named} | ({"source": checksum} if checksum else {})
-
-
 def plain(value: Any) -> Any:
-    """A value as JSON has it; refuses what is no plain value."""
+    """A value as JSON has it; refuses what is no plain value.
+
+    A dataclass is its class and its fields, but those that its comparison leaves out; where a user's file defines it,
+    the checksum of that file too.
+    """
     if is_dataclass(value):
-        return plain_fields(value)
+        named = {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.compare}
+        checksum = source_checksum(value)
+        return {"class": type(value).__name__, **named} | ({"source": checksum} if checksum else {})
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, tuple | list):
@@ -274,9 +272,8 @@ def walk(experiment: Experiment, sources: Sources, chain: Chain, known: Known) -
             together += 1
         seed = _seed(experiment, chain, "selection", first)
         run = cycles[-1].training if parts else None
-        choice = Choice(
-            preparation, strategy, test, selected, (together - first) * table.batch, seed, tuple(parts), run
-        )
+        size = (together - first) * table.batch
+        choice = Choice(preparation, strategy, test, selected, size, seed, tuple(parts), run)
         picks = known.picks(choice)
         if picks is None:
             wanted.append(choice)

@@ -13,19 +13,8 @@ from distributed import Client, Future, as_completed
 from perturb_jax.evaluation.metrics import BUILT_IN
 from perturb_jax.experiment.execution import execute
 from perturb_jax.experiment.file import Experiment, Sources, find_sources, read_experiment
-from perturb_jax.experiment.planner import (
-    Chain,
-    Training,
-    Walk,
-    Work,
-    chains_of,
-    is_own,
-    predictor_identity,
-    strategy_identity,
-    walk,
-)
+from perturb_jax.experiment.planner import Chain, Training, Walk, Work, chains_of, own_identities, walk
 from perturb_jax.experiment.store import EXPERIMENT, FAILURES, RUN, Store, locked, write_json
-from perturb_jax.strategies.strategy import parts_of
 from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import versions
@@ -48,7 +37,7 @@ class Grid:
         self.experiment, self.sources, self.store = experiment, sources, store
         self.walks: dict[Chain, Walk] = {}
         self.failures: dict[str, Failure] = {}
-        self._waiting: dict[str, list[Chain]] = defaultdict(list)
+        self._waiting: dict[str, dict[Chain, None]] = defaultdict(dict)
         for chain in chains_of(experiment):
             self._look(chain)
 
@@ -72,14 +61,14 @@ class Grid:
     def finished(self, work: Work) -> list[Chain]:
         """Look again at the chains that waited for some work; returns them."""
         self.store.wrote(work)
-        chains = self._waiting.pop(work.digest, [])
+        chains = list(self._waiting.pop(work.digest, ()))
         for chain in chains:
             self._look(chain)
         return chains
 
     def failed(self, work: Work, error: BaseException, trace: Any) -> Failure:
         """Write down why some work failed."""
-        chains = tuple(dict.fromkeys(self._waiting.pop(work.digest, [])))
+        chains = tuple(self._waiting.pop(work.digest, ()))
         reason = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, InputError):
             reason = f"{type(error).__name__}: {reason}"
@@ -98,8 +87,7 @@ class Grid:
         found = walk(self.experiment, self.sources, chain, self.store)
         self.walks[chain] = found
         for work in found.wanted:
-            if chain not in (waiting := self._waiting[work.digest]):
-                waiting.append(chain)
+            self._waiting[work.digest][chain] = None
 
 
 def work_off(grid: Grid, client: Client) -> Iterator[Work | Failure]:
@@ -178,9 +166,8 @@ class Forecast:
 
     def _expected(self, predictor: str, size: int) -> float | None:
         """The mean of that predictor's runs of that size, else of any size."""
-        of = [took for (name, selected), took in self._seconds.items() if name == predictor and selected == size]
-        of = of or [took for (name, _), took in self._seconds.items() if name == predictor]
-        every = [one for took in of for one in took]
+        of_any = (one for (name, _), took in self._seconds.items() if name == predictor for one in took)
+        every = self._seconds.get((predictor, size)) or list(of_any)
         return sum(every) / len(every) if every else None
 
 
@@ -286,26 +273,14 @@ def record_of(started: Started) -> dict[str, Any]:
     Of what a user's own files define, it has what results are found and read by, so that these files are not needed.
     """
     record = {"config": started.raw, "checksums": started.sources.checksums, "versions": versions()}
-    experiment, cycles = started.experiment, range(started.experiment.table.cycles)
-    predictors = {
-        label: predictor_identity(*named) for label, named in experiment.predictors.items() if is_own(named.predictor)
-    }
-    strategies = {
-        label: {
-            "identity": strategy_identity(named.strategy),
-            "parts": [list(parts_of(named.strategy, cycle)) for cycle in cycles],
-        }
-        for label, named in experiment.strategies.items()
-        if is_own(named.strategy)
-    }
-    own = {"predictors": predictors, "strategies": strategies}
+    own = own_identities(started.experiment)
     words = ("label", "smaller_is_better", "over", "unit")
     metrics = {
         metric.name: {name: getattr(metric, name) for name in words}
-        for metric in experiment.metrics
+        for metric in started.experiment.metrics
         if metric.name not in BUILT_IN
     }
-    return record | ({"own": own} if predictors or strategies else {}) | ({"metrics": metrics} if metrics else {})
+    return record | ({"own": own} if own else {}) | ({"metrics": metrics} if metrics else {})
 
 
 def progress_of(grid: Grid, seconds_left: float | None = None) -> Progress:

@@ -41,16 +41,12 @@ class Store:
     def holds(self, work: Work) -> bool:
         """Whether the result is there, whole; a damaged one is not, and is noted in `damaged`."""
         directory = self.directory(work)
-        if directory in self._whole:
-            return True
-        if directory in self.damaged or not directory.is_dir():
-            return False
-        wrong = what_is_wrong(directory)
-        if wrong:
-            self.damaged[directory] = wrong
-            return False
-        self._whole.add(directory)
-        return True
+        if directory not in self._whole and directory not in self.damaged and directory.is_dir():
+            if wrong := what_is_wrong(directory):
+                self.damaged[directory] = wrong
+            else:
+                self._whole.add(directory)
+        return directory in self._whole
 
     def wrote(self, work: Work) -> None:
         """Check the directory again: it was written since."""

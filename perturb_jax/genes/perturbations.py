@@ -193,11 +193,12 @@ def parse_perturbations(
     return Perturbations(resolved.genes, members, resolved.renamed, resolved.dropped, known)
 
 
-def without(
+def pool_and_selected(
     known: GeneNames, names: "Iterable[str] | Perturbations | None", selected: "Iterable[str] | Perturbations"
-) -> Perturbations:
-    """The candidates of `names` that are not among `selected`."""
-    return parse_perturbations(known, names).without(parse_perturbations(known, selected))
+) -> tuple[Perturbations, Perturbations]:
+    """The candidates of `names` that are not among `selected`, and those of `selected`."""
+    given, before = parse_perturbations(known, names), parse_perturbations(known, as_names(selected))
+    return given.without(before), before
 
 
 def _parse_combinations(known: GeneNames, names: tuple[str, ...], unknown: Unknown) -> Perturbations:

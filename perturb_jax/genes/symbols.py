@@ -4,7 +4,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -49,6 +49,9 @@ class GeneNames:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __reduce__(self) -> tuple[type["GeneNames"], tuple[Any, ...]]:
+        return GeneNames, (self.genes, self.aliases, self.where)  # another process hashes text differently
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, GeneNames) and self.genes == other.genes)

@@ -5,7 +5,6 @@ On a batch of graphs reach is that on all of them side by side: node u of graph 
 
 from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,37 +18,6 @@ from perturb_jax.support.checks import check_count
 from perturb_jax.support.loops import breadth_first, group_by
 
 _CHUNK_BYTES = 2**27
-
-
-class ReachSets(NamedTuple):
-    """Reach on the host, as a sparse boolean matrix: candidate c reaches ``indices[indptr[c]:indptr[c + 1]]``."""
-
-    indptr: Int[np.ndarray, " pointers"]
-    indices: Int[np.ndarray, " entries"]  # node numbers, each once per candidate
-    num_nodes: int  # columns: nodes, or nodes x graphs of a batch
-
-    @classmethod
-    def of(cls, matrix: sp.csr_array) -> "ReachSets":
-        """The rows of a sparse matrix."""
-        return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.shape[1])
-
-    @property
-    def matrix(self) -> sp.csr_array:
-        """The sets as rows of a sparse matrix."""
-        entries = (np.ones(len(self.indices), bool), self.indices, self.indptr)
-        return sp.csr_array(entries, shape=(len(self.indptr) - 1, self.num_nodes))
-
-    def mask(self) -> Bool[np.ndarray, "candidates nodes"]:
-        """The sets as rows of a dense matrix."""
-        return self.matrix.toarray()
-
-    def take(self, rows: Int[np.ndarray, " rows"]) -> "ReachSets":
-        """The sets of some candidates, in the order of `rows`."""
-        return ReachSets.of(self.matrix[rows])
-
-    def counts(self) -> Int[np.ndarray, " nodes"]:
-        """How many of the sets hold each node."""
-        return np.bincount(self.indices, minlength=self.num_nodes).astype(np.int32)
 
 
 def reach(
@@ -87,7 +55,7 @@ def reach(
     """
     members = parse_perturbations(graph.names, genes).members
     if jax.default_backend() == "cpu":
-        return jnp.asarray(reach_sets(graph, members, hops, direction).mask())
+        return jnp.asarray(reach_sets(graph, members, hops, direction).toarray())
     return reach_mask(graph, members, hops, direction)
 
 
@@ -108,15 +76,16 @@ def reach_sets(
     members: Int[np.ndarray, "candidates arity"],
     hops: int = 1,
     direction: Direction = "in",
-) -> ReachSets:
-    """The same sets as `reach_mask`, sparse, by breadth-first search on the host: O(edges visited) per candidate."""
+) -> sp.csr_array:
+    """`reach_mask` as a sparse matrix, by breadth-first search on the host: O(edges visited) per candidate."""
     check_count("hops", hops)
     if isinstance(graph, GraphBatch):
-        parts = [reach_sets(graph.variant(i), members, hops, direction).matrix for i in range(len(graph))]
-        return ReachSets.of(sp.hstack(parts, "csr"))
+        each = [reach_sets(graph.variant(i), members, hops, direction) for i in range(len(graph))]
+        return sp.csr_array(sp.hstack(each, "csr"))
     here, there = walk_edges(graph, direction)
     indptr, indices = breadth_first(*group_by(here, there, graph.num_nodes), members, min(hops, graph.num_nodes))
-    return ReachSets(indptr, indices, graph.num_nodes)
+    indptr = indptr.astype(sp.get_index_dtype(maxval=len(indices)))  # as narrow as `indices`, which SciPy would widen
+    return sp.csr_array((np.ones(len(indices), bool), indices, indptr), (len(members), graph.num_nodes))
 
 
 def batch_walk(

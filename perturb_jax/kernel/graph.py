@@ -13,17 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from perturb_jax.graph.knowledge_graph import DIRECTIONS, Direction, KnowledgeGraph
 from perturb_jax.graph.operator import Edges, gcn_norm, message_passing
-from perturb_jax.kernel.kernel import (
-    Block,
-    FeatureMap,
-    Kernel,
-    Members,
-    Rows,
-    Source,
-    incidence,
-    on_device,
-    scaled,
-)
+from perturb_jax.kernel.kernel import Block, FeatureMap, Kernel, Members, Rows, Source, incidence, on_device, scaled
 from perturb_jax.support.checks import check_choice, check_count
 from perturb_jax.support.errors import InputError
 
@@ -132,11 +122,8 @@ class GraphKernel(Source):
 
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""
-        return {"kernel": "graph", "graph": self.graph.provenance.source} | self._settings
-
-    @property
-    def _settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("hops", "direction", "weighted", "normalize")}
+        settings = {name: getattr(self, name) for name in ("hops", "direction", "weighted", "normalize")}
+        return {"kernel": "graph", "graph": self.graph.provenance.source} | settings
 
 
 def as_kernel(
@@ -147,12 +134,11 @@ def as_kernel(
     normalize: bool = True,
 ) -> Kernel:
     """A kernel as it is; a graph alone means its `GraphKernel` with these settings."""
-    given = {"hops": hops, "direction": direction, "weighted": weighted, "normalize": normalize}
     if isinstance(source, KnowledgeGraph):
-        return GraphKernel(source, **given)  # type: ignore[arg-type]
+        return GraphKernel(source, hops, direction, weighted, normalize)
     check_source(source)
-    usual = {"hops": 1, "direction": "in", "weighted": True, "normalize": True}
-    changed = [name for name, value in given.items() if value != usual[name]]
+    usual = {"hops": hops == 1, "direction": direction == "in", "weighted": weighted, "normalize": normalize}
+    changed = [name for name, is_usual in usual.items() if not is_usual]
     if changed:
         raise InputError(f"{', '.join(changed)}: only for a graph; the kernel given has its own")
     return source

@@ -152,12 +152,9 @@ class Kernel(ABC):
     def covariance(self, some: Rows, others: Rows) -> Block:
         """The kernel between some perturbations and others, [some, others]: sparse where it is sparse."""
         blocks = [block for _, block in self.between(some, others)]
-        sparse = [block for block in blocks if not isinstance(block, np.ndarray)]
-        if not blocks:
-            return np.zeros((0, len(others)))
-        if len(sparse) < len(blocks):
-            return np.concatenate([as_dense(block) for block in blocks])
-        return sp.csr_array(sp.vstack(sparse))
+        if not blocks or any(isinstance(block, np.ndarray) for block in blocks):
+            return np.concatenate([np.zeros((0, len(others))), *map(as_dense, blocks)])
+        return sp.csr_array(sp.vstack([sp.csr_array(block) for block in blocks]))
 
     def gram(self, rows: Rows) -> Float[np.ndarray, "rows rows"]:
         """The kernel among some perturbations, dense."""

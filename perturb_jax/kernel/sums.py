@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax.tree_util import Partial
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from perturb_jax.genes.perturbations import unknown_to
 from perturb_jax.genes.symbols import GeneNames
@@ -82,13 +82,9 @@ class SumKernel(Kernel):
             names: genes or combinations "A+B", also such as no source knows; None: every gene.
         """
         wanted = list(self.genes if names is None else [names] if isinstance(names, str) else names)
-
-        def known(source: Kernel) -> Bool[np.ndarray, " names"]:
-            unknown = unknown_to(source.known, wanted)
-            return np.array([name not in unknown for name in wanted], bool)
-
-        columns = {label: known(source) for label, source in zip(self.labels, self.sources, strict=True)}
-        return pd.DataFrame(columns, index=pd.Index(wanted, name="perturbation"))
+        unknown = [unknown_to(source.known, wanted) for source in self.sources]
+        known = {label: [name not in lost for name in wanted] for label, lost in zip(self.labels, unknown, strict=True)}
+        return pd.DataFrame(known, index=pd.Index(wanted, name="perturbation"), dtype=bool)
 
     def rows(self, members: Int[np.ndarray, "rows arity"]) -> Rows:
         """Perturbations as rows of every source, with their prior variance: the sum of the weights."""

@@ -1,9 +1,8 @@
 """Kernels from tables of numbers: features of genes, or the covariance among them as it is."""
 
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,21 +21,20 @@ _LARGEST_CHECKED = 4096  # genes up to which the smallest eigenvalue is computed
 
 
 class TableSource(Source):
-    """A source that has its genes in a table: what these have in common is a product of two factors of width d.
+    """A source that has its genes in a table V: what these have in common is V, or V V^T of a table of features.
 
     For perturbations as sums of units M, [rows, units], the kernel is left(M) right(M')^T before it is scaled, beside
     the identity among genes that the table does not have.
     """
 
-    @abstractmethod
-    def _left(self, sums: sp.csr_array) -> Float[np.ndarray, "rows width"]: ...
+    values: Float[np.ndarray, "genes width"]
+    of_features: ClassVar[bool]
 
-    @abstractmethod
-    def _right(self, sums: sp.csr_array) -> Block: ...
+    def _left(self, sums: sp.csr_array) -> Float[np.ndarray, "rows width"]:
+        return np.asarray(sums @ self.values)
 
-    @abstractmethod
-    def _apply(self) -> Partial:
-        """The kernel among all genes of the table, as a function of a vector that begins with them, on a device."""
+    def _right(self, sums: sp.csr_array) -> Block:
+        return self._left(sums) if self.of_features else sums
 
     def between(self, some: Rows, others: Rows) -> Iterator[tuple[slice, Block]]:
         """The kernel, slice by slice of `some`: blocks [rows of the slice, others], dense and scaled."""
@@ -51,9 +49,9 @@ class TableSource(Source):
 
     def times(self, some: Rows, others: Rows) -> Partial:
         """The kernel on a device. O(the table)."""
-        return Partial(
-            _table_times, self._apply(), jnp.zeros(self.num_units), on_device(some, self), on_device(others, self)
-        )
+        apply = Partial(_outer_product if self.of_features else _product, jnp.asarray(self.values, float))
+        units = jnp.zeros(self.num_units)
+        return Partial(_table_times, apply, units, on_device(some, self), on_device(others, self))
 
     def _squares(self, members: Int[np.ndarray, "rows arity"]) -> Float[np.ndarray, " rows"]:
         known, squares = len(self.known), [np.zeros(0)]
@@ -87,6 +85,8 @@ class DenseKernel(TableSource):
         [[1.0, 0.447], [0.447, 1.0]]
     """
 
+    of_features = False
+
     def __init__(
         self,
         genes: Sequence[str] | pd.DataFrame,
@@ -105,15 +105,6 @@ class DenseKernel(TableSource):
         names.resolve(names.genes)  # refuses blank and repeated names
         self.values = _covariance(matrix, names)
         super().__init__(names, normalize)
-
-    def _left(self, sums: sp.csr_array) -> Float[np.ndarray, "rows width"]:
-        return np.asarray(sums @ self.values)
-
-    def _right(self, sums: sp.csr_array) -> sp.csr_array:
-        return sums
-
-    def _apply(self) -> Partial:
-        return Partial(_product, jnp.asarray(self.values, float))
 
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""
@@ -176,6 +167,8 @@ class FeatureKernel(TableSource):
         [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
     """
 
+    of_features = True
+
     def __init__(self, table: pd.DataFrame | str | Path):
         self.source = "table" if isinstance(table, pd.DataFrame) else str(table)
         read = table if isinstance(table, pd.DataFrame) else _read(Path(table))
@@ -189,14 +182,6 @@ class FeatureKernel(TableSource):
         known = len(self.known)
         for part, sums in self.sums(self.units_of(members)):
             yield part, np.hstack([self._left(sums[:, :known]), sums[:, known:].toarray()])
-
-    def _left(self, sums: sp.csr_array) -> Float[np.ndarray, "rows features"]:
-        return np.asarray(sums @ self.values)
-
-    _right = _left
-
-    def _apply(self) -> Partial:
-        return Partial(_outer_product, jnp.asarray(self.values, float))
 
     def description(self) -> dict[str, Any]:
         """What it is made of, in plain values."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from jaxtyping import Float, Int, Real
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
@@ -80,6 +81,10 @@ class Coverage:
         """What some perturbations use of the budget."""
         return len(some) if self.costs is None else sum(self.costs[label] for label in some)
 
+    def reach(self, some: Perturbations) -> sp.csr_array:
+        """The genes that each of some perturbations covers."""
+        return reach_sets(self.graph, some.members, self.hops, self.direction)
+
     def strategy_for(self, candidates: Perturbations) -> Any:  # noqa: ARG002  (for kinds that differ for must-haves)
         """The strategy that chooses from the must-haves, and then from the rest."""
         return self.strategy
@@ -104,14 +109,11 @@ class Coverage:
 
         Complexity: O(draws x entries of the picks' reach sets).
         """
-        tested, first, sets = (
-            reach_sets(self.graph, some.members, self.hops, self.direction)
-            for some in (plan.tested, plan.must, plan.pool)
-        )
-        counts = tested.counts()
+        tested, first, sets = map(self.reach, (plan.tested, plan.must, plan.pool))
+        counts = tested.sum(0, dtype=np.int32)
         before = [np.count_nonzero(counts)]
         head = covered_after(first, counts)
-        covered = counts + first.counts()
+        covered = counts + first.sum(0, dtype=np.int32)
 
         def curve(order: Int[np.ndarray, " order"]) -> Int[np.ndarray, " points"]:
             rest = order[: len(plan.picks) - len(plan.must)]
@@ -124,7 +126,7 @@ class Coverage:
             random=np.stack([curve(draw) for draw in draws]),
             others={"top_degree": curve(by_degree)},
         )
-        return Comparison(curves, int(np.count_nonzero(covered + sets.counts())))
+        return Comparison(curves, int(np.count_nonzero(covered + sets.sum(0))))
 
     def curve(self, plan: Plan) -> pd.DataFrame:
         """The curves as a table: a row per number of picks."""
@@ -147,11 +149,7 @@ class Coverage:
             "reachable from all candidates": plan.comparison.reachable,
             "bound": None if pd.isna(bound) else int(bound),
             "first rank of each cover layer": starts,
-            "random": {
-                "seeds": list(range(RANDOM_DRAWS)),
-                "covered": random.tolist(),
-                "mean": float(random.mean()),
-            },
+            "random": {"seeds": list(range(RANDOM_DRAWS)), "covered": random.tolist(), "mean": float(random.mean())},
             "top-degree": int(curves.others["top_degree"][-1]),
         }
 
@@ -255,7 +253,7 @@ class Robust(Coverage):
         of_plain, before = (
             reach_sets(copies, some.members, strategy.hops, strategy.direction) for some in (chosen, tested)
         )
-        covered = covered_after(of_plain, before.counts())[-1]
+        covered = covered_after(of_plain, before.sum(0, dtype=np.int32))[-1]
         result = {"mean covered": float(values[-1]), "picks of the graph itself": float(covered) / len(copies)}
         if np.isfinite(bounds[-1]):
             result["bound"] = float(bounds[-1])

@@ -162,8 +162,7 @@ def draw(
     low = (drawn.centres - drawn.radii[:, None]).min(0)
     span = (drawn.centres + drawn.radii[:, None]).max(0) - low
     scale = _SIZE / span.max()
-    height = span[1] * scale
-    width = span[0] * scale
+    width, height = span * scale
     dot = max(0.9, min(1.25 * scale, 7.0))
     mark = max(3.2, min(0.75 * scale, 7.0))
     spots = (drawn.positions - low) * scale
@@ -174,10 +173,8 @@ def draw(
     parts += _ribbons(drawn.between, centres, radii)
     for label, (centre, radius) in enumerate(zip(centres, radii, strict=True)):
         color = color_of(label)
-        parts.append(f'<circle cx="{centre[0]:.1f}" cy="{centre[1]:.1f}" r="{radius:.1f}" fill="#fff"/>')
-        parts.append(
-            f'<circle cx="{centre[0]:.1f}" cy="{centre[1]:.1f}" r="{radius:.1f}" fill="{color}" fill-opacity=".13"/>'
-        )
+        disc = f'<circle cx="{centre[0]:.1f}" cy="{centre[1]:.1f}" r="{radius:.1f}"'
+        parts += [f'{disc} fill="#fff"/>', f'{disc} fill="{color}" fill-opacity=".13"/>']
         path = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in spots[drawn.labels == label])
         parts.append(f'<path d="{path}" stroke="{color}" stroke-width="{dot:.2f}" stroke-linecap="round"/>')
     position = dict(zip(drawn.nodes.tolist(), spots, strict=True))

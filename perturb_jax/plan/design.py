@@ -30,16 +30,10 @@ from perturb_jax.strategies.strategy import Ask
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.figures import RANDOM, SELECTION, canvas
 
-TARGETS_SHOWN = 5
-"""Targets named with each pick."""
-
-LEAST_SHOWN = 8
-"""Targets that a terminal names as least known."""
-
-LEAST_KNOWN = 10
-"""Targets that the record names as least known."""
-
-_INFORMANTS_SHOWN = 3
+TARGETS_SHOWN = 5  # with each pick
+LEAST_SHOWN = 8  # of the targets that are least known, on a terminal
+LEAST_KNOWN = 10  # of them, in the record
+_INFORMANTS_SHOWN = 3  # with each target
 _LEAST_FRACTION = 0.0005  # what rounds to 0.0 % informs nothing
 _GRID = 100
 _ROUNDING = 1 + 1e-6  # of sums of money

@@ -9,10 +9,9 @@ import pandas as pd
 
 from perturb_jax.graph.knowledge_graph import graph_record
 from perturb_jax.plan.plan import EVIDENCE, Plan
-from perturb_jax.strategies.registry import STRATEGIES
+from perturb_jax.strategies.registry import STRATEGIES, identity_of
 from perturb_jax.strategies.strategy import Strategy
 from perturb_jax.support.files import checksums, versions
-from perturb_jax.support.options import changed_options
 
 FILES = ("picks.csv", "picks.json", "picks.png")
 """What is written for every strategy."""
@@ -52,10 +51,7 @@ def plan_record(plan: Plan, inputs: Mapping[str, Path | None] = {}) -> dict[str,
 def _settings(plan: Plan) -> dict[str, Any]:
     """The request without its lists of names, which are recorded elsewhere or by their files' checksums."""
     question, request = plan.evidence, plan.evidence.request
-    options = request.options
-    if not isinstance(request.strategy, str):
-        is_declared = hasattr(request.strategy, "__dataclass_fields__")
-        options = changed_options(request.strategy) if is_declared else {}
+    options = request.options if isinstance(request.strategy, str) else identity_of(request.strategy)["options"]
     elsewhere = ("hops", "direction", *plan.evidence.recorded_elsewhere)
     return {
         "budget": request.budget,
@@ -85,13 +81,12 @@ def plan_files(plan: Plan, record: Mapping[str, Any]) -> dict[str, bytes]:
         f"{len(plan.picks)} of {len(plan.must) + len(plan.pool):,} candidates on {question.graph.provenance.source} "
         f"({question.graph.num_nodes:,} genes), {hops}, {_DESCRIPTIONS[question.direction]}"
     )
-    tables = {name: getattr(plan, attribute) for name, attribute in plan.evidence.files.items()}
     contents = {
         "picks.csv": _csv(plan.table),
         "picks.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
         "picks.png": plan.evidence.figure(plan, title),
     }
-    return contents | {name: _csv(table) for name, table in tables.items()}
+    return contents | {name: _csv(getattr(plan, attribute)) for name, attribute in plan.evidence.files.items()}
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -16,33 +16,28 @@ import scipy.sparse as sp
 from perturb_jax.genes.perturbations import NO_MEMBER, Perturbations
 from perturb_jax.graph.annotation import Annotation, term_names
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.graph.reach import ReachSets, reach_sets
 from perturb_jax.plan.covered_map import COLORS, CoveredMap, color_of, draw, map_covered
 from perturb_jax.plan.plan import Plan
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import OutputDirectory
 
 
-class SharedTerms:
-    """For a gene's terms, how many of the genes it reaches carry each: the reason for the graph's edges."""
+def shared_terms(
+    graph: KnowledgeGraph, annotation: Annotation, members: np.ndarray, sets: sp.csr_array
+) -> Iterator[list[tuple[str, int]]]:
+    """For each pick the terms of its genes, and how many genes of its reach carry each: the reason for the edges.
 
-    def __init__(self, graph: KnowledgeGraph, annotation: Annotation):
-        known, carries = annotation.names.position, annotation.matrix
-        unknown: Any = sp.csr_array((1, carries.shape[1]), dtype=np.int32)
-        with_unknown = sp.csr_array(sp.vstack([carries, unknown]))
-        self._carries = with_unknown[[known.get(gene, len(known)) for gene in graph.genes]]
-        self._terms: Sequence[str] = annotation.terms
-        self._rarity = np.log(len(annotation.genes) / np.maximum(carries.sum(0), 1))
-
-    def of(self, genes: np.ndarray, reached: np.ndarray) -> list[tuple[str, int]]:
-        """The terms of a pick's genes and how many genes of its reach carry each, the most telling first.
-
-        The order is by that number times log(genes / genes with the term): rare terms that many of them carry.
-        """
-        counts = np.asarray(self._carries[reached].sum(0))
-        terms = np.unique(self._carries[genes[genes != NO_MEMBER]].indices)
-        order = np.lexsort((terms, -(counts[terms] * self._rarity[terms])))
-        return [(self._terms[i], int(counts[i])) for i in terms[order]]
+    The order is by that number times log(genes / genes with the term): rare terms that many of them carry.
+    """
+    known, carries = annotation.names.position, annotation.matrix
+    rarity = np.log(len(annotation.genes) / np.maximum(carries.sum(0), 1))
+    unknown: Any = sp.csr_array((1, carries.shape[1]), dtype=np.int32)
+    of_nodes = sp.csr_array(sp.vstack([carries, unknown]))[[known.get(gene, len(known)) for gene in graph.genes]]
+    for genes, reached in zip(members, np.split(sets.indices, sets.indptr[1:-1]), strict=False):
+        counts = of_nodes[reached].sum(0)
+        terms = np.unique(of_nodes[genes[genes != NO_MEMBER]].indices)
+        order = np.lexsort((terms, -(counts[terms] * rarity[terms])))
+        yield [(annotation.terms[i], int(counts[i])) for i in terms[order]]
 
 
 MAX_ROWS = 2000
@@ -70,28 +65,25 @@ def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], p
     """
     picks, tested, question = plan.picks, plan.tested, plan.evidence
     graph = question.graph
-    by_picks, by_tested = (
-        reach_sets(graph, some.members, question.hops, question.direction) for some in (picks, tested)
-    )
-    covered = map_covered(graph, (by_picks.counts() + by_tested.counts()) > 0)
+    by_picks, by_tested = map(question.reach, (picks, tested))
+    covered = map_covered(graph, (by_picks.sum(0) + by_tested.sum(0)) > 0)
     label = np.full(graph.num_nodes, -1)
     label[covered.nodes] = covered.labels
-    title = f"{len(picks)} perturbations to test"
     subtitle = (
         f"{question.name}, {question.hops} hop{'s' * (question.hops > 1)}, direction {question.direction}; "
         f"{graph.provenance.source}, {graph.num_nodes:,} genes"
     )
     facts = plan.evidence.facts(plan, record["result"])
     values = {
-        "title": escape(title),
+        "title": f"{len(picks)} perturbations to test",
         "subtitle": escape(subtitle),
         "facts": "".join(f"<div><b>{number}</b>{escape(words)}</div>" for number, words in facts),
         "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in plan.warnings),
-        "picks": _picks_table(plan, by_picks, label, SharedTerms(graph, annotation)),
+        "picks": _picks_table(plan, by_picks, label, annotation),
         "curve": plan.evidence.heading,
         "note": plan.evidence.note,
         "picture": base64.b64encode(picture).decode(),
-        "tested": _tested(tested, by_tested, by_picks.counts(), label),
+        "tested": _tested(tested, by_tested, by_picks.sum(0), label),
         "map": draw(covered, graph, _members(picks), _members(tested)),
         "map_caption": f"{len(covered.nodes):,} genes in {covered.labels.max() + 1} groups",
         "communities": _communities(covered, graph, picks, tested, label),
@@ -100,12 +92,12 @@ def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], p
     return Template(files("perturb_jax.plan").joinpath("page.html").read_text("utf-8")).substitute(values).encode()
 
 
-def _picks_table(plan: Plan, sets: ReachSets, label: np.ndarray, shared: SharedTerms) -> str:
+def _picks_table(plan: Plan, sets: sp.csr_array, label: np.ndarray, annotation: Annotation) -> str:
     members = plan.picks.members[:MAX_ROWS]
-    parts = np.split(sets.indices, sets.indptr[1:-1])
+    terms = shared_terms(plan.evidence.graph, annotation, members, sets)
     table = plan.table[[name for name in _COLUMNS if name in plan.table]].head(MAX_ROWS)
     table = table.assign(group=label[members[:, 0]])
-    table["GO terms"] = [_terms(shared.of(*one), len(one[1])) for one in zip(members, parts, strict=False)]
+    table["GO terms"] = list(map(_terms, terms, np.diff(sets.indptr)))
     return _table("picks", table, len(plan.table), "picks.csv")
 
 
@@ -121,21 +113,16 @@ def _named(term: str) -> str:
     return escape(term) if name is None else f'<span title="{escape(term)}">{escape(name)}</span>'
 
 
-def _tested(tested: Perturbations, sets: ReachSets, by_picks: np.ndarray, label: np.ndarray) -> str:
+def _tested(tested: Perturbations, sets: sp.csr_array, by_picks: np.ndarray, label: np.ndarray) -> str:
     if not len(tested):
         return "<p>No gene was given as already tested.</p>"
-    counts = sets.counts()
-
-    def of_each(flags: np.ndarray) -> np.ndarray:
-        """How many nodes of each set have a flag."""
-        return np.add.reduceat(flags[sets.indices].astype(int), sets.indptr[:-1])
-
+    counts = sets.sum(0)
     table = pd.DataFrame(
         {
             "tested gene": tested.labels,
             "covers": np.diff(sets.indptr),
-            "it alone": of_each(counts == 1),
-            "also by picks": of_each(by_picks > 0),
+            "it alone": sets @ (counts == 1).astype(int),
+            "also by picks": sets @ (by_picks > 0).astype(int),
             "group": label[tested.members[:, 0]],
         }
     )

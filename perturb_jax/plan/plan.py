@@ -82,13 +82,7 @@ class Request:
 
 
 class Found(NamedTuple):
-    """What a kind of evidence says of the picks.
-
-    Attributes:
-        columns: for the table of picks.
-        targets: a row per target, where the strategy has such.
-        details: for the record, where it is found here.
-    """
+    """What a kind of evidence says of the picks: columns of their table, a row per target, details for the record."""
 
     columns: pd.DataFrame
     targets: pd.DataFrame | None = None
@@ -96,12 +90,9 @@ class Found(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What the picks are compared with.
+    """What the picks are compared with: curves of coverage, with that of all candidates together, and evidence's own.
 
-    Attributes:
-        coverage: of random and most connected picks, as `Curves`; `reachable` is that of all candidates together.
-        own: curves of a kind of evidence.
-        at_random: what stays unknown of every target after the first random draw.
+    `at_random` is what stays unknown of every target after the first random draw.
     """
 
     coverage: Any = None

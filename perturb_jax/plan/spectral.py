@@ -9,7 +9,6 @@ from matplotlib.ticker import StrMethodFormatter
 
 from perturb_jax.genes.perturbations import Perturbations
 from perturb_jax.graph.operator import gcn_norm, message_passing
-from perturb_jax.graph.reach import reach_sets
 from perturb_jax.plan.coverage import Coverage, Curves, baseline_orders, draw_coverage, joined
 from perturb_jax.plan.plan import Comparison, Found, Plan
 from perturb_jax.selection.host.spectral import InducedMatrix
@@ -33,20 +32,16 @@ class Spectral(Coverage):
         renormalize = strategy.normalization == "subgraph"
         operator = message_passing(self.graph, strategy.weighted, strategy.symmetric)
         operator = operator if renormalize else gcn_norm(operator)
-        sets, before, first = (
-            reach_sets(self.graph, some.members, self.hops, self.direction)
-            for some in (plan.pool, plan.tested, plan.must)
-        )
+        sets, before, first = map(self.reach, (plan.pool, plan.tested, plan.must))
         picks = np.unique(np.linspace(len(plan.must) or 1, len(plan.picks), _POINTS).round().astype(int))
 
         def curve(order: Int[np.ndarray, " order"]) -> Float[np.ndarray, " points"]:
             matrix = InducedMatrix(operator, renormalize)
             matrix.extend(np.unique(np.concatenate([before.indices, first.indices])))
-            norms, done = [], 0
-            for end in picks - len(plan.must):
-                matrix.extend(np.unique(sets.take(order[done:end]).indices))
+            norms = []
+            for part in np.split(order, picks - len(plan.must))[:-1]:
+                matrix.extend(np.unique(sets[part].indices))
                 norms.append(matrix.norm)
-                done = end
             return np.array(norms)
 
         draws, by_degree = baseline_orders(plan)

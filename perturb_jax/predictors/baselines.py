@@ -1,8 +1,9 @@
 """Predictors in closed form without uncertainties: means, nearest neighbours, ridge regressions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 import scipy.linalg
@@ -109,9 +110,6 @@ def _repeated(
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
-PENALTIES = tuple(float(10.0**power) for power in range(-3, 4))
-"""What `GraphRidge` tries unless others are given."""
-
 
 @dataclass(frozen=True)
 class BilinearRidge(ClosedForm):
@@ -190,7 +188,9 @@ class GraphRidge(ClosedForm):
 
     hops: int | tuple[int, ...] = option((1, 2, 3), "Graph-convolution layers, or several to choose from.", at_least=1)
     penalties: tuple[float, ...] = option(
-        PENALTIES, "Ridge penalties to choose from, in units of the kernel's mean diagonal.", above=0
+        (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0),
+        "Ridge penalties to choose from, in units of the kernel's mean diagonal.",
+        above=0,
     )
     direction: Direction = option("in", "A gene's features: what it reads ('in'), what reads it ('out'), or 'both'.")
     weighted: bool = option(True, "Use the edge weights; else every edge weighs 1.", negative="unweighted")
@@ -209,26 +209,25 @@ class GraphRidge(ClosedForm):
         residuals = changes - center
         outer = residuals @ residuals.T
         train = [screen.perturbations[row] for row in rows]
-        best: tuple[float, dict[str, int | str], float, Kernel, Rows, np.ndarray] | None = None
-        for which, kernel in kernels_to_try(source, self):
-            trained = rows_of(kernel, train)
-            gram = kernel.gram(trained)
-            unit = float(gram.diagonal().mean())
-            for penalty in self.penalties:
-                try:
-                    inverse, _ = inverse_of(gram + penalty * unit * np.eye(len(gram)))
-                except np.linalg.LinAlgError:
-                    raise InputError(
-                        f"penalties: {penalty!r} is too small for training perturbations as similar as these (the "
-                        "kernel is singular); give larger ones"
-                    ) from None
-                squares = ((inverse @ outer) * inverse).sum(1)  # of the rows of inverse @ residuals
-                error = float(np.mean(squares / inverse.diagonal() ** 2)) / changes.shape[1]
-                if best is None or error < best[0]:
-                    best = error, which, penalty, kernel, trained, inverse
-        if best is None:
-            raise InputError("graph ridge: every leave-one-out error is NaN; give larger penalties")
-        error, which, penalty, kernel, trained, inverse = best
+
+        def tried() -> Iterator[tuple[float, dict[str, int | str], float, Kernel, Rows, np.ndarray]]:
+            for which, kernel in kernels_to_try(source, self):
+                trained = rows_of(kernel, train)
+                gram = kernel.gram(trained)
+                unit = float(gram.diagonal().mean())
+                for penalty in self.penalties:
+                    try:
+                        inverse, _ = inverse_of(gram + penalty * unit * np.eye(len(gram)))
+                    except np.linalg.LinAlgError:
+                        raise InputError(
+                            f"penalties: {penalty!r} is too small for training perturbations as similar as these (the "
+                            "kernel is singular); give larger ones"
+                        ) from None
+                    squares = ((inverse @ outer) * inverse).sum(1)  # of the rows of inverse @ residuals
+                    error = float(np.mean(squares / inverse.diagonal() ** 2)) / changes.shape[1]
+                    yield error, which, penalty, kernel, trained, inverse
+
+        error, which, penalty, kernel, trained, inverse = min(tried(), key=itemgetter(0))
         weights = inverse @ residuals
         return Answers(
             self.name,

@@ -27,8 +27,6 @@ from perturb_jax.support.options import Options
 Key = int | jax.Array
 """A seed, or a JAX random key. Deterministic predictors ignore it."""
 
-_SHOWN = 5
-
 
 @runtime_checkable
 class Fitted(Protocol):
@@ -96,12 +94,7 @@ class Predictor(Protocol):
         ...
 
     def fit(
-        self,
-        screen: Screen,
-        graph: KnowledgeGraph,
-        train: Sequence[str],
-        validation: Sequence[str],
-        key: Key,
+        self, screen: Screen, graph: KnowledgeGraph, train: Sequence[str], validation: Sequence[str], key: Key
     ) -> Fitted:
         """Learn from the training perturbations.
 
@@ -120,11 +113,7 @@ class Predictor(Protocol):
 
 
 def seed_of(key: Key) -> int:
-    """A seed in [0, 2^32) for libraries that take no JAX key; a whole number stands for itself.
-
-    Raises:
-        InputError: a number outside that range, an array that is no single key.
-    """
+    """A seed in [0, 2^32) for libraries that take no JAX key; a whole number stands for itself."""
     if isinstance(key, int) and not isinstance(key, bool):
         if not 0 <= key < 2**32:
             raise InputError(f"seed: expected a whole number from 0 to 2^32 - 1, got {key}")
@@ -152,7 +141,7 @@ def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.n
     finite = np.isfinite(changes).all(1)
     if not finite.all():
         bad = [screen.perturbations[row] for row in rows[~finite]]
-        raise InputError(f"train: effects of {', '.join(bad[:_SHOWN])} are not finite; omit these perturbations")
+        raise InputError(f"train: effects of {', '.join(bad[:5])} are not finite; omit these perturbations")
     return changes
 
 
@@ -160,13 +149,8 @@ def finite_changes(screen: Screen, rows: Int[np.ndarray, " rows"]) -> Float[np.n
 class Answers(Fitted):
     """A `Fitted` made of functions, for predictors that need no class of their own.
 
-    Attributes:
-        name: of the predictor, for messages.
-        predict: effects of perturbations.
-        embed: their embeddings; None where the predictor has none.
-        spread: standard deviations of their effects; None where the predictor has none.
-        report: what was found while fitting: plain values.
-        learnt: arrays that the predictions are computed from, to be stored; none where nothing is learnt.
+    `predict` gives effects, `embed` embeddings and `spread` standard deviations, where there are any; `learnt` are the
+    arrays that these are computed from.
     """
 
     name: str
@@ -178,11 +162,11 @@ class Answers(Fitted):
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """See `Fitted.effects`."""
-        return self.predict(_named(perturbations))
+        return self.predict(refuse_control(perturbations))
 
     def embeddings(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
         """See `Fitted.embeddings`."""
-        return super().embeddings(perturbations) if self.embed is None else self.embed(_named(perturbations))
+        return super().embeddings(perturbations) if self.embed is None else self.embed(refuse_control(perturbations))
 
     def features(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations features"]:
         """The embeddings: these predictors' readouts are linear in them, or in how similar they are."""
@@ -194,12 +178,15 @@ class Answers(Fitted):
 
     def uncertainties(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """See `Fitted.uncertainties`."""
-        return super().uncertainties(perturbations) if self.spread is None else self.spread(_named(perturbations))
+        return (
+            super().uncertainties(perturbations) if self.spread is None else self.spread(refuse_control(perturbations))
+        )
 
 
-def _named(perturbations: Sequence[str]) -> Sequence[str]:
+def refuse_control(perturbations: Sequence[str]) -> Sequence[str]:
+    """The same perturbations; InputError for what has no gene."""
     for name in perturbations:
-        identity(name)  # refuses control
+        identity(name)
     return perturbations
 
 

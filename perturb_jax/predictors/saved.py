@@ -37,20 +37,15 @@ _MADE_OF = {
 
 
 def save_fitted(fitted: Any, path: str | Path) -> None:
-    """Store a fitted predictor as one `.npz` file; `load_fitted` reads it.
-
-    Raises:
-        InputError: a predictor that holds what cannot be stored, such as one of a user's own file.
-    """
-    arrays: dict[str, np.ndarray] = {}
+    """Store a fitted predictor as one `.npz` file, unless it holds what cannot be, such as one of a user's own file."""
+    arrays: dict[str, Any] = {}
     try:
         tree = _encoded(fitted, arrays)
     except TypeError as error:
         raise InputError(f"{path}: this fitted predictor cannot be stored ({error}); {_REMEDY}") from None
     text = json.dumps({"format": FORMAT, _TREE: tree}, ensure_ascii=False)
     buffer = io.BytesIO()
-    whole_tree: dict[str, Any] = {**arrays, _TREE: np.frombuffer(text.encode(), np.uint8)}
-    np.savez_compressed(buffer, **whole_tree)
+    np.savez_compressed(buffer, **{**arrays, _TREE: np.frombuffer(text.encode(), np.uint8)})
     whole = Path(path)
     aside = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
@@ -142,6 +137,8 @@ def _parts(value: Any, names: Iterable[str], arrays: dict[str, np.ndarray]) -> d
 
 
 def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if isinstance(value, list):
+        return [_decoded(one, arrays) for one in value]
     if not isinstance(value, dict):
         return value
     match value:
@@ -150,15 +147,15 @@ def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         case {"path": path}:
             return Path(path)
         case {"set": values}:
-            return frozenset(_decoded_each(values, arrays))
+            return frozenset(_decoded(values, arrays))
         case {"partial": name, "args": args, "given": given}:
-            return partial(_found(name, functions=True), *_decoded_each(args, arrays), **_decoded(given, arrays))
+            return partial(_found(name, functions=True), *_decoded(args, arrays), **_decoded(given, arrays))
         case {"names": table}:
             return {name: tuple(names) for name, names in table.items()}
         case {"table": pairs}:
-            return dict(_decoded_each(pair, arrays) for pair in pairs)
+            return dict(_decoded(pairs, arrays))
         case {"csr": stored, "shape": shape}:
-            return sp.csr_array(tuple(_decoded_each(stored, arrays)), shape=tuple(shape))
+            return sp.csr_array(tuple(_decoded(stored, arrays)), shape=tuple(shape))
         case {"class": name, "fields": stored}:
             return _found(name)(**_decoded_parts(stored, arrays))
         case {"kernel": name, "holds": stored}:
@@ -166,14 +163,10 @@ def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             kernel.__dict__.update(_decoded_parts(stored, arrays))
             return kernel
         case {"tuple": values}:
-            return tuple(_decoded_each(values, arrays))
+            return tuple(_decoded(values, arrays))
         case {"list": values}:
-            return _decoded_each(values, arrays)
+            return _decoded(values, arrays)
     raise ValueError(f"{next(iter(value), None)!r}: no such part")
-
-
-def _decoded_each(values: Iterable[Any], arrays: Mapping[str, np.ndarray]) -> list[Any]:
-    return [_decoded(one, arrays) for one in values]
 
 
 def _decoded_parts(stored: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -6,16 +6,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.greedy import Objective, Properties
 from perturb_jax.selection.host import coverage as host
-from perturb_jax.selection.host.coverage import RARITY_UNIT
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.loops import group_by
 
 _TOTAL_WEIGHT = 2**30
+_RARITY_UNIT = 2**30  # of all nodes together, so that no sum leaves int32
 _UNCOVERABLE = 2**31 - 1
 
 
@@ -103,9 +102,6 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
     Sums of whole numbers do not depend on their order, so every path, device and shard makes the same picks. Whole
     numbers with a sum of at most 2^30 stay as they are; others are rounded to 2^-30 of their sum, and a positive
     weight never becomes 0.
-
-    Raises:
-        InputError: weights that are negative, infinite or NaN, or whose sum is infinite.
     """
     weights = np.asarray(weights, np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
@@ -115,43 +111,41 @@ def fixed_point(weights: Float[np.ndarray, " nodes"]) -> tuple[Int[np.ndarray, "
         total = weights.sum()
     if not np.isfinite(total):
         raise InputError("weights: expected a finite sum, got an infinite one; divide them by their largest")
-    whole = bool((weights == np.rint(weights)).all()) and total <= _TOTAL_WEIGHT
-    if whole:
+    if (weights == np.rint(weights)).all() and total <= _TOTAL_WEIGHT:
         return weights.astype(np.int32), 1.0
     numbers = np.maximum(np.rint(weights / total * _TOTAL_WEIGHT), weights > 0)
     return numbers.astype(np.int32), float(total / _TOTAL_WEIGHT)
 
 
-def rarity(covers: Bool[Array, "candidates nodes"]) -> Int[Array, " candidates"]:
+def rarity(
+    covers: Bool[Array, "candidates nodes"] | sp.csr_array,
+) -> Int[Array, " candidates"] | Int[np.ndarray, " candidates"]:
     """Per candidate, the sum over its nodes of one over how many candidates cover the node, in fixed point.
 
     Among candidates of equal gain, the one whose nodes fewest others reach is the better pick: what it leaves out may
-    never be reached, what the others leave out will be. The same whole numbers as on the host.
+    never be reached, what the others leave out will be. The same whole numbers of a mask and of sparse sets.
     """
-    worth = (RARITY_UNIT // covers.shape[1]) // jnp.maximum(covers.sum(0, dtype=jnp.int32), 1)
-    return jax.vmap(_weight_of, (0, None))(covers, worth)
+    worth = (_RARITY_UNIT // covers.shape[1]) // covers.sum(0, dtype=np.int32).clip(1)
+    return covers @ worth if isinstance(covers, sp.csr_array) else jax.vmap(_weight_of, (0, None))(covers, worth)
 
 
 def covered_after(
-    sets: ReachSets,
+    sets: sp.csr_array,
     counts: Int[np.ndarray, " nodes"],
     picks: Int[np.ndarray, " picks"] | None = None,
     weights: Int[np.ndarray, " nodes"] | None = None,
 ) -> Int[np.ndarray, " picks"]:
     """What is covered after each of the sets picked (None: all, as they come), what `counts` covers included."""
-    order = np.arange(len(sets.indptr) - 1) if picks is None else picks
-    values: np.ndarray = host.covered_after(sets.indptr, sets.indices, weights, counts, order)
-    return values
+    order = np.arange(sets.shape[0]) if picks is None else picks
+    return host.covered_after(sets.indptr, sets.indices, weights, counts, order)
 
 
 def cover_bounds(
-    sets: ReachSets,
+    sets: sp.csr_array,
     counts: Int[np.ndarray, " nodes"],
     picks: Int[np.ndarray, " picks"],
     weights: Int[np.ndarray, " nodes"] | None = None,
 ) -> Int[np.ndarray, " picks"]:
     """For each number of picks, an upper bound of the value of any selection of that size (see `upper_bounds`)."""
-    rows = np.repeat(np.arange(len(sets.indptr) - 1, dtype=np.int32), np.diff(sets.indptr))
-    inverted = group_by(sets.indices, rows, sets.num_nodes)
-    bounds: np.ndarray = host.upper_bounds(sets.indptr, sets.indices, *inverted, weights, counts, picks)
-    return bounds
+    inverted, of_sets = sets.tocsc(), (sets.indptr, sets.indices)
+    return host.upper_bounds(*of_sets, inverted.indptr, inverted.indices, weights, counts, picks)

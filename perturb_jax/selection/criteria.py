@@ -147,7 +147,7 @@ class Information(_Gaussian):
         """Over the kernel among the candidates, dense where it is small."""
         rows = problem.kernel.rows(candidates.members)
         if len(rows) <= _LARGEST_BLOCK:
-            columns = block_columns(jnp.asarray(problem.kernel.gram(rows), float), None)
+            columns = Partial(block_columns, jnp.asarray(problem.kernel.gram(rows), float), None)
         else:
             columns = Partial(_column_alone, problem.kernel.times(rows, rows), jnp.zeros(len(rows)))
         variance, noise = _numbers(rows.variance, problem.noise)
@@ -198,7 +198,7 @@ class ExplainedVariance(_Gaussian):
         kernel, rows = problem.kernel, problem.kernel.rows(candidates.members)
         if len(rows) <= _LARGEST_BLOCK:
             together = kernel.target_gram(rows, problem.rows, problem.weights)
-            diagonal, columns = together.diagonal(), block_columns(*_numbers(kernel.gram(rows), together))
+            diagonal, columns = together.diagonal(), Partial(block_columns, *_numbers(kernel.gram(rows), together))
         else:
             diagonal = kernel.target_gram_diagonal(rows, problem.rows, problem.weights)
             columns = _kernel_columns(problem, rows)
@@ -372,12 +372,8 @@ def _numbers(*parts: np.ndarray | float) -> tuple[Array, ...]:
     return tuple(jnp.asarray(part, float) for part in parts)
 
 
-def block_columns(gram: Float[Array, "rows rows"], together: Float[Array, "rows rows"] | None) -> Partial:
+def block_columns(gram: Array, together: Array | None, pick: Int[Array, ""]) -> tuple[Array, Array | None]:
     """Columns from the dense blocks K and B0 (None: not needed)."""
-    return Partial(_block_columns, gram, together)
-
-
-def _block_columns(gram: Array, together: Array | None, pick: Int[Array, ""]) -> tuple[Array, Array | None]:
     return gram[pick], None if together is None else together[pick]
 
 
@@ -424,14 +420,10 @@ def _products(
 def _similarities(problem: DesignProblem, rows: Rows) -> Similarities:
     """The kernel between candidates and targets, padded to the longest row."""
     blocks = [sp.csr_array(block) for _, block in problem.kernel.between(rows, problem.rows)]
-    width = max(int(np.diff(block.indptr).max()) for block in blocks)
-    targets = np.full((len(rows), width), len(problem.targets), np.int32)
-    values = np.zeros((len(rows), width), jnp.asarray(0.0).dtype)
-    start = 0
-    for block in blocks:
-        lengths = np.diff(block.indptr)
-        within = np.arange(block.nnz) - np.repeat(block.indptr[:-1], lengths)
-        candidates = start + np.repeat(np.arange(len(lengths)), lengths)
-        targets[candidates, within], values[candidates, within] = block.indices, block.data
-        start += len(lengths)
+    lengths = np.concatenate([np.diff(block.indptr) for block in blocks])
+    filled = np.arange(lengths.max()) < lengths[:, None]
+    targets = np.full(filled.shape, len(problem.targets), np.int32)
+    values = np.zeros(filled.shape, jnp.asarray(0.0).dtype)
+    targets[filled] = np.concatenate([block.indices for block in blocks])
+    values[filled] = np.concatenate([block.data for block in blocks])
     return Similarities(jnp.asarray(targets), jnp.asarray(values))

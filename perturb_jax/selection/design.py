@@ -50,11 +50,7 @@ class DesignProblem:
 def state_problem(
     kernel: Kernel, targets: Perturbations, weights: Float[np.ndarray, " targets"], noise: Real = 2.0
 ) -> DesignProblem:
-    """The problem of learning `targets`; `noise` is relative to their weighted mean prior variance.
-
-    Raises:
-        InputError: noise that is not above 0; no target.
-    """
+    """The problem of learning `targets`; `noise` is relative to their weighted mean prior variance."""
     if not is_number(noise) or noise <= 0:
         raise InputError(f"noise: expected a number above 0 (relative to the mean prior variance), got {noise!r}")
     if len(targets) == 0:
@@ -100,18 +96,13 @@ def explained_by_each(problem: DesignProblem, measured: Perturbations) -> Float[
 
 def _cholesky(problem: DesignProblem, rows: Rows) -> Float[np.ndarray, "experiments experiments"]:
     gram = problem.kernel.gram(rows)
-    factor: np.ndarray = scipy.linalg.cholesky(gram + problem.noise * np.eye(len(gram)), lower=True)
-    return factor
+    return scipy.linalg.cholesky(gram + problem.noise * np.eye(len(gram)), lower=True)
 
 
 def parse_targets(
     known: GeneNames, targets: Targets | Perturbations, unknown: Unknown = "error"
 ) -> tuple[Perturbations, Float[np.ndarray, " targets"]]:
-    """Targets and what each is worth: names count 1 each, a mapping gives a number per name.
-
-    Raises:
-        InputError: names as for candidates; weights that are not finite numbers >= 0, or all 0.
-    """
+    """Targets and what each is worth: names count 1 each, a mapping gives a number per name."""
     if isinstance(targets, pd.Series) and pd.api.types.is_numeric_dtype(targets):
         targets = _by_name(targets)
     parsed = parse_perturbations(known, targets, unknown)
@@ -127,11 +118,7 @@ def parse_targets(
 def parse_costs(
     known: GeneNames, costs: Numbers, pool: Perturbations, unknown: Unknown = "error"
 ) -> Float[np.ndarray, " candidates"]:
-    """What each candidate costs: 1 where nothing is given; genes that are no candidates are passed over.
-
-    Raises:
-        InputError: names as for candidates; costs that are not finite numbers above 0.
-    """
+    """What each candidate costs: 1 where nothing is given; genes that are no candidates are passed over."""
     numbers = _numbers_of("costs", _by_name(costs), "above 0")
     priced = parse_perturbations(known, numbers, unknown)
     kept = [cost for name, cost in numbers.items() if name not in priced.dropped]

@@ -13,20 +13,15 @@ from perturb_jax.graph.operator import message_passing
 def farthest_first(
     graph: KnowledgeGraph, pool: Perturbations, selected: Perturbations, budget: int
 ) -> Int[np.ndarray, " picks"]:
-    """Rows of `pool` in the order picked; ties go to the earliest. See `perturb_jax.KCenter`.
-
-    Complexity: O(budget x edges log nodes), one Dijkstra search per pick, cut at the largest distance that is left.
-    """
+    """Rows of `pool` in the order picked; ties go to the earliest. See `perturb_jax.KCenter`."""
     lengths = edge_lengths(graph)
-    before = selected.members
-    distance = _nearest(_from(lengths, before[before != NO_MEMBER], np.inf), pool)
+    distance = _to_nearest(lengths, selected.members, pool, np.inf)
     alone = reaches_no_other(lengths, pool) & np.isinf(distance)
     order = np.empty(budget, np.int64)
     left = np.where(alone, -1.0, distance)  # what is picked is set to -inf, below those that come last
     for step in range(budget):
         pick = order[step] = int(np.argmax(left))
-        members = pool.members[pick]
-        reached = _nearest(_from(lengths, members[members != NO_MEMBER], max(float(left[pick]), 0.0)), pool)
+        reached = _to_nearest(lengths, pool.members[pick], pool, max(float(left[pick]), 0.0))
         left[pick] = -np.inf
         left = np.minimum(left, reached)
     return order
@@ -49,12 +44,11 @@ def reaches_no_other(lengths: csr_array, pool: Perturbations) -> Bool[np.ndarray
     return np.array([all(held[part] == 1 for part in parts) for parts in components], bool)
 
 
-def _from(lengths: csr_array, sources: np.ndarray, limit: float) -> Float[np.ndarray, " nodes"]:
-    """Every node's distance to the nearest source; infinite without one, and beyond `limit`."""
-    if not len(sources):
-        return np.full(lengths.shape[0], np.inf)
-    return dijkstra(lengths, indices=np.unique(sources), min_only=True, limit=limit)
-
-
-def _nearest(distances: Float[np.ndarray, " nodes"], pool: Perturbations) -> Float[np.ndarray, " candidates"]:
-    return np.append(distances, np.inf)[pool.members].min(1)  # the last for NO_MEMBER
+def _to_nearest(
+    lengths: csr_array, members: Int[np.ndarray, "..."], pool: Perturbations, limit: float
+) -> Float[np.ndarray, " candidates"]:
+    """Every candidate's distance to the nearest of some genes; infinite without any, and beyond `limit`."""
+    sources, distances = np.unique(members[members != NO_MEMBER]), np.full(lengths.shape[0] + 1, np.inf)
+    if len(sources):
+        distances[:-1] = dijkstra(lengths, indices=sources, min_only=True, limit=limit)
+    return distances[pool.members].min(1)  # the last for NO_MEMBER

@@ -12,13 +12,7 @@ from perturb_jax.genes.perturbations import Perturbations, as_names, parse_pertu
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.kernel.graph import as_kernel
 from perturb_jax.kernel.kernel import Kernel
-from perturb_jax.selection.criteria import (
-    DesignObjective,
-    ExplainedVariance,
-    FacilityLocation,
-    Information,
-    SoftCoverage,
-)
+from perturb_jax.selection import criteria
 from perturb_jax.selection.design import (
     DesignProblem,
     Numbers,
@@ -37,11 +31,11 @@ _BATCH = 8  # stale candidates that lazy greedy evaluates at once
 _CERTIFIED = 32  # states of a run in which the certificate evaluates all candidates, where that is expensive
 
 Criterion = Literal["variance", "information", "facility", "soft"]
-CRITERIA: dict[Criterion, type[DesignObjective]] = {
-    "variance": ExplainedVariance,
-    "information": Information,
-    "facility": FacilityLocation,
-    "soft": SoftCoverage,
+CRITERIA: dict[Criterion, type[criteria.DesignObjective]] = {
+    "variance": criteria.ExplainedVariance,
+    "information": criteria.Information,
+    "facility": criteria.FacilityLocation,
+    "soft": criteria.SoftCoverage,
 }
 """What `graphdesign` can maximise, by name."""
 
@@ -145,17 +139,13 @@ def design(
     prices: Float[np.ndarray, " pool"] | None = None,
     seed: int | None = None,
 ) -> Selection:
-    """`graphdesign` for a problem that is stated already; `before` counts as measured, and none of it is in `pool`.
-
-    Raises:
-        InputError: a budget that cannot be used, a kernel that the criterion cannot use; numbers too extreme.
-    """
+    """`graphdesign` for a problem that is stated already; `before` counts as measured, and none of it is in `pool`."""
     chosen = CRITERIA[criterion]
     order = tie_order(len(pool), None, seed)
     pool, prices = pool.take(order), None if prices is None else prices[order]
     most = _most_picks(budget, prices, len(pool))
     with jax.enable_x64(jax.config.read("jax_enable_x64") or jax.default_backend() == "cpu"):
-        objective = _objective(problem, pool, before, most, chosen)
+        objective = _objective(problem, pool, before, most, criterion)
         available = jnp.arange(len(pool) + len(before)) < len(pool)
         if prices is None:  # lazy where one gain costs much less than all: for the others they cost the same
             method: Literal["lazy", "naive"] = "lazy" if chosen.sparse else "naive"
@@ -183,11 +173,11 @@ def design(
 
 
 def _objective(
-    problem: DesignProblem, pool: Perturbations, before: Perturbations, most: int, criterion: type[DesignObjective]
-) -> DesignObjective:
+    problem: DesignProblem, pool: Perturbations, before: Perturbations, most: int, criterion: Criterion
+) -> criteria.DesignObjective:
     """The criterion over the pool and, after it, what counts as picked."""
     rows = pool.joined(before)
-    return criterion.of(problem, rows, jnp.arange(len(pool), len(rows)), most + len(before))
+    return CRITERIA[criterion].of(problem, rows, jnp.arange(len(pool), len(rows)), most + len(before))
 
 
 def _most_picks(budget: Real, prices: Float[np.ndarray, " candidates"] | None, available: int) -> int:

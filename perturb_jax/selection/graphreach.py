@@ -7,12 +7,13 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from perturb_jax.genes.perturbations import Perturbations, as_names, parse_perturbations, without
+from perturb_jax.genes.perturbations import Perturbations, pool_and_selected
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph
-from perturb_jax.graph.reach import ReachSets, batch_steps, mask_by_steps, reach_sets
+from perturb_jax.graph.reach import batch_steps, mask_by_steps, reach_sets
 from perturb_jax.selection.coverage import cover_bounds, coverage, covered_after, fixed_point, rarity
 from perturb_jax.selection.device.sharded import sharded_cover
 from perturb_jax.selection.greedy import greedy, tie_order
@@ -90,11 +91,9 @@ def graphreach(
     check_seed(seed)
     if mesh is not None and (weights is not None or method != "auto"):
         raise InputError("mesh: expected neither weights nor a method beside it; omit them")
-    selected = as_names(selected)
     nodes, graphs = (graph.graph, len(graph)) if isinstance(graph, GraphBatch) else (graph, 1)
-    pool = without(nodes.names, candidates, selected)
+    pool, before = pool_and_selected(nodes.names, candidates, selected)
     check_budget(budget, len(pool))
-    before = parse_perturbations(nodes.names, selected)
     numbers, unit = None, 1.0
     if weights is not None:
         each = np.asarray(weights, np.float64)
@@ -116,7 +115,7 @@ def graphreach(
         )
     else:
         worth = None if numbers is None else jnp.asarray(numbers)
-        objective = coverage(jnp.asarray(sets.mask()[order]), worth, jnp.asarray(counts))
+        objective = coverage(jnp.asarray(sets[order].toarray()), worth, jnp.asarray(counts))
         run = greedy(objective, budget, jnp.ones(len(order), bool), method)
         picks, gains, layers = order[np.asarray(run.picks)], np.asarray(run.gains), np.asarray(run.layers)
         evaluations = int(run.evaluations)
@@ -141,12 +140,11 @@ def _cover_problem(
     direction: Direction,
     ties: Ties,
     seed: int | None,
-) -> tuple[ReachSets, Int[np.ndarray, " nodes"], Int[np.ndarray, " candidates"]]:
+) -> tuple[sp.csr_array, Int[np.ndarray, " nodes"], Int[np.ndarray, " candidates"]]:
     """What each candidate reaches, how often each node is covered beforehand, and candidates by precedence."""
     sets = reach_sets(graph, pool.members, hops, direction)
-    rare = ties == "rare" and seed is None
-    rarities = host.rarity(sets.indptr, sets.indices, sets.num_nodes) if rare else None
-    counts = reach_sets(graph, before.members, hops, direction).counts()
+    rarities = rarity(sets) if ties == "rare" and seed is None else None
+    counts = reach_sets(graph, before.members, hops, direction).sum(0, dtype=np.int32)
     return sets, counts, tie_order(len(pool), rarities, seed)
 
 
@@ -200,8 +198,7 @@ def pick_counts(
     compiled = on_host(backend)
     check_seed(seed)
     check_count("hops", hops)
-    names = as_names(selected)
-    pool, before = without(graphs.graph.names, candidates, names), parse_perturbations(graphs.graph.names, names)
+    pool, before = pool_and_selected(graphs.graph.names, candidates, selected)
     check_budget(budget, len(pool))
     if compiled:
         picks = np.empty((len(graphs), budget), np.int64)

@@ -80,15 +80,7 @@ class Objective(ABC):
 
 
 class GreedyRun(NamedTuple):
-    """What greedy did.
-
-    Attributes:
-        picks: candidate numbers, in order.
-        gains: what each pick gained.
-        values: the objective after each pick.
-        layers: the cover layer of each pick; all 1 where the objective has no layers.
-        evaluations: how many gains were computed.
-    """
+    """What greedy did, pick by pick; layers are all 1 where the objective has none, evaluations are gains computed."""
 
     picks: Int[Array, " budget"]
     gains: Float[Array, " budget"] | Int[Array, " budget"]
@@ -104,18 +96,12 @@ def greedy(
     method: Literal["naive", "lazy"] = "naive",
     batch: int = 1,
 ) -> GreedyRun:
-    """Pick `budget` candidates, each time the one with the largest gain; ties go to the lowest number.
+    """Pick `budget` of the available candidates, each time that of the largest gain; ties go to the lowest number.
 
     For a monotone submodular objective the value is at least (1 - 1/e) of the best possible (Nemhauser, Wolsey and
     Fisher 1978). "naive" evaluates all candidates at every pick. "lazy" (Minoux 1978) keeps stale gains as upper
-    bounds and evaluates only what comes to the top, `batch` candidates at once; it makes the same picks.
-
-    Args:
-        objective: what to maximise.
-        budget: at most the number of available candidates.
-        available: which candidates may be picked.
-        method: "naive" or "lazy".
-        batch: 1 saves work, more fill an accelerator.
+    bounds and evaluates only what comes to the top, `batch` candidates at once (1 saves work, more fill an
+    accelerator); it makes the same picks.
 
     Raises:
         InputError: lazy greedy on an objective whose stale gains are not upper bounds.
@@ -128,7 +114,7 @@ def greedy(
 
 
 def tie_order(
-    num_candidates: int, rarities: Int[np.ndarray, " candidates"] | None, seed: int | None
+    num_candidates: int, rarities: Int[Array | np.ndarray, " candidates"] | None, seed: int | None
 ) -> Int[np.ndarray, " candidates"]:
     """Candidates by precedence among equal gains: seeded random, or rarest first, or as given."""
     if seed is not None:
@@ -257,14 +243,9 @@ _SLACK = 1e-6  # fraction of the budget that may be overspent: sums of costs are
 
 
 class KnapsackRun(NamedTuple):
-    """What greedy did with its money.
+    """What greedy did with its money, pick by pick; once nothing is affordable, `NO_PICK` without a gain.
 
-    Attributes:
-        picks: candidate numbers in order, then `NO_PICK`.
-        gains: what each pick gained; 0 after the last.
-        values: the objective after each pick; constant after the last.
-        per_cost: whether gain per cost decided, or gain alone.
-        evaluations: how many gains were computed, in both runs.
+    `per_cost` says whether gain per cost decided, or gain alone; evaluations are gains computed, in both runs.
     """
 
     picks: Int[Array, " most"]
@@ -291,8 +272,7 @@ def knapsack(
 
     Complexity: O(most x cost of all gains), twice.
     """
-    runs = [_spend(objective, costs, budget, available, most, per_cost) for per_cost in (True, False)]
-    by_cost, by_gain = runs
+    by_cost, by_gain = (_spend(objective, costs, budget, available, most, per_cost) for per_cost in (True, False))
     better = by_cost.values[-1] >= by_gain.values[-1]
     chosen = jax.tree.map(lambda one, other: jnp.where(better, one, other), by_cost, by_gain)
     return chosen._replace(evaluations=by_cost.evaluations + by_gain.evaluations)

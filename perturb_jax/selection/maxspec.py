@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from perturb_jax.genes.perturbations import as_names, parse_perturbations, without
+from perturb_jax.genes.perturbations import pool_and_selected
 from perturb_jax.graph.knowledge_graph import Direction, KnowledgeGraph
 from perturb_jax.graph.operator import Edges, gcn_norm, is_symmetric, message_passing
-from perturb_jax.graph.reach import ReachSets, reach_mask, reach_sets
+from perturb_jax.graph.reach import reach_mask, reach_sets
 from perturb_jax.selection.greedy import greedy, tie_order
 from perturb_jax.selection.host.spectral import InducedMatrix
 from perturb_jax.selection.selection import SearchInfo, Selection, make_selection, naive_evaluations
@@ -35,6 +35,7 @@ _ROUNDING = 1e-12
 Method = Literal["lazy", "naive"]
 Normalization = Literal["graph", "subgraph"]
 Sense = Literal["min", "max"]
+Sets = list[Int[np.ndarray, " _"]]
 
 
 def maxspec(
@@ -110,10 +111,8 @@ def maxspec(
     check_choice("method", method, get_args(Method))
     host = on_host(backend)
     check_seed(seed)
-    selected = as_names(selected)
-    pool = without(graph.names, candidates, selected)
+    pool, before = pool_and_selected(graph.names, candidates, selected)
     check_budget(budget, len(pool))
-    before = parse_perturbations(graph.names, selected)
     operator, renormalize = message_passing(graph, weighted, symmetric), normalization == "subgraph"
     if not renormalize:
         operator = gcn_norm(operator)
@@ -122,10 +121,11 @@ def maxspec(
     pool = pool.take(tie_order(len(pool), None, seed))
     if host:
         sets = reach_sets(graph, pool.members, hops, direction)
+        each = np.split(sets.indices, sets.indptr[1:-1])
         reached = np.unique(reach_sets(graph, before.members, hops, direction).indices)
         lazy = method == "lazy" and sense == "min"
         matrix = InducedMatrix(operator, renormalize)
-        picks, values, start, evaluations, converged = search(matrix, sets, reached, budget, lazy, sense)
+        picks, values, start, evaluations, converged = search(matrix, each, reached, budget, lazy, sense)
         ran = "host, naive" if not lazy else "host, lazy (heuristic)" if renormalize else "host, lazy"
         if not converged:
             warnings.warn(
@@ -146,28 +146,26 @@ def maxspec(
 
 def search(
     matrix: InducedMatrix,
-    sets: ReachSets,
+    sets: Sets,
     before: Int[np.ndarray, " before"],
     budget: int,
     lazy: bool = True,
     sense: Sense = "min",
 ) -> tuple[Int[np.ndarray, " budget"], Float[np.ndarray, " budget"], float, int, bool]:
-    """Greedy on the host. Lazy minimisation is exact where the norm never falls when nodes are added, else a heuristic.
-
-    Lazy: as few norms are computed as decide; else those of all candidates at every pick.
+    """Greedy on the host; lazy: as few norms are computed as decide, else those of all candidates at every pick.
 
     Returns:
         candidate numbers in order and the norm after each; the norm before the first; how many norms were computed, or
         found to exceed the best; whether each that decided a pick was computed to `RESIDUAL`.
     """
     converged = matrix.extend(before)
-    start, known, left = matrix.norm, np.zeros(len(sets.indptr) - 1), list(range(len(sets.indptr) - 1))
+    start, known, left = matrix.norm, np.zeros(len(sets)), list(range(len(sets)))
     picks, values, evaluations = [], [], 0
     for _ in range(budget):
         norms, evaluated, exact = _few_norms(matrix, sets, known, left) if lazy else _all_norms(matrix, sets, left)
         chosen = earliest_best(norms, sense)
         left.remove(chosen)
-        converged &= exact & matrix.extend(_set(sets, chosen))
+        converged &= exact & matrix.extend(sets[chosen])
         picks.append(chosen)
         values.append(matrix.norm)
         evaluations += evaluated
@@ -175,7 +173,7 @@ def search(
 
 
 def _few_norms(
-    matrix: InducedMatrix, sets: ReachSets, known: Float[np.ndarray, " candidates"], left: list[int]
+    matrix: InducedMatrix, sets: Sets, known: Float[np.ndarray, " candidates"], left: list[int]
 ) -> tuple[dict[int, float], int, bool]:
     """The norms that decide a pick, how many were evaluated, and whether those that decide are exact.
 
@@ -192,12 +190,12 @@ def _few_norms(
     while heap and heap[0][0] <= best * (1 + tie):
         _, is_fresh, v = heapq.heappop(heap)
         if not is_fresh:
-            known[v] = max(known[v], matrix.norm, matrix.lower_bound(_set(sets, v))) * (1 - _ROUNDING)
+            known[v] = max(known[v], matrix.norm, matrix.lower_bound(sets[v])) * (1 - _ROUNDING)
             heapq.heappush(heap, (known[v], True, v))
             continue
         evaluations += 1
         limit = best * (1 + tie) if bounded else np.inf
-        norm, converged = matrix.with_nodes(_set(sets, v), limit)
+        norm, converged = matrix.with_nodes(sets[v], limit)
         known[v] = max(known[v], norm * (1 - _ROUNDING)) if bounded else norm
         if norm <= limit:
             norms[v] = norm
@@ -206,8 +204,8 @@ def _few_norms(
     return norms, evaluations, exact
 
 
-def _all_norms(matrix: InducedMatrix, sets: ReachSets, left: list[int]) -> tuple[dict[int, float], int, bool]:
-    results = {v: matrix.with_nodes(_set(sets, v)) for v in left}
+def _all_norms(matrix: InducedMatrix, sets: Sets, left: list[int]) -> tuple[dict[int, float], int, bool]:
+    results = {v: matrix.with_nodes(sets[v]) for v in left}
     norms = {v: norm for v, (norm, _) in results.items()}
     return norms, len(left), all(converged for _, converged in results.values())
 
@@ -219,7 +217,3 @@ def earliest_best(norms: dict[int, float], sense: Sense = "min") -> int:
         return min(v for v, norm in norms.items() if norm >= limit)
     limit = min(norms.values()) * (1 + TIE)
     return min(v for v, norm in norms.items() if norm <= limit)
-
-
-def _set(sets: ReachSets, candidate: int) -> Int[np.ndarray, " nodes"]:
-    return sets.indices[sets.indptr[candidate] : sets.indptr[candidate + 1]]

@@ -83,14 +83,12 @@ def spectral_norm(
         5.0
     """
     matvec, rmatvec, (rows, columns) = _as_products(matrix, shape)
-    if mask is not None:
-        if rows != columns:
-            raise InputError(f"mask: expected a square matrix, got shape {(rows, columns)}")
-        matvec, rmatvec = _masked(matvec, mask), _masked(rmatvec, mask)
     if start is None:
         start = jax.random.normal(jax.random.key(0), (columns,))
     if mask is not None:
-        start = jnp.where(mask, start, 0.0)
+        if rows != columns:
+            raise InputError(f"mask: expected a square matrix, got shape {(rows, columns)}")
+        matvec, rmatvec, start = _masked(matvec, mask), _masked(rmatvec, mask), jnp.where(mask, start, 0.0)
 
     def unfinished(limit: int) -> Callable[[_State], Bool[Array, ""]]:
         return lambda state: (state.residual > tolerance) & (state.iterations < limit)
@@ -100,8 +98,7 @@ def spectral_norm(
         state = jax.lax.while_loop(unfinished(limit), partial(step, matvec, rmatvec), state)
     if not return_info:
         return state.norm
-    converged = state.residual <= tolerance
-    return state.norm, SpectralInfo(state.iterations, state.residual, converged, state.vector)
+    return state.norm, SpectralInfo(state.iterations, state.residual, state.residual <= tolerance, state.vector)
 
 
 class _State(NamedTuple):

@@ -58,14 +58,9 @@ def choose(strategy: Any, ask: Ask, hops: int = 1, direction: Direction = "in") 
 
 
 def in_order(
-    graph: KnowledgeGraph,
-    chosen: Perturbations,
-    before: Perturbations,
-    hops: int,
-    direction: Direction,
-    method: str,
+    graph: KnowledgeGraph, chosen: Perturbations, before: Perturbations, hops: int, direction: Direction, method: str
 ) -> Selection:
     """Perturbations picked in a given order, whatever the reason; values are the nodes covered, no bound is known."""
-    counts = reach_sets(graph, before.members, hops, direction).counts()
+    counts = reach_sets(graph, before.members, hops, direction).sum(0, dtype=np.int32)
     values = covered_after(reach_sets(graph, chosen.members, hops, direction), counts)
     return make_selection("coverage", chosen, values, SearchInfo(method), start=float(np.count_nonzero(counts)))

@@ -133,9 +133,6 @@ def strategy_of(name: str, options: Mapping[str, object] = {}) -> Any:
     One that reads a predictor in its first cycle, when none is fitted, has Random's there. A budget is a number of
     picks, so there are no costs.
 
-    Raises:
-        InputError: what `make_strategy` refuses; costs.
-
     Examples:
         >>> strategy_of("hybrid", {"first": "graphreach", "cycles": 2, "then": "typiclust"}).parts(2)
         ('embedding',)

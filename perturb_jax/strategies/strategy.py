@@ -123,10 +123,6 @@ def costs_of(strategy: Any) -> Any:
 
 
 def check_strategy(strategy: Any) -> None:
-    """Refuse what has no method `choose`.
-
-    Raises:
-        InputError: such a thing, or a class instead of an instance.
-    """
+    """Refuse what has no method `choose`, and a class instead of an instance."""
     if isinstance(strategy, type) or not callable(getattr(strategy, "choose", None)):
         raise InputError(f"strategy: expected a name, or an instance with a method choose(ask); got {strategy!r}")

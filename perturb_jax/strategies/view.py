@@ -53,11 +53,7 @@ class View(NamedTuple):
 
 
 def view_of(fitted: "Fitted", perturbations: Sequence[str], parts: Sequence[str]) -> View:
-    """Some parts of the view of a predictor.
-
-    Raises:
-        InputError: what the predictor does not have; genes that it does not know.
-    """
+    """Some parts of the view of a predictor."""
     read: dict[str, Any] = {
         "embedding": fitted.embeddings,
         "features": fitted.features,
@@ -70,9 +66,7 @@ def view_of(fitted: "Fitted", perturbations: Sequence[str], parts: Sequence[str]
     return View(tuple(perturbations), **held)
 
 
-def mean_log_variance(
-    deviations: Float[np.ndarray, "perturbations genes"],
-) -> Float[np.ndarray, " perturbations"]:
+def mean_log_variance(deviations: Float[np.ndarray, "perturbations genes"]) -> Float[np.ndarray, " perturbations"]:
     """Mean over genes of 2 log deviation, over those with a deviation everywhere: a constant gene has none anywhere.
 
     0 for all where no gene has one.
@@ -82,11 +76,7 @@ def mean_log_variance(
 
 
 def read_view(ask: Ask, part: str, perturbations: Iterable[str]) -> np.ndarray:
-    """A part of the view, in float64; a log variance of -inf, a predictor that is certain, is let through.
-
-    Raises:
-        InputError: no view, or one without this part; values that are not finite.
-    """
+    """A part of the view, in float64; a log variance of -inf, a predictor that is certain, is let through."""
     if ask.view is None:
         raise InputError(
             f"{part}: expected a view of a fitted predictor, got none; select the first perturbations with a strategy "

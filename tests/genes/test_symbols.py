@@ -1,6 +1,10 @@
 """How gene names are understood: current, old, ambiguous, unknown, and names that are no names."""
 
 import inspect
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -183,3 +187,12 @@ def test_name_sets_are_equal_when_their_names_are() -> None:
     assert names != GeneNames(["A"])
     assert names != ("A", "B")
     assert len(names) == 2
+
+
+def test_names_sent_to_another_process_are_found_there() -> None:
+    names = GeneNames(["KLF1", "GATA1"], {"ERYF1": ("GATA1",)}, "the list")
+    hash(names)
+    code = "import pickle, sys; from perturb_jax.genes.symbols import GeneNames as N; "
+    code += "got = pickle.load(sys.stdin.buffer); sys.exit(not ({N(['KLF1', 'GATA1']): 1}.get(got) and got.aliases))"
+    sent = {"input": pickle.dumps(names), "env": os.environ | {"PYTHONHASHSEED": "1"}}
+    assert subprocess.run([sys.executable, "-c", code], check=False, **sent).returncode == 0  # type: ignore[call-overload]

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings, strategies as st
 
 import perturb_jax as pj
-from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.coverage import cover_bounds, coverage, covered_after, fixed_point
 from perturb_jax.selection.greedy import Objective, _search, greedy, upper_bounds
 from perturb_jax.selection.host import coverage as coverage_host
@@ -30,10 +30,8 @@ class Case(NamedTuple):
         mask = np.array([[node in covered for node in range(NODES)] for covered in self.sets])
         return coverage(jnp.asarray(mask), jnp.array(self.weights, jnp.int32), jnp.array(self.counts, jnp.int32))
 
-    def reach_sets(self) -> ReachSets:
-        lengths = [len(covered) for covered in self.sets]
-        indices = np.array([node for covered in self.sets for node in sorted(covered)], np.int32)
-        return ReachSets(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), indices, NODES)
+    def reach_sets(self) -> sp.csr_array:
+        return sp.csr_array(np.array([[node in covered for node in range(NODES)] for covered in self.sets]))
 
 
 @st.composite

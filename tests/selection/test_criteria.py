@@ -55,8 +55,8 @@ def objective(design: DenseDesign, criterion: str, capacity: int = COUNT + 2) ->
     numbers = (covariance, together, np.diag(covariance), design.noise, np.diag(together), total)
     gram, block, variance, noise, informs, whole = (jnp.asarray(part, float) for part in numbers)
     if criterion == "information":
-        return Information(block_columns(gram, None), variance, noise, before, capacity)
-    return ExplainedVariance(block_columns(gram, block), variance, noise, before, capacity, informs, whole)
+        return Information(Partial(block_columns, gram, None), variance, noise, before, capacity)
+    return ExplainedVariance(Partial(block_columns, gram, block), variance, noise, before, capacity, informs, whole)
 
 
 def similarities(design: DenseDesign) -> Similarities:

@@ -23,9 +23,6 @@ from perturb_jax.predictors.gears_flax.model import Perturbed, Rows
 from perturb_jax.predictors.gears_flax.moments_loss import PairMoments, pair_moments, unpaired
 from perturb_jax.screen.screen import Screen
 
-PRESENT_AT_LEAST = 1e-300
-"""Keeps logarithms finite."""
-
 CHUNK = 32
 """Perturbations that are predicted at once."""
 
@@ -160,7 +157,7 @@ def expected_loss_weights(
     present = np.asarray(scipy.stats.hypergeom.sf(0, counts.sum(), counts, min(batch_size, counts.sum())))
     points, weights = np.polynomial.legendre.leggauss(nodes)
     absent = (1 - points) / 2  # 1 - t
-    logs = np.log(np.maximum(1 - present[:, None] * absent[None], PRESENT_AT_LEAST))
+    logs = np.log(np.maximum(1 - present[:, None] * absent[None], 1e-300))  # finite
     result = present * (np.exp(logs.sum(0) - logs) @ weights)
     return result / result.sum()
 

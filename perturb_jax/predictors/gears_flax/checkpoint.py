@@ -13,6 +13,7 @@ import msgpack
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from perturb_jax.predictors.gears_flax.model import Weights
 from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 
@@ -68,8 +69,6 @@ def read_checkpoint(path: Path, of: str, like: Any) -> Any | None:
     return jax.tree.map(lambda old, new: jax.numpy.asarray(new, old.dtype), like, state)
 
 
-Variables = dict[str, Any]
-
 _MLPS = ("emb_trans_v2", "pert_fuse", "recovery_w", "cross_gene_state", "uncertainty_w")
 _NORMS = ("bn_emb", "bn_pert_base")
 _CONVOLUTIONS = ("sim_layers", "layers_emb_pos")
@@ -77,16 +76,10 @@ UNREAD = "unread"
 """The collection of what cell-gears' state holds and its forward pass never reads."""
 
 
-def from_torch(state: Mapping[str, Any]) -> Variables:
+def from_torch(state: Mapping[str, Any]) -> Weights:
     """cell-gears' state as Flax variables: "params", "batch_stats" and what is never read, to give it back.
 
-    Args:
-        state: `GEARS_Model.state_dict()`, or `FittedGears.parameters()`: tensors or arrays.
-
-    Raises:
-        InputError: names that are not those of a GEARS model.
-
-    Source: names and shapes of cell-gears 0.1.2.
+    `state` is `GEARS_Model.state_dict()`, or `FittedGears.parameters()`: tensors or arrays, as in cell-gears 0.1.2.
     """
     arrays = {name: np.asarray(value) for name, value in state.items()}
     missing = [name for name in ("gene_emb.weight", "pert_emb.weight", "indv_w1") if name not in arrays]
@@ -97,19 +90,14 @@ def from_torch(state: Mapping[str, Any]) -> Variables:
         path = _path(name)
         if path is None:
             flat[UNREAD, name] = value
-        elif path[-1] == "kernel":
-            flat[path] = jnp.asarray(value.T)
         else:
-            flat[path] = jnp.asarray(value.squeeze() if name.startswith("indv") else value)
+            weights = value.T if path[-1] == "kernel" else value
+            flat[path] = jnp.asarray(weights.squeeze() if name.startswith("indv") else weights)
     return {"params": {}, "batch_stats": {}, UNREAD: {}} | unflatten_dict(flat)
 
 
-def check_variables(given: Variables, wanted: Variables) -> None:
-    """Refuse variables that are not finite numbers of the names and shapes that a model has; names all of them.
-
-    Raises:
-        InputError: such variables.
-    """
+def check_variables(given: Weights, wanted: Weights) -> None:
+    """Refuse variables that are not finite numbers of the names and shapes that a model has; names all of them."""
     wrong: dict[str, list[str]] = {"missing": [], "not of this model": [], "of another shape": [], "not finite": []}
     for collection in ("params", "batch_stats"):
         leaves, known = flatten_dict(given[collection]), flatten_dict(wanted[collection])
@@ -127,7 +115,7 @@ def check_variables(given: Variables, wanted: Variables) -> None:
         )
 
 
-def to_torch(variables: Variables) -> dict[str, np.ndarray]:
+def to_torch(variables: Weights) -> dict[str, np.ndarray]:
     """The inverse of `from_torch`: arrays by cell-gears' names, in the shapes that `load_state_dict` expects.
 
     What cell-gears never reads is there if the variables come from `from_torch`; for variables of a new Flax model

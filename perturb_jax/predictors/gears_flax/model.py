@@ -10,6 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 from perturb_jax.graph.operator import Edges
 
+Weights = dict[str, Any]
+"""Flax collections, "params" and "batch_stats" among them."""
 MOMENTUM, EPSILON = 0.1, 1e-5
 """Of PyTorch's BatchNorm1d."""
 
@@ -39,10 +41,6 @@ def times(x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"
     return x @ kernel
 
 
-def _times_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return x @ kernel, (x, kernel)
-
-
 def _times_backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = kept
     flat = gradient.reshape(-1, gradient.shape[-1])
@@ -52,7 +50,7 @@ def _times_backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, 
     return (flat @ kernel.T).reshape(x.shape), of_kernel
 
 
-times.defvjp(_times_forward, _times_backward)
+times.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _times_backward)
 
 
 class Linear(nn.Module):
@@ -82,11 +80,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(
-        self,
-        mean: Float[Array, " f"],
-        variance: Float[Array, " f"],
-        count: Float[Array, ""] | float,
-        train: bool,
+        self, mean: Float[Array, " f"], variance: Float[Array, " f"], count: Float[Array, ""] | float, train: bool
     ) -> tuple[Float[Array, " f"], Float[Array, " f"]]:
         """Scale and shift."""
         size = mean.shape
@@ -187,14 +181,7 @@ class Gears(nn.Module):
 
     Deviation: in cell-gears the co-expression layers reach the first cell of a batch alone, since its edge numbers are
     not shifted from cell to cell; every other cell is convolved with itself only. `first_row_only` restores that, for
-    row 0.
-
-    Attributes:
-        hidden_size: width of all embeddings.
-        go_layers: convolutions over the knowledge graph.
-        coexpression_layers: convolutions over the co-expression graph.
-        uncertainty: whether to predict log-variances.
-        first_row_only: as cell-gears: co-expression reaches row 0 only.
+    row 0. `GearsFlax` says what the other settings mean.
     """
 
     num_genes: int
@@ -234,9 +221,10 @@ class Gears(nn.Module):
         convolved, alone = position, position
         for number in range(self.coexpression_layers):
             layer = Linear(self.hidden_size, name=f"layers_emb_pos_{number}")
-            activation = nn.relu if number < self.coexpression_layers - 1 else _unchanged
-            convolved = activation(affine(*layer(coexpression @ convolved)))
-            alone = activation(affine(*layer(alone))) if self.first_row_only else alone
+            if number > 0:
+                convolved, alone = nn.relu(convolved), nn.relu(alone)
+            convolved = affine(*layer(coexpression @ convolved))
+            alone = affine(*layer(alone)) if self.first_row_only else alone
         if self.first_row_only:
             others = jnp.broadcast_to(alone, (len(rows.weights) - 1, *shape))
             positions = jnp.concatenate([convolved[None], others])
@@ -269,11 +257,7 @@ class Gears(nn.Module):
         return jnp.where(perturbed.is_perturbed[:, None], fused, 0)
 
     def _joined(
-        self,
-        base: Float[Array, "#rows genes hidden"],
-        effect: Float[Array, "rows hidden"],
-        rows: Rows,
-        train: bool,
+        self, base: Float[Array, "#rows genes hidden"], effect: Float[Array, "rows hidden"], rows: Rows, train: bool
     ) -> Float[Array, "rows genes hidden"]:
         norm = BatchNorm(name="bn_pert_base")
         count = rows.cells * self.num_genes
@@ -285,10 +269,6 @@ class Gears(nn.Module):
         (mean, variance), (also, varies) = moments(base, one), moments(effect[:, None], rows.weights)
         scale, shift = norm(mean + also, variance + varies, count, train)
         return (base * scale[None, None] + shift[None, None]) + (effect * scale[None])[:, None]
-
-
-def _unchanged(x: Array) -> Array:
-    return x
 
 
 def _normal(*shape: int) -> Initializer:

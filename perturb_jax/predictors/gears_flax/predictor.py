@@ -10,36 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from perturb_jax.genes.perturbations import identity
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
-from perturb_jax.predictors.gears_flax.batches import (
-    CHUNK,
-    conditions_of,
-    convolution_of,
-    edges_of,
-    held_of,
-    member_of,
-    padded_size,
-    perturbed_rows,
-)
+from perturb_jax.predictors.gears_flax import batches, training
 from perturb_jax.predictors.gears_flax.checkpoint import check_variables, from_torch, to_torch
 from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Rows, affine, within_unit_norm
-from perturb_jax.predictors.gears_flax.training import (
-    FlaxHistory,
-    Graphs,
-    Plan,
-    Problem,
-    Trained,
-    keys_of,
-    predict,
-    train_models,
-)
-from perturb_jax.predictors.predictor import Fitted, Key, finite_changes, seed_of, training_rows
+from perturb_jax.predictors.predictor import Fitted, Key, finite_changes, refuse_control, seed_of, training_rows
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.options import Options, option
 
-_predict = jax.jit(jax.vmap(predict, in_axes=(None, 0, None, None)), static_argnums=0)
+_predict = jax.jit(jax.vmap(training.predict, in_axes=(None, 0, None, None)), static_argnums=0)
 
 
 class Task(NamedTuple):
@@ -123,32 +103,29 @@ class GearsFlax(Options):
         """Train several: other training sets, other seeds. Each as `fit` would, `at_once` of them at a time."""
         if not tasks:
             return []
-        sets = [
-            tuple(map(np.sort, training_rows(screen, task.train, task.validation)))  # whatever order they came in
-            for task in tasks
-        ]
-        used = np.unique(np.concatenate([rows for parts in sets for rows in parts]))
+        rows = (training_rows(screen, task.train, task.validation) for task in tasks)
+        sets = [(np.sort(train), np.sort(validation)) for train, validation in rows]  # whatever order they came in
+        used = np.unique(np.concatenate([part for parts in sets for part in parts]))
         _check_moments(screen, used)
         model, graphs = self._model(screen, graph)
-        conditions = conditions_of(screen, convolution_of(graph), used)
-        plan = Plan(**{name: getattr(self, name) for name in Plan._fields})
-        size = padded_size(max(len(validation) for _, validation in sets))
-        keys = keys_of([seed_of(task.key) for task in tasks], self.ensemble)
+        conditions = batches.conditions_of(screen, batches.convolution_of(graph), used)
+        plan = training.Plan(**{name: getattr(self, name) for name in training.Plan._fields})
+        size = batches.padded_size(max(len(validation) for _, validation in sets))
+        keys = training.keys_of([seed_of(task.key) for task in tasks], self.ensemble)
         longest = max(len(train) for train, _ in sets)
-        read = [
-            (member_of(screen, used, train, self.batch_size, longest), held_of(screen, used, validation, size))
-            for train, validation in sets
-        ]
-        models = [task for task in read for _ in range(self.ensemble)]
-        trained: list[Trained] = []
+        models: list[tuple[batches.Member, batches.Held]] = []
+        for train, validation in sets:
+            member = batches.member_of(screen, used, train, self.batch_size, longest)
+            models += [(member, batches.held_of(screen, used, validation, size))] * self.ensemble
+        trained: list[training.Trained] = []
         for first in range(0, len(models), self.at_once):
             together = slice(first, first + self.at_once)
             members, held = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models[together])
-            problem = Problem(model, plan, graphs, conditions, members, held, keys[together])
+            problem = training.Problem(model, plan, graphs, conditions, members, held, keys[together])
             file = self.checkpoint
             if file is not None and first > 0:
                 file = file.with_name(f"{file.stem}-{first // self.at_once}{file.suffix}")
-            trained += train_models(problem, file, self.progress)
+            trained += training.train_models(problem, file, self.progress)
         return [
             FittedGearsFlax(self, graph, model, graphs, trained[first : first + self.ensemble])
             for first in range(0, len(models), self.ensemble)
@@ -172,38 +149,40 @@ class GearsFlax(Options):
         model, graphs = self._model(screen, graph)
         variables = from_torch(parameters)
         control = Perturbed(jnp.zeros((1, graph.num_nodes)), jnp.zeros(1))
-
-        def new(key: jax.Array) -> dict[str, Any]:
-            return dict(model.init(key, control, Rows(jnp.ones(1), 1.0), *graphs, False))
-
-        check_variables(variables, jax.eval_shape(new, jax.random.key(0)))
+        given = control, Rows(jnp.ones(1), 1.0), *graphs
+        wanted: Any = jax.eval_shape(lambda key: model.init(key, *given, False), jax.random.key(0))
+        check_variables(variables, wanted)
         weights = {"params": within_unit_norm(variables["params"]), "batch_stats": variables["batch_stats"]}
         none = np.zeros(0)
-        untrained = FlaxHistory(none.astype(int), none, none, none, 0)
-        return FittedGearsFlax(self, graph, model, graphs, [Trained(weights, untrained)])
+        untrained = training.FlaxHistory(none.astype(int), none, none, none, 0)
+        return FittedGearsFlax(self, graph, model, graphs, [training.Trained(weights, untrained)])
 
-    def _model(self, screen: Screen, graph: KnowledgeGraph) -> tuple[Gears, Graphs]:
+    def _model(self, screen: Screen, graph: KnowledgeGraph) -> tuple[Gears, training.Graphs]:
         model = Gears(
             len(screen.readouts), graph.num_nodes, self.hidden_size, self.go_layers, self.coexpression_layers,
             self.uncertainty, self.first_row_only,
         )  # fmt: skip
-        return model, Graphs(*[edges_of(convolution_of(one)) for one in (graph, screen.coexpression)])
+        return model, training.Graphs(
+            *[batches.edges_of(batches.convolution_of(one)) for one in (graph, screen.coexpression)]
+        )
 
 
 class FittedGearsFlax(Fitted):
-    """Trained weights, and what they predict.
+    """Trained weights, and what they predict; `histories` are errors by step of each model, `history` the first's."""
 
-    Attributes:
-        histories: errors by step, of each model.
-        history: of the first model.
-    """
-
-    def __init__(self, config: GearsFlax, graph: KnowledgeGraph, model: Gears, graphs: Graphs, trained: list[Trained]):
+    def __init__(
+        self,
+        config: GearsFlax,
+        graph: KnowledgeGraph,
+        model: Gears,
+        graphs: training.Graphs,
+        trained: list[training.Trained],
+    ):
         self.config, self.graph, self.model, self.graphs, self.trained = config, graph, model, graphs, trained
         self.histories = tuple(model.history for model in trained)
         self.history = self.histories[0]
         self._weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[model.weights for model in trained])
-        self._convolution = convolution_of(graph)
+        self._convolution = batches.convolution_of(graph)
 
     def effects(self, perturbations: Sequence[str]) -> Float[np.ndarray, "perturbations genes"]:
         """Predicted mean expression less the control mean; of several models their mean."""
@@ -234,7 +213,7 @@ class FittedGearsFlax(Fitted):
         Of several models the first one's. Layers before a perturbation enters are the same in all rows and have one
         (with `first_row_only` two: the first row's, and any other's).
         """
-        perturbed = perturbed_rows(self._convolution, self.graph, perturbations)
+        perturbed = batches.perturbed_rows(self._convolution, self.graph, perturbations)
         count = max(len(perturbations), 1)
         rows = Rows(jnp.full(len(perturbations), 1 / count), float(count))
         prediction, kept = self.model.apply(
@@ -260,13 +239,13 @@ class FittedGearsFlax(Fitted):
 
     def _of(self, perturbations: Sequence[str], part: str) -> np.ndarray:
         """A part of the predictions: models x perturbations x its size."""
-        for name in perturbations:
-            identity(name)  # refuses control
+        refuse_control(perturbations)
         size = self.config.hidden_size if part in ("embedding", "state") else self.model.num_genes
         parts = [np.zeros((self.config.ensemble, 0, size), np.float32)]
-        for first in range(0, len(perturbations), CHUNK):
-            names = list(perturbations[first : first + CHUNK])
-            padded = perturbed_rows(self._convolution, self.graph, names + names[:1] * (CHUNK - len(names)))
+        for first in range(0, len(perturbations), batches.CHUNK):
+            names = list(perturbations[first : first + batches.CHUNK])
+            padding = names[:1] * (batches.CHUNK - len(names))
+            padded = batches.perturbed_rows(self._convolution, self.graph, names + padding)
             prediction = _predict(self.model, self._weights, self.graphs, padded)
             parts.append(np.asarray(getattr(prediction, part))[:, : len(names)])
         return np.concatenate(parts, axis=1)

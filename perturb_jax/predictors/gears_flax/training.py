@@ -17,9 +17,9 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from perturb_jax.graph.operator import Edges
-from perturb_jax.predictors.gears_flax.batches import CHUNK, Conditions, Held, Member, draw_batch
+from perturb_jax.predictors.gears_flax.batches import CHUNK, Batch, Conditions, Held, Member, draw_batch
 from perturb_jax.predictors.gears_flax.checkpoint import fingerprint, read_checkpoint, write_checkpoint
-from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows, within_unit_norm
+from perturb_jax.predictors.gears_flax.model import Gears, Perturbed, Prediction, Rows, Weights, within_unit_norm
 from perturb_jax.predictors.gears_flax.moments_loss import moments_loss
 from perturb_jax.support.progress import progress_bar
 
@@ -28,9 +28,6 @@ CLIP = 1.0
 
 CHECKPOINT_SECONDS = 10
 """Between checkpoints; a training that is interrupted loses at most these, and the stretch of steps it was in."""
-
-Weights = dict[str, Any]
-"""Flax collections "params" and "batch_stats"."""
 
 
 class Plan(NamedTuple):
@@ -115,10 +112,6 @@ class Problem(NamedTuple):
     held: Held
     keys: Array
 
-    def fingerprint(self) -> str:
-        """Of everything that the result depends on."""
-        return fingerprint(repr(self[:2]), self[2:])
-
 
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
     """Adam as PyTorch's: the gradient clipped by value, then L2 added to it, then moments, then the rate."""
@@ -139,40 +132,27 @@ def start(model: Gears, plan: Plan, conditions: Conditions, graphs: Graphs, key:
     return TrainState(weights, optimizer_of(plan).init(weights["params"]), jnp.zeros((), jnp.int32), of_batches)
 
 
-def train_step(
-    model: Gears, plan: Plan, graphs: Graphs, conditions: Conditions, member: Member, state: TrainState
-) -> tuple[TrainState, Float[Array, ""]]:
-    """One batch, and its loss before the step."""
-    key = jax.random.fold_in(state.key, state.step)
-    size = min(plan.batch_size, len(member.cells) - 1)
-    batch = draw_batch(conditions, member, key, size, plan.batch_size)
-
-    def loss(params: Weights) -> tuple[Array, Weights]:
-        variables = {"params": params, "batch_stats": state.weights["batch_stats"]}
-        prediction, moved = model.apply(
-            variables, batch.conditions.perturbed, batch.rows, *graphs, True, mutable=["batch_stats"]
-        )
-        losses = moments_loss(
-            prediction.effect, batch.conditions.moments, prediction.log_variance, plan.uncertainty_weight
-        )
-        return batch.loss_weights @ losses, moved["batch_stats"]
-
-    params = state.weights["params"]
-    (value, stats), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-    updates, optimizer = optimizer_of(plan).update(gradient, state.optimizer, params)
-    weights = {"params": within_unit_norm(optax.apply_updates(params, updates)), "batch_stats": stats}
-    return TrainState(weights, optimizer, state.step + 1, state.key), value
-
-
 def train_steps(
     model: Gears, plan: Plan, graphs: Graphs, conditions: Conditions, member: Member, state: TrainState, steps: int
 ) -> tuple[TrainState, Float[Array, ""]]:
-    """Several batches, and their mean loss."""
+    """Several batches, and the mean of their losses before each step."""
+    size = min(plan.batch_size, len(member.cells) - 1)
 
-    def body(state: TrainState, _: None) -> tuple[TrainState, Array]:
-        return train_step(model, plan, graphs, conditions, member, state)
+    def loss(params: Weights, stats: Weights, batch: Batch) -> tuple[Array, Weights]:
+        (perturbed, moments), variables = batch.conditions, {"params": params, "batch_stats": stats}
+        prediction, moved = model.apply(variables, perturbed, batch.rows, *graphs, True, mutable=["batch_stats"])
+        losses = moments_loss(prediction.effect, moments, prediction.log_variance, plan.uncertainty_weight)
+        return batch.loss_weights @ losses, moved["batch_stats"]
 
-    state, losses = jax.lax.scan(body, state, None, steps)
+    def step(state: TrainState, _: None) -> tuple[TrainState, Array]:
+        batch = draw_batch(conditions, member, jax.random.fold_in(state.key, state.step), size, plan.batch_size)
+        params = state.weights["params"]
+        (value, stats), gradient = jax.value_and_grad(loss, has_aux=True)(params, state.weights["batch_stats"], batch)
+        updates, optimizer = optimizer_of(plan).update(gradient, state.optimizer, params)
+        weights = {"params": within_unit_norm(optax.apply_updates(params, updates)), "batch_stats": stats}
+        return TrainState(weights, optimizer, state.step + 1, state.key), value
+
+    state, losses = jax.lax.scan(step, state, None, steps)
     return state, losses.mean()
 
 
@@ -209,22 +189,14 @@ def begin(model: Gears, plan: Plan, graphs: Graphs, conditions: Conditions, keys
 
     def one(key: Array) -> Fit:
         state = start(model, plan, conditions, graphs, key)
-        nothing = jnp.zeros((), jnp.int32)
-        return Fit(state, state.weights, jnp.array(jnp.inf, jnp.float32), nothing, jnp.array(False))
+        return Fit(state, state.weights, jnp.array(jnp.inf, jnp.float32), state.step, jnp.array(False))
 
     return for_each_model(one, keys)
 
 
 @partial(jax.jit, static_argnames=("model", "plan", "steps"), donate_argnames="fits")
 def advance(
-    model: Gears,
-    plan: Plan,
-    graphs: Graphs,
-    conditions: Conditions,
-    members: Member,
-    held: Held,
-    fits: Fit,
-    steps: int,
+    model: Gears, plan: Plan, graphs: Graphs, conditions: Conditions, members: Member, held: Held, fits: Fit, steps: int
 ) -> tuple[Fit, tuple[Array, Array]]:
     """`steps` of every member, and their mean loss; then its validation error, NaN where nothing validates.
 
@@ -265,7 +237,7 @@ def train_models(problem: Problem, checkpoint: Path | None, progress: bool) -> l
     evaluations = -(-plan.steps // plan.evaluate_every)
     fits = begin(*problem[:4], problem.keys)
     state = _Progress(fits, np.full((evaluations, 2, models), np.nan, np.float32), np.zeros(evaluations, np.float32))
-    of = "" if checkpoint is None else problem.fingerprint()
+    of = "" if checkpoint is None else fingerprint(repr(problem[:2]), problem[2:])
     found: Any = None if checkpoint is None else read_checkpoint(checkpoint, of, state)
     if found is not None:
         state = _Progress(found.fits, np.array(found.measured), np.array(found.seconds))

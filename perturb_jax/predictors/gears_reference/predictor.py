@@ -123,9 +123,8 @@ class GearsReference(Options):
         train, validation = ([screen.perturbations[row] for row in part] for part in rows)
         used = [*train, *validation]
         nodes = dict(zip(used, _nodes(graph, used), strict=True))
-        weights_seed, order_seed, *pairing = (
-            int(seed) for seed in np.random.SeedSequence(seed_of(key)).generate_state(4, np.uint64)
-        )
+        seeds = np.random.SeedSequence(seed_of(key)).generate_state(4, np.uint64)
+        weights_seed, order_seed, *pairing = seeds.tolist()
         module = gears_private.import_gears()
         cells = self.cells(screen, used)
         check_cells(cells, screen, used)
@@ -183,21 +182,14 @@ class GearsReference(Options):
             gears_private.train(model, *settings, step, evaluated, bar.message)
         if not validated:
             model.best_model = model.model
-        table = np.array([[row["mse"], row["mse_de"]] for row in metrics]).reshape(self.epochs, 2, 2)
+        errors = np.array([[row["mse"], row["mse_de"]] for row in metrics]).reshape(self.epochs, 4).T
         loss = np.array([float(value) for value in losses]).reshape(self.epochs, steps).mean(axis=1)
-        best = int(table[:, 1, 1].argmin()) if validated else self.epochs - 1
-        return GearsHistory(
-            loss, table[:, 0, 0], table[:, 0, 1], table[:, 1, 0], table[:, 1, 1], best, np.array(seconds[1::2])
-        )
+        best = int(errors[-1].argmin()) if validated else self.epochs - 1
+        return GearsHistory(loss, errors[0], errors[1], errors[2], errors[3], best, np.array(seconds[1::2]))
 
 
 class FittedGears(Fitted):
-    """Trained weights of cell-gears, and what they predict.
-
-    Attributes:
-        history: errors by epoch.
-        model: the `gears.GEARS` object, for what this class does not give (`save_model`, `predict`).
-    """
+    """Trained weights of cell-gears, and what they predict; `model` is the `gears.GEARS` object, for all else."""
 
     def __init__(self, config: GearsReference, graph: KnowledgeGraph, model: Any, history: GearsHistory):
         self.config, self.graph, self.model, self.history = config, graph, model, history

@@ -83,13 +83,12 @@ def data_loaders(sets: Mapping[str, Any], batch_size: int, seed: int) -> dict[st
     import torch
     from torch_geometric.loader import DataLoader
 
-    loaders: dict[str, Any] = {}
+    loaders: dict[str, Any] = dict.fromkeys(sets)
     for number, (name, data) in enumerate(sets.items()):
-        order = torch.Generator().manual_seed((seed + number) % 2**63)
-        last = name == "train_loader"
-        loaders[name] = (
-            DataLoader(data, batch_size, shuffle=True, drop_last=last, generator=order) if len(data) else None
-        )
+        if len(data):
+            order = torch.Generator().manual_seed((seed + number) % 2**63)
+            last = name == "train_loader"
+            loaders[name] = DataLoader(data, batch_size, shuffle=True, drop_last=last, generator=order)
     return loaders
 
 
@@ -121,12 +120,12 @@ def train(
         FloatingPointError: training diverged. (cell-gears would fail in a metric or return untrained weights.)
     """
     module = import_gears()
-    plain = private_copy(module.loss_fct, set=_sorted_set)
-    uncertain = private_copy(module.uncertainty_loss_fct, set=_sorted_set, torch=_torch_with_added_tensor())
 
-    def reporting(loss: types.FunctionType) -> Callable[..., Any]:
+    def reporting(loss: types.FunctionType, **names: object) -> Callable[..., Any]:
+        private = private_copy(loss, set=lambda values: sorted(set(values)), **names)
+
         def call(*args: Any, **options: Any) -> Any:
-            value = loss(*args, **options)
+            value = private(*args, **options)
             step(value.detach())
             return value
 
@@ -155,8 +154,8 @@ def train(
     run = private_copy(
         module.GEARS.train,
         print_sys=message,
-        loss_fct=reporting(plain),
-        uncertainty_loss_fct=reporting(uncertain),
+        loss_fct=reporting(module.loss_fct),
+        uncertainty_loss_fct=reporting(module.uncertainty_loss_fct, torch=_torch_with_added_tensor()),
         evaluate=evaluate,
         compute_metrics=compute_metrics,
     )
@@ -207,10 +206,6 @@ def in_blocks(evaluate: Callable[..., Any]) -> Callable[..., Any]:
         return evaluate(batches(), outputs, *rest)
 
     return call
-
-
-def _sorted_set(values: Any) -> list[Any]:
-    return sorted(set(values))
 
 
 def _torch_with_added_tensor() -> types.SimpleNamespace:

@@ -55,9 +55,8 @@ def padded(size: int) -> int:
 def pad_members(members: Int[np.ndarray, "rows arity"]) -> Int[np.ndarray, "padded_rows padded_arity"]:
     """Rows of node numbers, filled up with `NO_MEMBER` to sizes that repeat."""
     rows, arity = padded(max(1, len(members))), padded(max(1, members.shape[1]))
-    return np.pad(members, ((0, rows - len(members)), (0, arity - members.shape[1])), constant_values=NO_MEMBER).astype(
-        np.int32
-    )
+    padding = ((0, rows - len(members)), (0, arity - members.shape[1]))
+    return np.pad(members, padding, constant_values=NO_MEMBER).astype(np.int32)
 
 
 def reach_words(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from perturb_jax.genes.perturbations import NO_MEMBER, parse_perturbations
 from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, KnowledgeGraph, as_batch
 from perturb_jax.graph.operator import Edges, gcn_norm, message_passing
-from perturb_jax.selection.device.bits import (
-    Walk,
-    count,
-    num_words,
-    pad_members,
-    padded,
-    reach_words,
-    union,
-    unpack,
-    walk_of,
-)
+from perturb_jax.selection.device import bits
 from perturb_jax.selection.host.coverage import coverage_on_host
 from perturb_jax.selection.spectral import norm_within
 from perturb_jax.support.checks import check_count
@@ -105,12 +95,12 @@ def score(
         return Scores(pool.labels, *coverage_on_host(batch, pool.members, before, hops, direction), None)
     largest = max(map(len, before), default=0)
     filled = [np.pad(members, (0, largest - len(members)), constant_values=NO_MEMBER) for members in before]
-    rows, selections = pad_members(pool.members), pad_members(np.stack(filled))
-    walk = walk_of(batch, direction)
+    rows, selections = bits.pad_members(pool.members), bits.pad_members(np.stack(filled))
+    walk = bits.walk_of(batch, direction)
     least = _bytes_per_word(walk, rows, selections)
     if memory < least:
         raise InputError(f"memory: expected at least {least:,} bytes for this graph and these candidates, got {memory}")
-    words = max(1, min(num_words(len(walk.last)), memory // least))
+    words = max(1, min(bits.num_words(len(walk.last)), memory // least))
     graphs_at_once = max(1, min(len(batch), memory // (least * words)))
     gains, covered = _coverage(walk, hops, rows, selections, words, graphs_at_once)
     shape = np.s_[:, : len(before), : len(pool)]
@@ -123,18 +113,16 @@ def score(
 
 
 def _each(selected: Iterable[str] | Sequence[Iterable[str]]) -> list[tuple[str, ...]]:
-    if isinstance(selected, str):
-        return [(selected,)]
-    given = list(selected)
+    given: list[Any] = [selected] if isinstance(selected, str) else list(selected)
     names = [isinstance(part, str) for part in given]
     if all(names):
-        return [tuple(part for part in given if isinstance(part, str))]
+        return [tuple(given)]
     if any(names):
         raise InputError("selected: expected names, or a list of lists of names, got both in one list")
     return [tuple(part) for part in given]
 
 
-def _bytes_per_word(walk: Walk, rows: np.ndarray, selections: np.ndarray) -> int:
+def _bytes_per_word(walk: bits.Walk, rows: np.ndarray, selections: np.ndarray) -> int:
     sets = rows.size + (1 + _SELECTIONS_AT_ONCE) * len(rows) + _SELECTIONS_AT_ONCE * selections.shape[1]
     return 4 * (3 * len(walk.here) + 3 * len(walk.last) + sets)
 
@@ -142,14 +130,13 @@ def _bytes_per_word(walk: Walk, rows: np.ndarray, selections: np.ndarray) -> int
 def _operators(batch: GraphBatch, weighted: bool) -> Edges:
     """P of every graph [graphs, edges], filled up with edges of weight 0."""
     each = [gcn_norm(message_passing(batch.variant(i), weighted)) for i in range(len(batch))]
-    size = padded(max(operator.nnz for operator in each))
-    stacked: Edges = jax.tree.map(lambda *parts: jnp.stack(parts), *(Edges.of(operator, size) for operator in each))
-    return stacked
+    size = bits.padded(max(operator.nnz for operator in each))
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *(Edges.of(operator, size) for operator in each))
 
 
 @partial(jax.jit, static_argnames=("words", "graphs_at_once"))
 def _coverage(
-    walk: Walk,
+    walk: bits.Walk,
     hops: int | Int[Array, ""],
     candidates: Int[Array, "candidates arity"],
     selections: Int[Array, "selections size"],
@@ -158,12 +145,12 @@ def _coverage(
 ) -> tuple[Int[Array, "graphs selections candidates"], Int[Array, "graphs selections"]]:
     def one_graph(present: Bool[Array, " steps"]) -> tuple[Array, Array]:
         def chunk(i: Int[Array, ""], total: tuple[Array, Array]) -> tuple[Array, Array]:
-            sets = reach_words(walk, present, hops, i * words, words)
-            rows = union(sets, candidates)
+            sets = bits.reach_words(walk, present, hops, i * words, words)
+            rows = bits.union(sets, candidates)
 
             def one_selection(members: Int[Array, " size"]) -> tuple[Array, Array]:
-                covered = union(sets, members[None])
-                return count(rows & ~covered), count(covered)[0]
+                covered = bits.union(sets, members[None])
+                return bits.count(rows & ~covered), bits.count(covered)[0]
 
             gains, covered = jax.lax.map(one_selection, selections, batch_size=_SELECTIONS_AT_ONCE)
             return total[0] + gains, total[1] + covered
@@ -176,7 +163,7 @@ def _coverage(
 
 @partial(jax.jit, static_argnames=("words", "at_once"))
 def _norms(
-    walk: Walk,
+    walk: bits.Walk,
     hops: int | Int[Array, ""],
     operators: Edges,
     candidates: Int[Array, "candidates arity"],
@@ -190,11 +177,11 @@ def _norms(
         present, operator = graph
 
         def chunk(i: Int[Array, ""]) -> tuple[Array, Array]:
-            sets = reach_words(walk, present, hops, i * words, words)
-            return union(sets, candidates), union(sets, selections)
+            sets = bits.reach_words(walk, present, hops, i * words, words)
+            return bits.union(sets, candidates), bits.union(sets, selections)
 
         def norm(covered: Array, start: Float[Array, " nodes"]) -> tuple[Array, Array]:
-            return norm_within(operator, unpack(covered, num_nodes), start)
+            return norm_within(operator, bits.unpack(covered, num_nodes), start)
 
         def one_selection(covered: Array) -> Float[Array, " candidates"]:
             _, vector = norm(covered, jnp.zeros(num_nodes))
@@ -207,5 +194,5 @@ def _norms(
     return jax.lax.map(one_graph, (walk.present, operators))
 
 
-def _chunks(walk: Walk, words: int) -> int:
-    return -(-num_words(len(walk.last)) // words)
+def _chunks(walk: bits.Walk, words: int) -> int:
+    return -(-bits.num_words(len(walk.last)) // words)

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, Bool, Int, UInt32
 
-from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.device.bits import WORD, count, num_words, padded, unpack
 from perturb_jax.support.errors import InputError
 
@@ -39,15 +39,15 @@ class Layout(NamedTuple):
         return 4 + 4 * (self.width + 1)
 
 
-def layout_of(sets: ReachSets, devices: int) -> Layout:
+def layout_of(sets: sp.csr_array, devices: int) -> Layout:
     """Node numbers where all sets are small, else bits."""
-    longest, words = padded(max(1, int(np.diff(sets.indptr).max(initial=0)))), num_words(sets.num_nodes)
-    rows = padded(max(1, -(-(len(sets.indptr) - 1) // devices)))
+    longest, words = padded(max(1, int(np.diff(sets.indptr).max(initial=0)))), num_words(sets.shape[1])
+    rows = padded(max(1, -(-sets.shape[0] // devices)))
     return Layout(rows, min(longest, words), bits=words <= longest)
 
 
 def sharded_cover(
-    sets: ReachSets,
+    sets: sp.csr_array,
     budget: int,
     counts: Int[np.ndarray, " nodes"],
     order: Int[np.ndarray, " candidates"],
@@ -59,9 +59,6 @@ def sharded_cover(
     first in `order` among equals; a second carries that candidate's row, from which all devices bring what is covered
     up to date. With `jax.distributed`, every process calls this with the same arguments and makes its own devices'
     rows only. `counts` says how often each node is covered already.
-
-    Raises:
-        InputError: a gain times the number of devices that does not fit into 31 bits.
 
     Complexity: O(budget x candidates x width / devices), `Layout.bytes_per_pick` per pick and device.
     """
@@ -75,14 +72,11 @@ def sharded_cover(
 
     def rows(index: Any) -> np.ndarray:
         start, stop, _ = index[0].indices(total)
-        return _rows(sets.take(order[start:stop]), stop - start, layout)
-
-    def left(index: Any) -> np.ndarray:
-        return (np.arange(total) < len(order))[index]
+        return _rows(sets[order[start:stop]], stop - start, layout)
 
     picks, gains, layers = _greedy(
         jax.make_array_from_callback((total, layout.width), candidates, rows),
-        jax.make_array_from_callback((total,), candidates, left),
+        jax.make_array_from_callback((total,), candidates, lambda index: (np.arange(total) < len(order))[index]),
         jax.make_array_from_callback(counts.shape, NamedSharding(mesh, P()), lambda index: counts[index]),
         mesh,
         budget,
@@ -91,14 +85,13 @@ def sharded_cover(
     return order[np.asarray(picks)], np.asarray(gains).astype(np.int64), np.asarray(layers)
 
 
-def _rows(sets: ReachSets, number: int, layout: Layout) -> UInt32[np.ndarray, "rows width"]:
-    lengths = np.pad(np.diff(sets.indptr), (0, number - (len(sets.indptr) - 1)))
+def _rows(sets: sp.csr_array, number: int, layout: Layout) -> UInt32[np.ndarray, "rows width"]:
+    padding, nodes = (0, number - sets.shape[0]), sets.shape[1]
     if layout.bits:
-        covers = np.zeros((number, layout.width * WORD), bool)
-        covers[np.repeat(np.arange(number), lengths), sets.indices] = True
+        covers = np.pad(sets.toarray(), (padding, (0, layout.width * WORD - nodes)))
         return np.packbits(covers, axis=1, bitorder="little").view("<u4").astype(np.uint32)
-    rows = np.full((number, layout.width), sets.num_nodes, np.uint32)
-    rows[np.arange(layout.width)[None, :] < lengths[:, None]] = sets.indices
+    rows = np.full((number, layout.width), nodes, np.uint32)
+    rows[np.arange(layout.width)[None, :] < np.pad(np.diff(sets.indptr), padding)[:, None]] = sets.indices
     return rows
 
 

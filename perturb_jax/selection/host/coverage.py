@@ -9,7 +9,6 @@ from perturb_jax.graph.knowledge_graph import Direction, GraphBatch, walk_edges
 from perturb_jax.support.loops import breadth_first, group_by, kernel, visit
 
 NOWHERE = np.int32(2**31 - 1)
-RARITY_UNIT = 2**30  # of all nodes together, so that no sum leaves int32
 
 
 @kernel
@@ -131,24 +130,6 @@ def lazy_greedy(indptr, indices, weights, counts, order, budget):  # type: ignor
 
 
 @kernel
-def rarity(indptr, indices, num_nodes):  # type: ignore[no-untyped-def]
-    """Per candidate, the sum over its nodes of one over how many candidates cover the node, in fixed point."""
-    shared_by = np.zeros(num_nodes, np.int32)
-    for entry in range(len(indices)):
-        shared_by[np.uint32(indices[entry])] += 1
-    worth = np.zeros(num_nodes, np.int32)
-    for node in range(num_nodes):
-        worth[node] = (RARITY_UNIT // num_nodes) // max(shared_by[node], 1)
-    sums = np.empty(len(indptr) - 1, np.int32)
-    for candidate in range(len(indptr) - 1):
-        total = np.int32(0)
-        for entry in range(indptr[candidate], indptr[candidate + 1]):
-            total += worth[np.uint32(indices[entry])]
-        sums[candidate] = total
-    return sums
-
-
-@kernel
 def _start(weights, counts):  # type: ignore[no-untyped-def]
     covered = np.zeros(len(counts), np.bool_)
     value = 0
@@ -178,12 +159,7 @@ def upper_bounds(indptr, indices, node_indptr, node_candidates, weights, counts,
         gains[candidate] = _gain(indptr, indices, worth, candidate)
     having = np.zeros(1, np.int64)
     if weights is None:  # how many candidates have each gain
-        largest_gain = np.int64(0)
-        for gain in gains:
-            largest_gain = max(largest_gain, gain)
-        having = np.zeros(largest_gain + 1, np.int64)
-        for gain in gains:
-            having[gain] += 1
+        having = np.bincount(gains)
     bounds = np.full(budget, np.iinfo(np.int64).max)
     for state in range(budget + 1):
         total = value

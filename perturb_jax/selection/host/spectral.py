@@ -95,10 +95,7 @@ class InducedMatrix:
         if self.renormalize:
             degree_scale(matrix, self._degrees)
         begin_vector(matrix, self._vector, self._start)
-        result: tuple[float, bool, int] = top_singular_value(
-            matrix, self._start, reject, RESIDUAL, *self._tridiagonal, self._vectors
-        )
-        return result
+        return top_singular_value(matrix, self._start, reject, RESIDUAL, *self._tridiagonal, self._vectors)
 
 
 @kernel

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
-from perturb_jax.graph.reach import ReachSets
 from perturb_jax.selection.device.sharded import Layout, layout_of
 from perturb_jax.selection.graphreach import graphreach
 from perturb_jax.support.errors import InputError
@@ -58,9 +58,9 @@ def test_two_processes_make_the_picks_of_the_host() -> None:
 
 
 def test_rows_are_what_takes_less_room() -> None:
-    indptr = np.array([0, 3, 5])
-    assert layout_of(ReachSets(indptr, np.arange(5, dtype=np.int32), 32 * 4), 2) == Layout(1, 3, bits=False)
-    assert layout_of(ReachSets(indptr, np.arange(5, dtype=np.int32), 32 * 2), 2) == Layout(1, 2, bits=True)
+    entries = np.ones(5, bool), np.arange(5), np.array([0, 3, 5])
+    assert layout_of(sp.csr_array(entries, (2, 32 * 4)), 2) == Layout(1, 3, bits=False)
+    assert layout_of(sp.csr_array(entries, (2, 32 * 2)), 2) == Layout(1, 2, bits=True)
     assert Layout(1, 3, bits=False).bytes_per_pick == 20
 
 
