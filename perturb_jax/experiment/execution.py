@@ -24,7 +24,7 @@ from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.predictors.predictor import history_of
 from perturb_jax.screen.reading import open_screen
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.screen import Screen, one_of_each
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.split import remaining, split_selected
 from perturb_jax.screen.store import load_screen, save_screen
@@ -55,6 +55,7 @@ def prepare(work: Preparation, store: Store) -> None:
         path = work.paths.get("data.screen") or work.paths["data.dataset"]
         screen = open_screen(path, work.data.reading, progress=False)
         graph = _graph(work, genes_of_screen(screen))
+        screen = one_of_each(screen, graph.names)
     usable, missing = usable_perturbations(screen, graph, work.data.unknown)
     parse_perturbations(graph.names, usable)  # refuses two names of one perturbation
     record = {

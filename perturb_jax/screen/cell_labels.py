@@ -104,7 +104,9 @@ def label_cells(
         return every
 
     types = np.maximum(pd.Index(cell_types).get_indexer(pd.Index(kinds)), 0)
-    arguments = {"condition": condition, "control": control, "cell_type": cell_type if type_column else ""}
+    arguments: dict[str, object] = {
+        "condition": condition, "control": control, "cell_type": cell_type if type_column else "",
+    }  # fmt: skip
     arguments |= {"separator": separator} if "separator" in read.settings else {}
     settings = {
         "guessed": [key for key, given in arguments.items() if given is None],

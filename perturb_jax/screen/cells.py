@@ -147,7 +147,8 @@ def read_cells(screen: Screen, perturbations: Sequence[str]) -> Cells:
         labels = label_cells(table.obs, where, condition, control, kind, "drop", separator, genes=genes)
         if genes != screen.readouts:
             raise InputError("its genes are not the screen's; has the file changed since?")
-        names = np.array(["", CONTROL, *labels.perturbations])[labels.condition + 1]
+        now = how.get("merged", {})
+        names = np.array(["", CONTROL, *(now.get(one, one) for one in labels.perturbations)])[labels.condition + 1]
         wanted = np.isin(names, [CONTROL, *perturbations])
         expression = sums.of_rows(matrix.rows(wanted))[:, np.flatnonzero(sums.kept)]
     expression.sum_duplicates()

@@ -120,5 +120,5 @@ def matrix_of(node: Any) -> Matrix | str:
     kind = str(node.attrs.get("encoding-type", node.attrs.get("h5sparse_format", "")))
     if kind not in _SPARSE:
         return kind or "unknown"
-    shape = tuple(int(n) for n in node.attrs.get("shape", node.attrs.get("h5sparse_shape", ())))
+    shape: Any = tuple(int(n) for n in node.attrs.get("shape", node.attrs.get("h5sparse_shape", ())))
     return Matrix(node["data"], node["indices"], node["indptr"], shape, _SPARSE[kind])

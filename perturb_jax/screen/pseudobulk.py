@@ -11,9 +11,8 @@ import pandas as pd
 from scipy import sparse
 
 from perturb_jax.genes.conditions import CONDITION_COLUMNS, condition_column, find, some, text_column, understood
-from perturb_jax.genes.lists import read_csv
 from perturb_jax.genes.perturbations import control_kind
-from perturb_jax.genes.tables import matching_columns
+from perturb_jax.genes.tables import matching_columns, read_table, to_numbers
 from perturb_jax.screen.cell_labels import (
     CELL_TYPE_COLUMNS,
     INDEX,
@@ -75,7 +74,8 @@ def read_pseudobulk(
     holds z-scores, which are refused.
 
     Args:
-        table: a table, an AnnData, or the path of a CSV, TSV (.gz allowed) or `.h5ad` file, of log1p expression.
+        table: a table, an AnnData, or the path of a table (CSV, TSV, Excel; see `read_table`) or an `.h5ad` file, of
+            log1p expression.
         where: column to the value, or values, of the rows to read; such a column of a table is no gene.
         condition: the column with the conditions, as for `read_screen`; None: the one that is called so; else the index
             (of a CSV or TSV file: the first column). "index": the index.
@@ -114,9 +114,13 @@ def read_pseudobulk(
                 f"{name}: gene_names, layer, raw, repeated_genes are for .h5ad files; a table's columns are the genes"
             )
         in_memory = isinstance(table, pd.DataFrame)
-        rows = table if isinstance(table, pd.DataFrame) else read_csv(Path(table))
+        if isinstance(table, pd.DataFrame):
+            rows, commas = table, False
+        else:
+            read_as = read_table(Path(table))
+            rows, commas = read_as.cells, read_as.decimal_commas
         with prefixed(f"{name}: "):
-            means = _means_of_table(rows, where, condition, cell_counts, in_memory)
+            means = _means_of_table(rows, where, condition, cell_counts, in_memory, commas)
     with prefixed(f"{name}: "):
         if columns := [gene for gene in means.genes if control_kind(gene)]:
             raise InputError(
@@ -183,6 +187,7 @@ def _means_of_table(
     condition: str | None,
     cell_counts: str | None,
     in_memory: bool,
+    decimal_commas: bool = False,
 ) -> _Means:
     """A table whose columns are the genes and some keys."""
     rows = table[chosen_rows(table, where)] if where else table
@@ -199,7 +204,10 @@ def _means_of_table(
     twice = next((gene for gene, times in Counter(genes).items() if times > 1), None)
     if twice is not None:
         raise InputError(f"the gene {twice} has several columns; keep one")
-    values = rows.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if decimal_commas:
+        values = np.stack([to_numbers(rows.iloc[:, i].tolist(), True) for i in range(len(genes))], 1)
+    else:
+        values = rows.apply(pd.to_numeric, errors="coerce").to_numpy(float)
     _check_values(values, genes, rows.to_numpy())
     return _Means(labels, counts, genes, values, {"condition": key, "cell_counts": count_key})
 
@@ -244,7 +252,9 @@ def _means_of_file(
     kept = np.flatnonzero(sums.kept)
     dense = dense if len(kept) == len(named.names) else sums.of_rows(values)[:, kept].toarray()
     genes, ids = (tuple(part[column] for column in kept) if part else () for part in (named.names, named.ids))
-    keys = {"condition": key, "cell_counts": count_key, "gene_names": named.key, "layer": layer}
+    keys: dict[str, Any] = {
+        "condition": key, "cell_counts": count_key, "gene_names": named.key, "layer": layer,
+    }  # fmt: skip
     keys |= {"raw": True} if raw else {}
     keys |= {"repeated_genes": repeated_genes} if repeated_genes != "error" else {}
     return _Means(labels, counts, genes, dense, keys, ids)

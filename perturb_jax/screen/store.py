@@ -12,7 +12,7 @@ from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
 from perturb_jax.screen.screen import MOMENTS, Guides, Moments, Screen
-from perturb_jax.support.cell_files import SCREEN_KEY as KEY, open_cell_file
+from perturb_jax.support.cell_files import SCREEN_KEY, open_cell_file
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import whole_file
 
@@ -62,7 +62,7 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
         layers={name: getattr(screen.perturbed, name) for name in MOMENTS[1:]} | {"nonzero": screen.nonzero},
         obsm={"de_genes": screen.de_genes},
         varp={"coexpression": sparse.csr_matrix((np.asarray(graph.weights), ends), (size, size))},
-        uns={KEY: json.dumps(rest, default=_plain)} | _guides(screen.guides),
+        uns={SCREEN_KEY: json.dumps(rest, default=_plain)} | _guides(screen.guides),
     )
     try:
         with whole_file(path) as whole:
@@ -76,7 +76,7 @@ def is_saved_screen(path: Path) -> bool:
     """Whether a file is a screen that `save_screen` wrote; not where it cannot be read."""
     try:
         with h5py.File(path) as file:
-            return KEY in file.get("uns", ())
+            return SCREEN_KEY in file.get("uns", ())
     except OSError:
         return False  # whoever reads the cells says what is wrong
 
@@ -88,7 +88,7 @@ def load_screen(path: str | Path) -> Screen:
         InputError: a file that is missing, damaged or not such a screen; values that are NaN, infinite or all 0.
     """
     with open_cell_file(Path(path)) as file:
-        if KEY not in file.get("uns", ()):
+        if SCREEN_KEY not in file.get("uns", ()):
             raise InputError("not a saved screen; read cells with read_screen, which save_screen then writes")
         rest = _rest(file)
         read = anndata.io.read_elem
@@ -130,11 +130,11 @@ def _guides_of(held: dict[str, Any]) -> Guides:
 def _rest(file: h5py.File) -> dict[str, Any]:
     """What `uns` says, of the version that is understood here."""
     try:
-        rest = json.loads(anndata.io.read_elem(file["uns"][KEY]))
+        rest = json.loads(anndata.io.read_elem(file["uns"][SCREEN_KEY]))
     except (ValueError, TypeError):
-        raise _damaged(f"uns[{KEY!r}] is no JSON") from None
+        raise _damaged(f"uns[{SCREEN_KEY!r}] is no JSON") from None
     if not isinstance(rest, dict) or "version" not in rest:
-        raise _damaged(f"uns[{KEY!r}] has no version")
+        raise _damaged(f"uns[{SCREEN_KEY!r}] has no version")
     if rest["version"] != VERSION:
         raise InputError(f"expected version {VERSION} of saved screens, got {rest['version']}; read the cells again")
     return rest

@@ -1,6 +1,7 @@
 """Opening files of cells (`.h5ad`, zarr) and reading their tables; what cannot be read is said in one line."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EAGAIN
@@ -88,7 +89,8 @@ def read_cell_table(file: Any, name: str) -> "pd.DataFrame":
         node = file[name]
         if getattr(node, "dtype", None) is not None and node.dtype.names:  # as anndata before 0.7 wrote it
             return _table_of_records(node[()], file.get("uns", {}))
-        table = anndata.io.read_elem(node)
+        with warnings.catch_warnings(action="ignore"):  # about the age of an encoding
+            table = anndata.io.read_elem(node)
     except Exception as error:  # noqa: BLE001  (anndata raises what its version happens to, also private types)
         what = " ".join(str(error).split())[:150]
         raise InputError(

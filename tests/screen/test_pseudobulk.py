@@ -179,3 +179,12 @@ def test_an_index_out_of_the_matrix_is_refused(tmp_path: Path) -> None:
 def test_nothing_but_zeros_is_refused() -> None:
     with pytest.raises(pj.InputError, match="all values are 0"):
         read_pseudobulk(pd.DataFrame({"A": [0.0, 0.0], "B": [0.0, 0.0]}, index=["ctrl", "A+ctrl"]))
+
+
+def test_tables_as_offices_write_them(tmp_path: Path) -> None:
+    table = pd.DataFrame({**ROWS, "condition": ["non-targeting", "B_A", "A", "NA", "B"]})
+    table.to_csv(tmp_path / "means.CSV", index=False, sep=";", decimal=",")
+    screen = read_pseudobulk(tmp_path / "means.CSV")
+    assert screen.perturbations == ("A", "A+B", "B")
+    assert screen.settings["rows_left_out"] == {"no condition": 1} and screen.settings["separator"] == "_"
+    assert screen.control_mean.tolist() == [1.0, 0.5] and screen.mean.tolist() == [[0.0, 1.0], [2.0, 0.5], [4.0, 1.0]]
