@@ -107,8 +107,9 @@ def label_cells(
     arguments: dict[str, object] = {
         "condition": condition, "control": control, "cell_type": cell_type if type_column else "",
     }  # fmt: skip
-    arguments |= {"separator": separator} if "separator" in read.settings else {}
-    settings = {
+    if "separator" in read.settings:
+        arguments["separator"] = separator
+    settings: dict[str, Any] = {
         "guessed": [key for key, given in arguments.items() if given is None],
         "where": plain_where(where),
         "condition": column,

@@ -163,7 +163,7 @@ def one_of_each(screen: Screen, known: GeneNames) -> Screen:
     whole = {"+".join(sorted(genes)) if len(rows) > 1 else screen.perturbations[rows[0]]: rows
              for genes, rows in rows_of.items()}  # fmt: skip
     names = tuple(sorted(whole))
-    parts = [merged(screen.perturbed.of(whole[name])) for name in names]
+    parts = [merged(screen.perturbed.of(np.array(whole[name]))) for name in names]
     perturbed = Moments(*(np.stack(part) for part in zip(*parts, strict=True)))
     control = Moments(*(part[None] for part in screen.control))
     number = screen.de_genes.shape[1]

@@ -232,7 +232,7 @@ def test_old_and_new_symbol_of_one_gene_are_merged() -> None:
     assert one.perturbations == ("P53", "SEPTIN9", "SEPTIN9+TP53")
     assert one.cell_counts.tolist() == [8, 12, 10]
     np.testing.assert_allclose(one.mean[1], (5 * screen.mean[1] + 7 * screen.mean[3]) / 12)
-    expected = merged(screen.perturbed.of([1, 3]))
+    expected = merged(screen.perturbed.of(np.array([1, 3])))
     np.testing.assert_array_equal(one.perturbed.fourth[1], expected.fourth)
     assert one.settings["merged"] == {"SEPT9": "SEPTIN9", "SEPT9+TP53": "SEPTIN9+TP53", "TP53+SEPTIN9": "SEPTIN9+TP53"}
     assert sorted(one.de_genes[1].tolist()) == [0, 1]
