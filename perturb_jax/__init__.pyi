@@ -18,11 +18,8 @@ from .evaluation.metrics import (
 from .evaluation.trial import Trial as Trial, fit_and_measure as fit_and_measure
 from .experiment.run import run_experiment as run_experiment
 from .genes.perturbations import Perturbations as Perturbations, parse_perturbations as parse_perturbations
-from .graph.annotation import (
-    Annotation as Annotation,
-    human_annotation as human_annotation,
-    read_annotation as read_annotation,
-)
+from .graph.annotation import Annotation as Annotation, human_annotation as human_annotation
+from .graph.annotation_files import read_annotation as read_annotation
 from .graph.choice import GraphChoice as GraphChoice
 from .graph.edge_list import edge_table as edge_table, graph_from_edges as graph_from_edges
 from .graph.go import load_go_graph as load_go_graph

@@ -13,7 +13,7 @@ import pandas as pd
 from perturb_jax.analysis.results import LISTED, PLACE, Runs, ordered, own_metrics
 from perturb_jax.analysis.summary import CURVE, Summary
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import versions
+from perturb_jax.support.files import json_bytes, versions
 
 Mark = Literal["", "better", "worse"]
 
@@ -358,9 +358,10 @@ def table_files(summary: Summary, record: dict[str, Any]) -> dict[str, bytes]:
     texts = {
         "table.md": "\n\n".join(summary.notes) + "\n\n" + "\n".join(map(markdown, tables)),
         "table.tex": "".join(f"% {note}\n" for note in summary.notes) + "\n" + "\n".join(map(latex, tables)),
-        "tables.json": json.dumps(tables_record(summary, record), indent=2, ensure_ascii=False) + "\n",
     } | {name: frame.to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
-    return {name: texts[name].encode() for name in FILES}
+    contents = {name: text.encode(errors="replace") for name, text in texts.items()}
+    contents["tables.json"] = json_bytes(tables_record(summary, record))
+    return {name: contents[name] for name in FILES}
 
 
 def tables_record(summary: Summary, record: dict[str, Any]) -> dict[str, Any]:

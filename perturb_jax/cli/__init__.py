@@ -3,6 +3,8 @@
 
 def main() -> None:
     """The console script; what it needs is imported when it runs."""
-    from perturb_jax.cli.app import run
-
+    try:
+        from perturb_jax.cli.app import run
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     run()

@@ -1,15 +1,16 @@
 """The command line: which commands there are, and how it ends. A command is loaded when it is the one that is named."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 import perturb_jax
+from perturb_jax.cli.ending import code_of, hear_again, open_streams
 from perturb_jax.support.compilation_cache import keep_compiled
 from perturb_jax.support.errors import InputError
 
@@ -98,30 +99,30 @@ def _top(
 
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without a name's letters is no reason to fail
+    os.environ["MPLBACKEND"] = "agg"  # pictures become files, whatever a notebook has set for its own process
+    sys.exit(code_of(_run_arguments))
+
+
+def _run_arguments() -> object:
     keep_compiled()
     arguments = None if "_PERTURB_JAX_COMPLETE" in os.environ else sys.argv[1:]  # a shell completes any command
-    try:
-        code = typer.main.get_command(command_line(arguments)).main(prog_name="perturb-jax", standalone_mode=False)
-    except (InputError, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        message = message.replace(": Value error, ", ": ")  # which pydantic adds to what typer says
-        if message:  # a command without arguments has shown its help instead
-            sys.stderr.write(f"perturb-jax: error: {' '.join(message.split())}\n")
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+    return typer.main.get_command(command_line(arguments)).main(prog_name="perturb-jax", standalone_mode=False)
 
 
 def run() -> None:
     """The console script: `main`, then leave at once, since taking the imported libraries down takes half a second."""
+    open_streams()
+    sys.unraisablehook = hear_again
+    code: object = 130  # where Control-C comes a second time
     try:
         main()
     except SystemExit as end:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 0)
+        code = end.code
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, InputError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 0)
 
 
 def __getattr__(name: str) -> typer.Typer:

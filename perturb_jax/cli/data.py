@@ -179,13 +179,10 @@ def simulate(
     given = (simulation.perturbations, simulation.genes)
     perturbed, measured = (flags.names_in(part) if isinstance(part, Path) else part for part in given)
     graph = choice.build(unknown)
-    try:
-        screen = simulate_screen(
-            graph, perturbed, measured, simulation.cells, control_cells=simulation.control_cells,
-            homophily=simulation.homophily, hops=simulation.hops, seed=seed, path=output, unknown=unknown,
-        )  # fmt: skip
-    except OSError as error:
-        raise InputError(f"{output}: cannot be made ({error})") from None
+    screen = simulate_screen(
+        graph, perturbed, measured, simulation.cells, control_cells=simulation.control_cells,
+        homophily=simulation.homophily, hops=simulation.hops, seed=seed, path=output, unknown=unknown,
+    )  # fmt: skip
     if not quiet:
         typer.echo(repr(screen))
         typer.echo(f"wrote {output}")

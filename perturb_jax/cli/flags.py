@@ -8,6 +8,7 @@ says the library's errors, which name arguments, in those of the command line.
 """
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field
@@ -118,6 +119,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**values: Any) -> None:
+        values = {name: _at_home(value) for name, value in values.items()}
         given = {str(value) for value in values.values()}
         try:
             for name, (settings, flags) in blocks.items():
@@ -132,6 +134,15 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def _at_home(value: Any) -> Any:
+    """A path that begins with ~, which a shell leaves as it is in --out=~/plan."""
+    if isinstance(value, list):
+        return [_at_home(one) for one in value]
+    if isinstance(value, str | Path) and str(value).startswith("~"):
+        return type(value)(os.path.expanduser(value))  # noqa: PTH111  without an error where there is no home
+    return value
 
 
 def _filled(settings: type[Options], flags: tuple[Flag, ...], given: Mapping[str, Any]) -> Options:

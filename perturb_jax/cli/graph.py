@@ -8,7 +8,7 @@ import typer
 from perturb_jax.cli import printing
 from perturb_jax.cli.flags import OUTPUT, AsJson, Candidates, Force, OutIfWanted, Quiet, TheGraph, with_flags
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import OutputDirectory
+from perturb_jax.support.files import OutputDirectory, json_bytes
 
 FILES = ("graph.json", "graph.png")
 EDGES_FILE = "edges.csv"
@@ -46,7 +46,7 @@ def graph(
     paths = []
     if files is not None:
         contents = {
-            "graph.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+            "graph.json": json_bytes(record),
             "graph.png": graph_picture(built),
         }
         if export:

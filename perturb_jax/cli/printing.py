@@ -65,8 +65,10 @@ def print_graph(console: Console, record: Mapping[str, Any], paths: Sequence[Pat
 
 
 def _graph_line(graph: Mapping[str, Any]) -> str:
-    origin = f" ({graph['annotation source']})" if "annotation source" in graph else ""
-    return f"{graph['source']}{origin}: {graph['nodes']:,} genes, {graph['edges']:,} edges"
+    origin = graph.get("annotation source")
+    if read := graph.get("annotation read as"):
+        origin = f"read as {read}"
+    return f"{graph['source']}{f' ({origin})' if origin else ''}: {graph['nodes']:,} genes, {graph['edges']:,} edges"
 
 
 def _print_names(console: Console, names: Mapping[str, Any]) -> None:

@@ -9,12 +9,14 @@ from rich.text import Text
 
 from perturb_jax.cli.flags import AsJson, Force, Quiet, output_flag, with_flags
 from perturb_jax.cli.printing import out, print_lines, print_table, print_wrote
+from perturb_jax.support.extras import require
 from perturb_jax.support.files import OutputDirectory
 
 if TYPE_CHECKING:
     from perturb_jax.analysis.tables import TextTable
 
 
+_NEEDED = ("results of experiments", "pyarrow", "pydantic")
 _STYLES = {"": "", "better": "bold", "worse": "italic"}
 
 ResultsDirectory = Annotated[
@@ -40,6 +42,7 @@ def table(
     difference_curves.csv, areas.csv, times.csv, costs.csv, predictors.csv (each less the first), stability.csv,
     incomplete.csv (what is left out) and tables.json.
     """
+    require(*_NEEDED)
     from perturb_jax.analysis.results import read_results
     from perturb_jax.analysis.summary import summarise
     from perturb_jax.analysis.tables import FILES, main_table, table_files, tables_record
@@ -78,6 +81,7 @@ def plot(
 
     Writes each figure as .png and .pdf.
     """
+    require(*_NEEDED)
     from perturb_jax.analysis.figures import figure_files, figure_names
     from perturb_jax.analysis.results import read_results
     from perturb_jax.analysis.summary import summarise

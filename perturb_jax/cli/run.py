@@ -1,13 +1,10 @@
 """The command that runs an experiment."""
 
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +13,7 @@ import typer
 from perturb_jax.cli.flags import Block, Quiet, output_flag, with_flags
 from perturb_jax.cli.printing import err, out, print_lines
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.extras import require
 from perturb_jax.support.options import Options, option
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ def run(
     Each training is a directory that is written whole or not at all. Interrupted or killed, the same command continues;
     damaged directories are named and redone. Exit code 1: some work failed, and is tried again by the same command.
     """
-    require_extra()
+    require("experiments", "distributed", "pyarrow", "pydantic", "sklearn")
     from perturb_jax.experiment.run import begin, work
 
     if sum(given is not None for given in (cluster.workers or cluster.memory, cluster.scheduler, cluster.slurm)) > 1:
@@ -75,7 +73,7 @@ def run(
         return
     code = 0
     try:
-        with _interruptible() as check, _Printing(quiet, check) as listener:
+        with _Printing(quiet) as listener:
             grid = work(started, cluster.client, listener)
         code = _conclude(grid, quiet)
     except KeyboardInterrupt:
@@ -126,34 +124,10 @@ def _conclude(grid: "Grid", quiet: bool) -> int:
     return 1
 
 
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], None]]:
-    """Remembers Control-C: what it yields raises again what a library's callback has swallowed."""
-    came = False
-
-    def come(*_: object) -> None:
-        nonlocal came
-        came = True
-        raise KeyboardInterrupt
-
-    def check() -> None:
-        if came:
-            raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # else somebody has decided already, as nohup does
-        signal.signal(signal.SIGINT, come)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 class _Printing:
     """Tells of an experiment while it runs: a `Listener`, with a bar on standard error unless quiet."""
 
-    def __init__(self, quiet: bool, check: Callable[[], None]):
-        self._check = check
+    def __init__(self, quiet: bool):
         from rich import progress as shown  # not needed by any other command
 
         columns = (shown.BarColumn(), shown.MofNCompleteColumn(), shown.TimeElapsedColumn(), "{task.fields[left]}")
@@ -182,7 +156,6 @@ class _Printing:
         print_lines(err, f"failed: {work.kind} {work.digest[:12]} ({where}{more}): {failure.reason}")
 
     def progressed(self, progress: "Progress") -> None:
-        self._check()
         if self._task is not None:
             left = "" if progress.seconds_left is None else f"{_clock(progress.seconds_left)} left"
             self.bar.update(self._task, completed=progress.done, left=left)
@@ -195,10 +168,3 @@ def _name_damaged(grid: "Grid") -> None:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%H:%M:%S", time.gmtime(seconds)) if seconds < 86_400 else f"{seconds / 86_400:.1f} days"
-
-
-def require_extra() -> None:
-    """Refuse to go on without what only experiments need."""
-    missing = [name for name in ("distributed", "pyarrow", "pydantic", "sklearn") if find_spec(name) is None]
-    if missing:
-        raise InputError(f"experiments need {', '.join(missing)}; pip install 'perturb-jax[experiment]'")

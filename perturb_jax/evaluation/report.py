@@ -2,7 +2,6 @@
 
 import io
 import json
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 
@@ -19,7 +19,7 @@ from perturb_jax.predictors.predictor import history_of
 from perturb_jax.screen.screen import Screen
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.figures import DEGREE, SELECTION, canvas
-from perturb_jax.support.files import checksums, versions
+from perturb_jax.support.files import checksums, json_bytes, versions
 
 FILES = ("metrics.csv", "predictions.h5ad", "split.json", "train.json", "predictions.png")
 _PANELS = 4
@@ -68,8 +68,8 @@ def trial_files(screen: Screen, trial: Trial, record: Mapping[str, Any]) -> dict
     files = {
         "metrics.csv": trial.metrics.to_csv(lineterminator="\n").encode(),
         "predictions.h5ad": _predictions(screen, trial),
-        "split.json": (json.dumps(asdict(trial.split), indent=1) + "\n").encode(),
-        "train.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "split.json": json_bytes(asdict(trial.split), indent=1),
+        "train.json": json_bytes(record),
         "predictions.png": trial_picture(screen, trial),
     }
     parameters: dict[str, Any] = trial.fitted.parameters()
@@ -96,10 +96,10 @@ def _predictions(screen: Screen, trial: Trial) -> bytes:
         var=pd.DataFrame(index=pd.Index(screen.readouts, dtype=object)),
         layers=layers,
     )
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "predictions.h5ad")
-        table.write_h5ad(path)
-        return path.read_bytes()
+    written = io.BytesIO()
+    with h5py.File(written, "w") as file:
+        anndata.io.write_elem(file, "/", table)
+    return written.getvalue()
 
 
 def trial_picture(screen: Screen, trial: Trial) -> bytes:

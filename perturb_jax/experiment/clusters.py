@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 
 from perturb_jax.experiment.file import read_toml
 from perturb_jax.support.errors import InputError, prefixed
+from perturb_jax.support.extras import require
 from perturb_jax.support.options import Options, made_from, option
 
 PATIENCE = "60s"
@@ -107,10 +108,9 @@ def existing_scheduler(address: str) -> Iterator[Client]:
 
 def slurm_cluster(table: SlurmTable) -> Any:
     """A cluster of Slurm jobs, none of which is submitted yet."""
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError:
-        raise InputError("slurm: needs dask-jobqueue; pip install 'perturb-jax[cluster]'") from None
+    require("slurm", "dask_jobqueue")
+    from dask_jobqueue import SLURMCluster
+
     given = {name: value for name, value in asdict(table).items() if value is not None and name != "jobs"}
     given |= {"job_cpu": table.cores, "cores": table.processes}  # one task at a time in each, which computes with more
     exports = thread_variables(max(1, table.cores // table.processes))

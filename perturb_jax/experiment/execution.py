@@ -31,6 +31,7 @@ from perturb_jax.screen.store import load_screen, save_screen
 from perturb_jax.strategies.choose import choose
 from perturb_jax.strategies.strategy import Ask
 from perturb_jax.strategies.view import PARTS, View, view_of
+from perturb_jax.support.devices import check_platform
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.files import versions
 
@@ -40,6 +41,7 @@ CELLS = "cells"
 
 def execute(work: Work, root: Path) -> None:
     """Do the work and store what comes of it; nothing where it is there already."""
+    check_platform()
     store = Store(root)
     if store.holds(work):
         return

@@ -209,7 +209,7 @@ def read_experiment(path: str | Path) -> tuple[dict[str, Any], Experiment]:
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path}: expected a readable TOML file ({reason})") from None
@@ -244,7 +244,7 @@ def experiment_of(
 
 def _located(name: str, base: Path | None) -> str:
     """A name as it is; of "FILE.py:NAME" the file where it is."""
-    return str(base / name) if base is not None and ".py:" in name else name
+    return str(base / Path(name).expanduser()) if base is not None and ".py:" in name else name
 
 
 def first_error(error: ValidationError) -> str:
@@ -310,7 +310,7 @@ def _paths(label: str, data: Data, graph: Graph, base: Path) -> dict[str, Path]:
     simulation = {} if data.simulation is None else vars(data.simulation)
     tables = {"data": {"screen": data.screen}, "graph": vars(graph), "data.simulation": simulation}
     named = {f"{table}.{key}": path for table, keys in tables.items() for key, path in keys.items()}
-    found = {key: (base / path).absolute() for key, path in named.items() if isinstance(path, Path)}
+    found = {key: (base / path.expanduser()).absolute() for key, path in named.items() if isinstance(path, Path)}
     for key, path in found.items():
         if not path.is_file():
             raise InputError(f"{key.replace('data', f'data.{label}', 1)}: expected a file, found none at {path}")

@@ -36,7 +36,7 @@ class Work:
         """The SHA-256 of the canonical JSON (sorted keys, no spaces) of kind, format and identity."""
         whole = {"kind": self.kind, "format": FORMAT, **self.identity()}
         text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Work) and self.digest == other.digest

@@ -16,7 +16,7 @@ from perturb_jax.experiment.file import Experiment, Sources, find_sources, read_
 from perturb_jax.experiment.planner import Chain, Training, Walk, Work, chains_of, own_identities, walk
 from perturb_jax.experiment.store import EXPERIMENT, FAILURES, RUN, Store, locked, write_json
 from perturb_jax.support.checks import listed
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.errors import InputError, OutputError
 from perturb_jax.support.files import versions
 
 _REFRESH_SECONDS = 0.5
@@ -93,7 +93,7 @@ class Grid:
 def work_off(grid: Grid, client: Client) -> Iterator[Work | Failure]:
     """Do everything that can be done, on a dask cluster whose workers see the experiment's directory.
 
-    Yields what is done, and what failed. Refuses to go on where the scheduler went away.
+    Yields what is done, and what failed. Refuses to go on where the scheduler went away, or results cannot be written.
     """
     futures: dict[Future, Work] = {}
     submitted: set[Work] = set()
@@ -115,7 +115,10 @@ def work_off(grid: Grid, client: Client) -> Iterator[Work | Failure]:
         if future.status == "cancelled":
             raise InputError("the scheduler went away; the same command continues")
         if future.status == "error":
-            yield grid.failed(work, future.exception(), future.traceback())
+            error = future.exception()
+            if isinstance(error, OutputError):  # nor can the reason be written then, or anything else
+                raise OutputError(f"{error}; then the same command continues")
+            yield grid.failed(work, error, future.traceback())
         else:
             submit(grid.finished(work))
             yield work

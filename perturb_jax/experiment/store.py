@@ -1,17 +1,16 @@
 """Results on disk: a directory for each unit of work, written whole or not at all, checked before it is believed."""
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from perturb_jax.experiment.planner import Choice, Preparation, Work
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import sha256_of
+from perturb_jax.support.files import json_bytes, sha256_of, whole_file, writing
 
 EXPERIMENT = "experiment.json"
 """What was run: the file, checksums of what it names, versions."""
@@ -72,27 +71,28 @@ class Store:
 
     @contextmanager
     def writing(self, work: Work) -> Iterator[Path]:
-        """A directory to write a result into, which becomes the result when all is written.
+        """A directory to write a result into, which becomes the result when all is written; InputError where it cannot.
 
         It is in the same file system, so that renaming it is one step. What somebody else has finished meanwhile is
         kept, what is damaged is replaced.
         """
         directory = self.directory(work)
-        directory.parent.mkdir(parents=True, exist_ok=True)
         aside = self.root / STAGING / f"{work.digest[:12]}-{uuid.uuid4().hex}"
-        aside.mkdir(parents=True)
         try:
-            yield aside
-            names = sorted(path.name for path in aside.iterdir())
-            text = "".join(f"{sha256_of(aside / name)}  {name}\n" for name in names)
-            (aside / CHECKSUMS).write_text(text, encoding="utf-8")
-            if directory.exists() and what_is_wrong(directory):
-                directory.rename(aside.with_name(f"{aside.name}-damaged"))
-            try:
-                aside.rename(directory)
-            except OSError:
-                if not directory.is_dir():
-                    raise
+            with writing(directory):
+                directory.parent.mkdir(parents=True, exist_ok=True)
+                aside.mkdir(parents=True)
+                yield aside
+                names = sorted(path.name for path in aside.iterdir())
+                text = "".join(f"{sha256_of(aside / name)}  {name}\n" for name in names)
+                (aside / CHECKSUMS).write_text(text, encoding="utf-8")
+                if directory.exists() and what_is_wrong(directory):
+                    directory.rename(aside.with_name(f"{aside.name}-damaged"))
+                try:
+                    aside.rename(directory)
+                except OSError:
+                    if not directory.is_dir():
+                        raise
         finally:
             for left in (aside, aside.with_name(f"{aside.name}-damaged")):
                 shutil.rmtree(left, ignore_errors=True)
@@ -119,10 +119,8 @@ def what_is_wrong(directory: Path) -> str:
 
 def write_json(path: Path, record: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    with whole_file(path) as whole:
+        whole.write_bytes(json_bytes(record, indent=1))
 
 
 @contextmanager
@@ -130,13 +128,12 @@ def locked(root: Path) -> Iterator[None]:
     """Keep other commands from working in the same directory; the lock ends with the process, however that ends."""
     import fcntl  # not on Windows, where the rest can be imported
 
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with (root / ".lock").open("w") as file:
+    with ExitStack() as held:
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context((root / ".lock").open("w"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"{root}: another command is running this experiment there; wait for it") from None
-            yield
-    except PermissionError as error:
-        raise InputError(f"{root}: cannot be written ({error.strerror}); choose another directory") from None
+        yield

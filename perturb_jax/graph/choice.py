@@ -33,11 +33,15 @@ class GraphChoice(Options):
     drop_evidence: tuple[str, ...] | None = option(
         None, "Evidence codes to omit, e.g. IEA,ND (needs an annotation file)."
     )
+    taxon: int | None = option(
+        None, "Species whose rows of a gene2go or GAF file count, an NCBI number.", at_least=1, shown="9606 of gene2go"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.annotation is None and (self.evidence or self.drop_evidence):
-            raise InputError("evidence, drop_evidence: need annotation=FILE, a gene2go or GAF file")
+        of_a_file = [name for name in ("evidence", "drop_evidence", "taxon") if getattr(self, name)]
+        if self.annotation is None and of_a_file:
+            raise InputError(f"{', '.join(of_a_file)}: need annotation=FILE, a gene2go or GAF file")
         if self.annotation is not None and self.file is not None:
             raise InputError("file, annotation: expected one source of edges, got both; omit one")
         if self.file is not None and (rules := self._rules):
@@ -46,11 +50,12 @@ class GraphChoice(Options):
     @cached_property
     def known(self) -> "Annotation":
         """The annotation: the one that ships here, or a file's."""
-        from perturb_jax.graph.annotation import human_annotation, read_annotation
+        from perturb_jax.graph.annotation import human_annotation
+        from perturb_jax.graph.annotation_files import read_annotation
 
         if self.annotation is None:
             return human_annotation()
-        return read_annotation(self.annotation, self.evidence, self.drop_evidence or ())
+        return read_annotation(self.annotation, self.evidence, self.drop_evidence or (), self.taxon)
 
     def build(self, unknown: "Unknown" = "error", genes: Sequence[str] | None = None) -> "KnowledgeGraph":
         """The graph.

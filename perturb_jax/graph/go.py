@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from perturb_jax.genes.symbols import Resolution, Unknown
-from perturb_jax.graph.annotation import NAMESPACES, Annotation, as_tuple, human_annotation, read_annotation
+from perturb_jax.graph.annotation import NAMESPACES, Annotation, as_tuple, human_annotation
+from perturb_jax.graph.annotation_files import read_annotation
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
 from perturb_jax.support.checks import check_count
 from perturb_jax.support.errors import InputError

@@ -11,7 +11,7 @@ from perturb_jax.graph.knowledge_graph import graph_record
 from perturb_jax.plan.plan import EVIDENCE, Plan
 from perturb_jax.strategies.registry import STRATEGIES, identity_of
 from perturb_jax.strategies.strategy import Strategy
-from perturb_jax.support.files import checksums, versions
+from perturb_jax.support.files import checksums, json_bytes, versions
 
 FILES = ("picks.csv", "picks.json", "picks.png")
 """What is written for every strategy."""
@@ -83,7 +83,7 @@ def plan_files(plan: Plan, record: Mapping[str, Any]) -> dict[str, bytes]:
     )
     contents = {
         "picks.csv": _csv(plan.table),
-        "picks.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "picks.json": json_bytes(record),
         "picks.png": plan.evidence.figure(plan, title),
     }
     return contents | {name: _csv(getattr(plan, attribute)) for name, attribute in plan.evidence.files.items()}

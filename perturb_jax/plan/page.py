@@ -89,7 +89,11 @@ def report_page(annotation: Annotation, plan: Plan, record: Mapping[str, Any], p
         "communities": _communities(covered, graph, picks, tested, label),
         "settings": _settings(record),
     }
-    return Template(files("perturb_jax.plan").joinpath("page.html").read_text("utf-8")).substitute(values).encode()
+    return (
+        Template(files("perturb_jax.plan").joinpath("page.html").read_text("utf-8"))
+        .substitute(values)
+        .encode(errors="replace")
+    )
 
 
 def _picks_table(plan: Plan, sets: sp.csr_array, label: np.ndarray, annotation: Annotation) -> str:

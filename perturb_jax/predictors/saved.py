@@ -8,7 +8,6 @@ but what this package's predictors are made of.
 import inspect
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cached_property, partial
@@ -23,6 +22,7 @@ import scipy.sparse as sp
 
 from perturb_jax.kernel.kernel import Kernel
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.files import whole_file
 
 FORMAT = 2
 _TREE = "tree"
@@ -43,16 +43,11 @@ def save_fitted(fitted: Any, path: str | Path) -> None:
         tree = _encoded(fitted, arrays)
     except TypeError as error:
         raise InputError(f"{path}: this fitted predictor cannot be stored ({error}); {_REMEDY}") from None
-    text = json.dumps({"format": FORMAT, _TREE: tree}, ensure_ascii=False)
+    text = json.dumps({"format": FORMAT, _TREE: tree}, ensure_ascii=False).encode(errors="backslashreplace")
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{**arrays, _TREE: np.frombuffer(text.encode(), np.uint8)})
-    whole = Path(path)
-    aside = whole.with_name(f".{whole.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(buffer.getvalue())
-        aside.replace(whole)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another file") from None
+    np.savez_compressed(buffer, **{**arrays, _TREE: np.frombuffer(text, np.uint8)})
+    with whole_file(Path(path)) as whole:
+        whole.write_bytes(buffer.getvalue())
 
 
 def load_fitted(path: str | Path) -> Any:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from perturb_jax.support.checks import check_choice
-from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import Progress, sha256_of, whole_file
+from perturb_jax.support.errors import InputError, OutputError
+from perturb_jax.support.files import Progress, sha256_of, whole_file, writing
 
 if TYPE_CHECKING:
     import requests
@@ -110,7 +110,7 @@ def cache_directory(cache: str | Path | None = None) -> Path:
         import pooch  # type: ignore[import-untyped]  # loading it takes longer than listing what is there
 
         cache = pooch.os_cache("perturb_jax")
-    return Path(cache)
+    return Path(cache).expanduser()
 
 
 def holding(name: str, cache: str | Path | None = None) -> Holding:
@@ -150,6 +150,8 @@ def fetch(
             return _downloaded(url, folder, recorded, by_hand, progress)
         try:
             return _unpacked(by_hand, folder, recorded, str(by_hand))
+        except OutputError:
+            raise
         except InputError as error:
             raise InputError(f"{error}; replace it, or delete it to download") from None
 
@@ -180,6 +182,8 @@ def _downloaded(url: str, folder: Path, recorded: str | None, by_hand: Path, pro
         (folder / _PART).replace(archive)
         try:
             return _unpacked(archive, folder, recorded, shown(url))
+        except OutputError:
+            raise
         except InputError as error:
             raise InputError(f"from {shown(url)}: {error}; the download is deleted: {remedy}") from None
         finally:
@@ -276,11 +280,14 @@ def _download(url: str, part: Path, remedy: str, progress: Progress | None = Non
             for chunk in answer.iter_content(_CHUNK):
                 if done == 0 and not chunk.startswith(_ZIP_START):
                     raise InputError(f"{shown(url)}: expected a zip archive, got {_described(chunk)}; {remedy}")
-                with part.open("ab" if done else "wb") as file:
+                with writing(part), part.open("ab" if done else "wb") as file:
                     file.write(chunk)
                 done += len(chunk)
                 if progress is not None:
                     progress(done, total)
+        except OutputError:
+            part.unlink(missing_ok=True)  # else the disk stays full
+            raise
         except requests.RequestException as error:
             raise cut_off(_reason(error)) from None
         if done == 0:
@@ -311,7 +318,8 @@ def _unpack(archive: Path, target: Path) -> None:
             wanted = _only(archive, files, target.name)
             free = shutil.disk_usage(target.parent).free
             if wanted.file_size > free:
-                raise InputError(f"{target.parent}: {target.name} needs {wanted.file_size:,} bytes, {free:,} are free")
+                needed = f"{target.name} needs {wanted.file_size:,} bytes, {free:,} are free"
+                raise OutputError(f"{target.parent}: {needed}; make room there")
             with files.open(wanted) as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file, _CHUNK)
     except _DAMAGE as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -22,7 +21,7 @@ from perturb_jax.screen.screen import Moments, Screen, top_genes, welch_t, with_
 from perturb_jax.screen.simulation_model import SCALE, Genes, MomentTable, SimulationModel, draw_changes, draw_genes
 from perturb_jax.support.checks import check_choice, check_count
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import whole_file
+from perturb_jax.support.hdf5 import whole_hdf5
 
 CHUNK = 256
 """Cells that are drawn at a time."""
@@ -87,7 +86,7 @@ def simulate_screen(
             in `settings`.
 
     Raises:
-        InputError: unknown or repeated names, numbers out of range, `path` without cells.
+        InputError: unknown or repeated names, numbers out of range, `path` without cells or that cannot be written.
 
     Examples:
         >>> import pandas as pd
@@ -247,7 +246,7 @@ def _cell_file(
     """Writes cells to an .h5ad file as they are drawn: X is CSR float32, never whole in memory; `settings` in `uns`."""
     conditions: list[str] = []
     libraries, ends = [np.zeros(0)], [np.zeros(1, np.int64)]
-    with whole_file(path) as whole, h5py.File(whole, "w") as file:
+    with whole_hdf5(path) as (file, check):
         matrix = file.create_group("X")
         storage = {"shape": (0,), "maxshape": (None,), "chunks": (1 << 18,), "compression": "gzip"}
         data = matrix.create_dataset("data", dtype="f4", compression_opts=1, **storage)
@@ -258,6 +257,7 @@ def _cell_file(
             for stored, values in ((data, expression.data), (indices, expression.indices)):
                 stored.resize(start + len(values), axis=0)
                 stored[start:] = values
+            check()
             ends.append(start + expression.indptr[1:].astype(np.int64))
             conditions.extend([condition] * len(library))
             libraries.append(library)

@@ -10,6 +10,7 @@ import numpy as np
 from perturb_jax.genes.perturbations import identity
 from perturb_jax.support.checks import check_count, is_whole, listed
 from perturb_jax.support.errors import InputError, prefixed
+from perturb_jax.support.files import json_bytes, whole_file
 
 _ROLES = ("train", "validation", "test")
 
@@ -42,8 +43,9 @@ class Split:
             refuse_leak(role, getattr(self, role), first)
 
     def write(self, path: Path | str) -> None:
-        """Store the split as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        """Store the split as JSON; InputError where it cannot be written."""
+        with whole_file(Path(path)) as whole:
+            whole.write_bytes(json_bytes(asdict(self), indent=1))
 
 
 def read_split(path: Path | str) -> Split:

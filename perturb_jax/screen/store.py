@@ -14,7 +14,7 @@ from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_g
 from perturb_jax.screen.screen import MOMENTS, Guides, Moments, Screen
 from perturb_jax.support.cell_files import SCREEN_KEY, open_cell_file
 from perturb_jax.support.errors import InputError
-from perturb_jax.support.files import whole_file
+from perturb_jax.support.hdf5 import whole_hdf5
 
 VERSION = 1
 GUIDES = "guides"
@@ -64,11 +64,8 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
         varp={"coexpression": sparse.csr_matrix((np.asarray(graph.weights), ends), (size, size))},
         uns={SCREEN_KEY: json.dumps(rest, default=_plain)} | _guides(screen.guides),
     )
-    try:
-        with whole_file(path) as whole:
-            table.write_h5ad(whole)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another path") from None
+    with whole_hdf5(path) as (file, _):
+        anndata.io.write_elem(file, "/", table)
     return path
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from perturb_jax.strategies.strategy import Ask, Strategy
 from perturb_jax.strategies.view import Representation, isometric, read_view
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.extras import require
 from perturb_jax.support.options import option
 
 
@@ -70,10 +70,9 @@ class TypiClust(Strategy):
 
 def k_means(rows: Float[np.ndarray, "rows features"], count: int, seed: int | None) -> Int[np.ndarray, " rows"]:
     """The cluster of each row."""
-    try:
-        from sklearn.cluster import KMeans
-    except ImportError:
-        raise InputError("typiclust needs scikit-learn: pip install 'perturb-jax[experiment]'") from None
+    require("typiclust", "sklearn")
+    from sklearn.cluster import KMeans
+
     state = int(np.random.SeedSequence(seed).generate_state(1)[0])  # scikit-learn's seeds end at 2^32
     return KMeans(count, random_state=state).fit(rows).labels_.astype(np.int64)
 

@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 VARIABLE = "PERTURB_JAX_COMPILATION_CACHE"
@@ -29,12 +30,13 @@ def keep_compiled() -> Path | None:
     if chosen.strip().lower() in ("off", "0", "no", "false") or JAX_VARIABLE in os.environ:
         return None
     try:
-        directory = (Path(chosen) if chosen.strip() else _cache_home() / "compiled") / _processor()
+        directory = (Path(chosen).expanduser() if chosen.strip() else _cache_home() / "compiled") / _processor()
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
     except (OSError, RuntimeError):  # RuntimeError: no home directory
         return None
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")  # a full disk
     settings = {JAX_VARIABLE: str(directory), SECONDS_VARIABLE: WORTH_KEEPING}
     os.environ.update({name: str(value) for name, value in settings.items()})  # which JAX reads when it is imported
     if "jax" in sys.modules:
@@ -45,7 +47,7 @@ def keep_compiled() -> Path | None:
 
 def _cache_home() -> Path:
     if named := os.environ.get("PERTURB_JAX_CACHE"):
-        return Path(named)
+        return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "perturb_jax"
 

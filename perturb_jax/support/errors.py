@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class OutputError(InputError):
+    """Something that the system does not let be written: no room, no permission, a name that is too long."""
+
+
 class TooFewPerturbationsError(InputError):
     """Fewer perturbations to train on than a predictor needs."""
 
@@ -22,4 +26,4 @@ def prefixed(where: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{where}{error}") from None
+        raise type(error)(f"{where}{error}") from None

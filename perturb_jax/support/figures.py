@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 SELECTION, RANDOM, DEGREE, BOUND = "#0072B2", "#7F7F7F", "#D55E00", "#000000"  # Okabe and Ito: safe for colour-blind
 _STYLE: Any = {
     "font.size": 10,
@@ -23,10 +19,17 @@ _STYLE: Any = {
 
 
 @contextmanager
-def canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """A figure in the house style, which is a PNG in the buffer when the block ends."""
+def canvas(title: str, size: tuple[float, float]) -> Iterator[tuple[Any, io.BytesIO]]:
+    """A matplotlib Figure in the house style, whatever the user's is; a PNG in the buffer when the block ends."""
+    import matplotlib as mpl  # which reads the user's environment
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     output = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    title = title.encode(errors="replace").decode()  # a path in it may have bytes that are no letters
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         figure = Figure(size, layout="constrained")
         FigureCanvasAgg(figure)
         lines = textwrap.fill(title, round(11 * size[0]), break_on_hyphens=False)

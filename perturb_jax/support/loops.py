@@ -1,21 +1,50 @@
 """Compiled host loops: the decorator, when they are meant, and loops that several modules need."""
 
+import pickle
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import jax
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache, NullCache
 
 from perturb_jax.support.checks import check_choice
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop with numba: without the interpreter lock, kept on disk where a cache directory is writable."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba: "no locator available" on a read-only installation without a home directory
-        return numba.njit(nogil=True)(function)
+    compiled = numba.njit(nogil=True)(function)
+    compiled._cache = _Kept(function)  # where `cache=True` puts numba's, which fails on a full disk
+    return compiled
+
+
+class _Kept(NullCache):  # type: ignore[misc]
+    """numba's cache of a loop, looked for when the loop is first called; without one it is compiled each time."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function = function
+
+    @cached_property
+    def _cache(self) -> Any:
+        try:
+            return FunctionCache(self._function)
+        except (OSError, RuntimeError):  # RuntimeError: read-only installation and no home directory
+            return NullCache()
+
+    @property
+    def cache_path(self) -> str | None:
+        return self._cache.cache_path
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        with suppress(OSError, EOFError, pickle.UnpicklingError):  # unreadable, or cut off by a full disk
+            return self._cache.load_overload(sig, target_context)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError, EOFError, pickle.UnpicklingError):
+            self._cache.save_overload(sig, data)
 
 
 Backend = Literal["auto", "host", "jax"]

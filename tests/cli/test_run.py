@@ -300,25 +300,3 @@ def test_control_c_ends_with_130(tmp_path: Path) -> None:
         assert process.returncode == 130, err
         assert "interrupted; the same command continues" in err
         assert "Traceback" not in err
-
-
-SWALLOWED = """
-import os, signal
-from perturb_jax.cli.run import _interruptible
-
-try:
-    with _interruptible() as check:
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-        except KeyboardInterrupt:
-            print("swallowed")
-        check()
-except KeyboardInterrupt:
-    print("raised again", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
-"""
-
-
-def test_control_c_that_something_swallows_is_raised_again() -> None:
-    line = [sys.executable, "-c", SWALLOWED]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert done.stdout == "swallowed\nraised again True\n"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perturb_jax.experiment.file import experiment_of, read_experiment
+from perturb_jax.experiment.file import experiment_of, find_sources, read_experiment
 from perturb_jax.predictors.gears_flax.predictor import GearsFlax
 from perturb_jax.strategies.graphreach import GraphReach
 from perturb_jax.support.errors import InputError
@@ -111,3 +111,15 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         read_experiment(path)
     with pytest.raises(InputError, match="No such file"):
         read_experiment(tmp_path / "none.toml")
+
+
+def test_a_file_with_a_byte_order_mark_and_a_path_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "library.txt").write_text("TP53\nMYC\n")
+    text = (
+        'name = "a"\nseeds = 1\ntest = 1\ncycles = 1\nbatch = 1\n[graph]\nuniverse = "~/library.txt"\n'
+        "[data.sim.simulation]\nperturbations = 3\n[predictors.training-mean]\n[strategies.random]\n"
+    )
+    (tmp_path / "grid.toml").write_text(text, encoding="utf-8-sig")
+    _, experiment = read_experiment(tmp_path / "grid.toml")
+    assert find_sources(experiment, tmp_path / "elsewhere").paths["sim"]["graph.universe"] == tmp_path / "library.txt"

@@ -1,6 +1,7 @@
 """Handing out work to a scheduler that is there already: chains that wait for runs, and those that fail."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,11 @@ def test_chains_wait_for_runs_and_end_where_one_fails(tmp_path: Path) -> None:
 
 
 def test_what_only_experiments_need_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_command, "find_spec", lambda name: None if name == "distributed" else name)
-    with pytest.raises(InputError, match=r"experiments need distributed; pip install 'perturb-jax\[experiment\]'"):
-        run_command.require_extra()
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"experiments: distributed missing in this installation; pip install '?dist"):
+        run_command.run(
+            file=Path("x"), workers=None, memory=None, scheduler=None, slurm=None, output=None, dry_run=True, quiet=True
+        )
 
 
 def test_repetitions_become_whole_one_after_the_other(tmp_path: Path) -> None:

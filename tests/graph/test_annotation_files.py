@@ -195,7 +195,8 @@ def test_gene2go_keeps_the_rows_of_one_taxon(tmp_path: Path) -> None:
     path = write(tmp_path / "file", GENE2GO)
     assert "GO:0000005" not in pj.read_annotation(path).terms
     assert terms_of(pj.read_annotation(path, taxon=10_090)) == {"22059": {"GO:0000005": "MF"}}
-    assert "no annotation" in refusal(path, lambda: pj.read_annotation(path, taxon=7955))
+    message = refusal(path, lambda: pj.read_annotation(path, taxon=7955))
+    assert "no annotation of taxon 7955: the file holds taxon 9606, 10090 only; name the species with taxon=" in message
 
 
 def test_entrez_ids_become_symbols_only_in_human_rows(tmp_path: Path) -> None:
@@ -270,6 +271,63 @@ def test_metadata_has_the_name_and_the_checksum_of_the_file(tmp_path: Path) -> N
     assert metadata["name"] == "GAF file mine.gaf.gz"
     assert metadata["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert metadata["pairs"] == 4
+    assert metadata["read as"] == "GAF: 5 rows"
+    assert pj.read_annotation(write(tmp_path / "sets", GMT)).metadata["read as"] == "GMT: 3 sets"
+    assert pj.read_annotation(write(tmp_path / "rows", GENE2GO)).metadata["read as"] == "gene2go: 5 rows"
+
+
+@pytest.mark.parametrize("content", [GENE2GO, GAF, GMT], ids=["gene2go", "gaf", "gmt"])
+def test_utf_16_is_read(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path / "file", content.encode("utf-16"))
+    assert pj.read_annotation(path).genes == ("999999999", "MDM2", "TP53")
+
+
+def test_gene2go_whose_heading_lacks_its_mark_is_recognised(tmp_path: Path) -> None:
+    assert terms_of(pj.read_annotation(write(tmp_path / "file", GENE2GO.removeprefix("#")))) == GO_TERMS
+
+
+def test_a_gaf_file_of_several_species_is_filtered_where_one_is_named(tmp_path: Path) -> None:
+    mouse = gaf_row("Trp53", "GO:0000001").replace("taxon:9606", "taxon:10090|taxon:1")
+    path = write(tmp_path / "file", GAF + mouse)
+    assert "Trp53" in pj.read_annotation(path).genes
+    assert pj.read_annotation(path, taxon=10_090).genes == ("Trp53",)
+    assert "holds taxon 9606, 10090 only" in refusal(path, lambda: pj.read_annotation(path, taxon=7955))
+
+
+def test_a_gmt_file_has_no_species(tmp_path: Path) -> None:
+    path = write(tmp_path / "file", GMT)
+    assert "omit taxon" in refusal(path, lambda: pj.read_annotation(path, taxon=9606))
+
+
+def test_enrichr_s_weights_and_missing_values_are_no_part_of_a_name(tmp_path: Path) -> None:
+    annotation = pj.read_annotation(write(tmp_path / "file", "A\t\tKLF1,1.0\tNA\nB\t\tKLF1,0.5\tMYC,1\n"))
+    assert {gene: set(terms) for gene, terms in terms_of(annotation).items()} == {"KLF1": {"A", "B"}, "MYC": {"B"}}
+    assert annotation.metadata["weights left out"] == 3
+    assert annotation.metadata["missing values left out"] == 1
+
+
+def test_entrez_ids_of_a_gmt_file_become_symbols(tmp_path: Path) -> None:
+    annotation = pj.read_annotation(write(tmp_path / "file", f"A\t\t{TP53}\t{MDM2}\t{NO_GENE}\n"))
+    assert annotation.genes == (str(NO_GENE), "MDM2", "TP53")
+    assert annotation.metadata["Entrez ids as symbols"] == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "MYC\tna\tTP53\tMDM2\nTP53\tna\tCDKN1A\tMDM2\nGATA1\tna\tKLF1\n",
+        "MYC\tMYC\tTP53\tMDM2\nTP53\tTP53\tCDKN1A\tMDM2\n",
+        "DNA binding\tGO:0003677\tTP53\tMYC\nRNA binding\tGO:0003723\tTP53\n",
+        "GO:0003677\tDNA binding\tTP53\tMYC\nGO:0003723\tRNA binding\tTP53\n",
+        "A\tna\tX1\tX2\nB\tna\tX1\nC\tna\tX3\n",
+    ],
+    ids=["targets of factors", "names as descriptions", "GO ids as descriptions", "GO ids as names", "no symbols"],
+)
+def test_sets_that_only_resemble_something_else_are_read(tmp_path: Path, content: str) -> None:
+    lines = [line.split("\t") for line in content.splitlines()]
+    expected = {(gene, line[0]) for line in lines for gene in line[2:]}
+    found = terms_of(pj.read_annotation(write(tmp_path / "file", content)))
+    assert {(gene, term) for gene, terms in found.items() for term in terms} == expected
 
 
 RANDOM_BYTES = np.random.default_rng(0).bytes(2_000)
@@ -285,7 +343,31 @@ TWO_GAF_ROWS = GAF_HEADER + gaf_row("TP53", "GO:0000001")
         pytest.param("\n\n", "not an annotation file", id="blank lines"),
         pytest.param(GENE2GO_HEADER, "no annotation", id="only the header"),
         pytest.param(RANDOM_BYTES, "not a text file", id="random bytes"),
-        pytest.param(GENE2GO.encode("utf-16"), "not a text file", id="utf-16"),
+        pytest.param(GMT.replace("example", "m\xfcller").encode("latin-1"), "not in UTF-8", id="latin-1"),
+        pytest.param(
+            "SET_A\tKLF1\tGATA1\nSET_B\tTP53\tKLF1\n",
+            "column 2 holds genes (KLF1, TP53)",
+            id="gmt without descriptions",
+        ),
+        pytest.param(
+            "SET_A\tX1\tX2\nSET_B\tX2\tX1\n", "column 2 holds genes (X1, X2)", id="gmt without descriptions, no human"
+        ),
+        pytest.param("SET_A\tSET_B\tSET_C\nna\tna\tna\nX1\tX2\tX3\n", "transposed (GMX)", id="gmx"),
+        pytest.param(
+            "SET_A\tSET_B\tSET_C\nKLF1\tTP53\tMYC\nGATA1\t\tMDM2\n", "transposed (GMX)", id="gmx without descriptions"
+        ),
+        pytest.param(
+            "Gene name\tGO term\tx\nKLF1\tGO:0000001\ty\n", "a table with the columns 'Gene name'", id="BioMart"
+        ),
+        pytest.param(
+            "KLF1\tGO:0000001\ty\nMYC\tGO:0000002\ty\n",
+            "a gene and a GO term in each line",
+            id="table without headings",
+        ),
+        pytest.param("SET_A\t\tTP53\nSET_A\t\tMYC\n", "sets of one name with other genes: SET_A", id="gmt name twice"),
+        pytest.param(
+            "SET_A\t\tTP53 MYC\nSET_B\t\tKLF1;MYC\n", "separated by tabs, got 'KLF1;MYC', 'TP53 MYC'", id="gmt blanks"
+        ),
         pytest.param(COMPRESSED[: len(COMPRESSED) // 2], "cannot be read", id="truncated gzip"),
         pytest.param(COMPRESSED[:10] + b"\xff" + COMPRESSED[11:], "cannot be read", id="damaged gzip"),
         pytest.param(COMPRESSED[:-6] + b"\xff" + COMPRESSED[-5:], "cannot be read", id="wrong gzip checksum"),

@@ -13,8 +13,8 @@ def test_values_that_exclude_each_other_are_refused_before_any_file_is_read(tmp_
         pj.GraphChoice(file=absent, neighbors=3, min_jaccard=0.2)
     with pytest.raises(pj.InputError, match="file, annotation: expected one source of edges, got both"):
         pj.GraphChoice(file=absent, annotation=absent)
-    with pytest.raises(pj.InputError, match="evidence, drop_evidence: need annotation"):
-        pj.GraphChoice(evidence=("IDA",))
+    with pytest.raises(pj.InputError, match="evidence, taxon: need annotation"):
+        pj.GraphChoice(evidence=("IDA",), taxon=10090)
     with pytest.raises(pj.InputError, match=r"neighbors: expected .* got 0; min_jaccard: expected .* got 1\.0"):
         pj.GraphChoice(neighbors=0, min_jaccard=1.0)
 

@@ -96,11 +96,51 @@ def test_a_file_round_trip_keeps_every_array(tmp_path: Path, go_graph: pj.Knowle
 
 def test_a_file_with_byte_order_mark_further_columns_and_crlf_is_read(tmp_path: Path) -> None:
     path = tmp_path / "edges.csv"
-    path.write_text("\ufeffimportance,note,target,source\r\n0.5,x,A,B\r\n1e-3,y,B,NA\r\n", encoding="utf-8", newline="")
+    path.write_text(
+        "\ufeffimportance,note,target,source\r\n0.5,x,A,B\r\n1e-3,y,B,NAT1\r\n", encoding="utf-8", newline=""
+    )
     graph = pj.graph_from_edges(path)
-    assert graph.genes == ("A", "B", "NA")
-    assert pj.edge_table(graph)["source"].tolist() == ["B", "NA"]
+    assert graph.genes == ("A", "B", "NAT1")
+    assert pj.edge_table(graph)["source"].tolist() == ["B", "NAT1"]
     assert graph.weights.tolist() == [0.5, np.float32(1e-3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("Source;Target;Weight\nA;B;0,5\nB;A;1.000,25\n", "utf-8"),
+        (" source \tTARGET\timportance\nA\tB\t0.5\nB\tA\t1000.25\n", "utf-16"),
+        (",source,target,importance,weight\r0,A,B,0.5,7\r1,B,A,1000.25,7\r", "utf-8-sig"),
+    ],
+    ids=["an office's", "utf-16", "an index, old line ends, both words"],
+)
+def test_files_are_read_as_offices_write_them(tmp_path: Path, content: str, encoding: str) -> None:
+    path = tmp_path / "edges.txt"
+    path.write_bytes(content.encode(encoding))
+    table = pj.edge_table(pj.graph_from_edges(path))
+    assert table.values.tolist() == [["B", "A", 1000.25], ["A", "B", 0.5]]
+
+
+def test_columns_of_a_table_are_found_whatever_their_case() -> None:
+    table = edge_frame(("A", "B", 0.5)).rename(columns={"source": " Source", "importance": "WEIGHT"})
+    assert pj.edge_table(pj.graph_from_edges(table)).values.tolist() == [["A", "B", 0.5]]
+
+
+def test_two_columns_that_are_called_alike_are_refused() -> None:
+    table = edge_frame(("A", "B", 0.5)).assign(**{"Source": "A", "source ": "B"}).drop(columns="source")
+    assert "'Source', 'source ' may all be source" in refusal(table)
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "None", "-", "#N/A"])
+def test_a_word_for_a_missing_value_is_no_gene(word: str) -> None:
+    assert "the target in row 1, row 3 is blank" in refusal(edge_frame(("A", word, 1), ("A", "B", 1), ("B", word, 1)))
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    message = refusal(edge_frame(("", "B", 1), ("A", "", 0)))
+    assert "the source in row 1" in message
+    assert "the target in row 2" in message
+    assert "got 0 in row 2" in message
 
 
 def test_spaces_around_names_are_removed() -> None:
@@ -219,17 +259,18 @@ COMPRESSED = gzip.compress((HEADER + "A,B,0.5\n" * 500).encode() + RANDOM_BYTES.
         pytest.param("edges.csv", b"\n\n", "empty", id="blank lines"),
         pytest.param("edges.csv", HEADER.encode(), "at least one row", id="only the header"),
         pytest.param("edges.csv", RANDOM_BYTES, "not a ", id="random bytes"),
-        pytest.param("edges.csv", bytes(500), "missing", id="zero bytes"),
-        pytest.param("edges.csv", (HEADER + "A,B,1\n").encode("utf-16"), "not a readable text file", id="utf-16"),
-        pytest.param("edges.csv", HEADER.replace(",", ";").encode(), "missing", id="semicolons"),
+        pytest.param("edges.csv", bytes(500), "not a text file", id="zero bytes"),
+        pytest.param("edges.csv", HEADER.replace(",", ";").encode(), "at least one row", id="semicolons"),
         pytest.param("edges.csv", b"TP53\nMDM2\n", "missing", id="list of genes"),
         pytest.param("edges.csv", HEADER.encode() + b"A,B\n", "got '' in row 1", id="short row"),
-        pytest.param("edges.csv", HEADER.encode() + b"A,B,1\nA,C,1,2\n", "Expected 3 fields in line 3", id="long row"),
+        pytest.param("edges.csv", HEADER.encode() + b"A,B,1\nA,C,1,2\n", "line 3 has 4 cells", id="long row"),
         pytest.param("edges.csv", HEADER.encode() + b"A,B,1,2\nA,C,1,3\n", "columns", id="every row long"),
-        pytest.param("edges.csv", HEADER.encode() + b'A,B,"1\n', "not a CSV table", id="open quote"),
-        pytest.param("edges.csv.gz", HEADER.encode(), "not a readable text file", id="not gzip"),
-        pytest.param("edges.csv.gz", COMPRESSED[: len(COMPRESSED) // 2], "not a readable", id="truncated gzip"),
-        pytest.param("edges.csv.gz", COMPRESSED[:10] + b"\xff" + COMPRESSED[11:], "not a readable", id="damaged gzip"),
+        pytest.param(
+            "edges.csv", HEADER.encode() + b'A,B,"1\n', "finite number > 0, got '\"1' in row 1", id="open quote"
+        ),
+        pytest.param("edges.csv.gz", HEADER.encode(), "at least one row", id="not gzip"),
+        pytest.param("edges.csv.gz", COMPRESSED[: len(COMPRESSED) // 2], "cannot be read", id="truncated gzip"),
+        pytest.param("edges.csv.gz", COMPRESSED[:10] + b"\xff" + COMPRESSED[11:], "cannot be read", id="damaged gzip"),
     ],
 )
 def test_a_file_that_is_no_edge_list_is_refused(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
@@ -246,7 +287,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path).startswith(f"{tmp_path}: not a readable")
+    assert refusal(tmp_path).startswith(f"{tmp_path}: a directory")
 
 
 def test_a_graph_survives_flattening(go_graph: pj.KnowledgeGraph) -> None:

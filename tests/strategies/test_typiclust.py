@@ -142,8 +142,8 @@ def test_options_that_cannot_be_used_are_named(options: dict[str, object], messa
 
 
 def test_without_scikit_learn_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
-    with pytest.raises(pj.InputError, match=r"needs scikit-learn: pip install 'perturb-jax\[experiment\]'"):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(pj.InputError, match=r"typiclust: scikit-learn missing in this installation; pip install"):
         TypiClust().choose(question(np.eye(3), np.eye(3)[:1], "embedding", 1))
 
 

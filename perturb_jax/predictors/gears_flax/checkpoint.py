@@ -1,7 +1,6 @@
 """Parameters there and back: checkpoints, and those of the PyTorch reference."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,15 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from perturb_jax.predictors.gears_flax.model import Weights
 from perturb_jax.support.checks import listed
-from perturb_jax.support.errors import InputError
+from perturb_jax.support.errors import InputError, prefixed
+from perturb_jax.support.files import whole_file
 
 _FORMAT = "perturb_jax gears_flax 1"
 
 
 def fingerprint(settings: str, arrays: Any) -> str:
     """A SHA-256 of what a training depends on: plain text, and a pytree of arrays."""
-    digest = hashlib.sha256(settings.encode())
+    digest = hashlib.sha256(settings.encode(errors="backslashreplace"))
     for leaf in jax.tree.leaves(arrays):
         array = np.asarray(leaf)
         digest.update(f"{array.dtype}{array.shape}".encode())
@@ -34,16 +34,8 @@ def write_checkpoint(path: Path, of: str, state: Any) -> None:
     """Replace an earlier file by a pytree of arrays; `of` is the `fingerprint` of what the training depends on."""
     tree = flax.serialization.to_state_dict(jax.tree.map(np.asarray, state))
     content = flax.serialization.msgpack_serialize({"format": _FORMAT, "of": of, "state": tree})
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"checkpoint: {path} cannot be written ({error}); choose another path") from None
+    with prefixed("checkpoint: "), whole_file(path) as whole:
+        whole.write_bytes(content)
 
 
 def read_checkpoint(path: Path, of: str, like: Any) -> Any | None:

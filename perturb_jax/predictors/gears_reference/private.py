@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from perturb_jax.support.errors import InputError
+from perturb_jax.support.extras import require
 
 Metrics = Mapping[str, float]
 
@@ -26,6 +27,7 @@ def import_gears() -> types.ModuleType:
     The import silences every warning of the process, seeds torch's generators with 0, lowers scanpy's verbosity and
     undoes `torch.set_num_threads`.
     """
+    require("gears_reference", "gears", "torch", "torch_geometric", "scanpy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of third-party imports; the filters are back after this block
         try:
@@ -38,10 +40,8 @@ def import_gears() -> types.ModuleType:
                 import gears.gears
                 import gears.version
         except ModuleNotFoundError as error:
-            raise InputError(
-                f"gears_reference: needs cell-gears, torch and torch_geometric ({error}); "
-                "install them with pip install 'perturb-jax[gears]'"
-            ) from error
+            require("gears_reference", str(error.name))
+            raise
         scanpy.settings.verbosity = verbosity
         torch.set_num_threads(threads)
     if gears.version.__version__ != "0.1.2":
