@@ -67,6 +67,7 @@ def train(
     from perturb_jax.genes.lists import read_names
     from perturb_jax.predictors.predictor import seed_of
     from perturb_jax.predictors.registry import predictor_class
+    from perturb_jax.screen.screen import one_of_each
     from perturb_jax.screen.split import read_split
     from perturb_jax.support.options import read_texts
 
@@ -86,6 +87,7 @@ def train(
     picks = None if training.train is None else tuple(read_names(training.train))
     screen = open_screen(screen_file, reading, False if quiet else None)
     graph = choice.build(genes=genes_of_screen(screen))
+    screen = one_of_each(screen, graph.names)
     usable = usable_perturbations(screen, graph, training.unknown)
     measured_outside(screen, graph)  # refuses a graph without any
     try:

@@ -19,12 +19,12 @@ from perturb_jax.experiment.file import Simulation
 from perturb_jax.experiment.planner import Choice, Preparation, Training, Work
 from perturb_jax.experiment.store import HISTORY, METRICS, PICKS, RECORD, RUN, SCREEN, VIEW, Store, write_json
 from perturb_jax.genes.lists import read_names
-from perturb_jax.genes.perturbations import nodes_of, parse_perturbations, perturbed_genes
+from perturb_jax.genes.perturbations import control_kind, nodes_of, parse_perturbations, perturbed_genes
 from perturb_jax.graph.choice import GraphChoice
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, graph_record
 from perturb_jax.predictors.predictor import history_of
 from perturb_jax.screen.reading import open_screen
-from perturb_jax.screen.screen import Screen
+from perturb_jax.screen.screen import Screen, one_of_each
 from perturb_jax.screen.simulate import simulate_screen
 from perturb_jax.screen.split import remaining, split_selected
 from perturb_jax.screen.store import load_screen, save_screen
@@ -57,6 +57,7 @@ def prepare(work: Preparation, store: Store) -> None:
         path = work.paths.get("data.screen") or work.paths["data.dataset"]
         screen = open_screen(path, work.data.reading, progress=False)
         graph = _graph(work, genes_of_screen(screen))
+        screen = one_of_each(screen, graph.names)
     usable, missing = usable_perturbations(screen, graph, work.data.unknown)
     parse_perturbations(graph.names, usable)  # refuses two names of one perturbation
     record = {
@@ -149,7 +150,7 @@ def _drawn(work: Preparation, names: int | list[str], count: int) -> list[str]:
     order = np.random.default_rng([_GENES_OF_GRAPH, work.seed or 0]).permutation(len(annotation.genes))
     taken = set(given)
     drawn = (annotation.genes[index] for index in order.tolist())
-    others = [gene for gene in drawn if gene not in taken and perturbed_genes(gene)]  # one gene is called CTRL
+    others = [gene for gene in drawn if gene not in taken and not control_kind(gene.lower())]  # one gene is called CTRL
     return [*given, *others[: count - len(given)]]
 
 

@@ -6,7 +6,9 @@ from typing import Literal
 
 import pandas as pd
 
-from perturb_jax.genes.perturbations import CONTROL_NAMES, perturbed_genes
+from perturb_jax.genes.conditions import read_conditions, symbols_of
+from perturb_jax.genes.perturbations import control_kind, perturbed_genes
+from perturb_jax.support.cell_files import SCREEN_KEY, is_cell_file, open_cell_file, read_cell_table
 from perturb_jax.support.errors import InputError
 
 NAME_COLUMNS = (
@@ -27,8 +29,7 @@ def read_names(path: str | Path, column: str | None = None) -> list[str]:
     In each, "A+ctrl" is "A". Without a `column` the names are in the one that is called like `NAME_COLUMNS`.
     """
     path = Path(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if ".h5ad" in suffixes:
+    if is_cell_file(path):
         return _names_of_cells(path, column)
     is_table = _is_table(path)
     if is_table:
@@ -115,7 +116,7 @@ def _lines(path: Path) -> list[str]:
 
 def _without_control(name: str) -> str:
     """What "A+ctrl" means, how some screens write it: "A"; a control alone stays what it is."""
-    if "+" not in name or not CONTROL_NAMES & {part.strip().lower() for part in name.split("+")}:
+    if "+" not in name or not any(map(control_kind, name.split("+"))):
         return name
     return "+".join(perturbed_genes(name)) or name
 
@@ -138,20 +139,21 @@ def _choose_column(path: Path, table: pd.DataFrame, column: str | None) -> str:
 
 
 def _names_of_cells(path: Path, column: str | None) -> list[str]:
-    import anndata  # slow to import, and only needed here
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            cells = anndata.io.read_elem(file["obs"])
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give an .h5ad file") from None
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: not an .h5ad file of cells ({str(error)[:80]})") from None
-    conditions = cells[_choose_column(path, cells, column)].astype(str).unique()
-    ordered = sorted(conditions, reverse=True)  # of "A+B" and "B+A", the first in order stays
-    combinations = {frozenset(genes): "+".join(genes) for genes in map(perturbed_genes, ordered) if genes}
-    names = sorted(combinations.values())
-    if not names:
-        raise InputError(f"{path}: no perturbation among its {len(cells)} cells, only controls; choose another file")
+    """The perturbations of a screen: of cells, or a saved one."""
+    with open_cell_file(path) as file:
+        cells = read_cell_table(file, "obs")
+        if "uns" in file and SCREEN_KEY in file["uns"]:
+            if column is not None:
+                raise InputError("a saved screen has its perturbations in one place; omit column=...")
+            return sorted(map(str, cells.index))
+        genes = read_cell_table(file, "var") if "var" in file else None
+        try:
+            read = read_conditions(cells, column, known=() if genes is None else symbols_of(genes), needs_control=False)
+        except InputError as error:
+            raise InputError(
+                str(error).replace("condition=...", "column=...").replace("condition: ", "column: ")
+            ) from None
+        names = sorted({name for name in read.names if name})
+        if not names:
+            raise InputError(f"no perturbation among its {len(cells)} cells, only controls; choose another file")
     return names

@@ -1,7 +1,9 @@
 """Perturbations: what their names mean ("A", "A+B", controls), and sets of them as numbers of their genes."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import overload
 
 import numpy as np
@@ -11,22 +13,58 @@ from perturb_jax.genes.symbols import GeneNames, Unknown
 from perturb_jax.support.checks import listed
 from perturb_jax.support.errors import InputError
 
-CONTROL_NAMES = frozenset({"ctrl", "control", "non-targeting", "nontargeting", "non_targeting", "negctrl", "nt"})
-"""How screens call unperturbed cells, in lower case."""
+GENE_CTRL = "CTRL"
+"""The one gene that is called like a control (chymotrypsin-like); what screens call "ctrl" is a control."""
+
+_CONTROLS = frozenset({
+    "ctrl", "ctrls", "control", "controls", "negctrl", "negctrls", "negcontrol", "negcontrols", "negativectrl",
+    "negativecontrol", "negativecontrols", "neg", "nontargeting", "nontarget", "nontargetingcontrol",
+    "nontargetingcontrols", "nontargetingctrl", "nontargetingguide", "nontargetingsgrna", "nontargetcontrol",
+    "nt", "ntc", "ntctrl", "ntcontrol", "sgnt", "sgntc", "sgctrl", "sgcontrol", "sgnontargeting", "safetargeting",
+    "safetarget", "safetargetingcontrol", "safeharbor", "safeharbour", "intergenic", "scramble", "scrambled",
+    "unperturbed", "nonperturbed", "uninfected", "untransduced", "untransfected", "wildtype",
+})  # fmt: skip
+"""How screens call unperturbed cells: in lower case, without what separates words, without a guide's number."""
+
+_NEVER_NUMBERED = frozenset({"*", "wt", "mock", "gal4-4"})
+_NUMBER = re.compile(r"(?<=[a-z])(?:[-_ .#]+s?g)?[-_ .#]*\d+$")
 
 
-def perturbed_genes(condition: str, controls: Collection[str] = CONTROL_NAMES) -> tuple[str, ...]:
+@lru_cache(1 << 16)
+def control_kind(name: str) -> str:
+    """Which word for unperturbed cells a name is, without its number; "" where it is none.
+
+    The name CTRL in capitals is a gene: whether a screen means its controls by it, all of its labels say.
+
+    Examples:
+        >>> [control_kind(name) for name in ("Non-Targeting_0001", "NegCtrl0", "NTC", "CTRL", "NT5E")]
+        ['nontargeting', 'negctrl', 'ntc', '', '']
+    """
+    if name == GENE_CTRL:
+        return ""
+    lower = name.strip().lower()
+    if lower in _NEVER_NUMBERED:
+        return lower
+    word = _NUMBER.sub("", lower)
+    word = lower if word == "nt" and not re.search(r"[-_ .#]", lower) else word  # NT5 is a gene, NT-5 a guide
+    word = re.sub(r"[-_ .#]", "", word)
+    return word if word in _CONTROLS else ""
+
+
+def perturbed_genes(condition: str, controls: Collection[str] = ()) -> tuple[str, ...]:
     """The genes of a condition: none for a control, and controls within a combination do not count.
+
+    `controls` are other names of controls, in lower case.
 
     Examples:
         >>> perturbed_genes("KLF1+ctrl"), perturbed_genes("ctrl"), perturbed_genes("KLF1+MAP2K6")
         (('KLF1',), (), ('KLF1', 'MAP2K6'))
     """
     parts = (part.strip() for part in condition.split("+"))
-    return tuple(part for part in parts if part.lower() not in controls)
+    return tuple(part for part in parts if not control_kind(part) and part.lower() not in controls)
 
 
-def condition_name(condition: str, controls: Collection[str] = CONTROL_NAMES) -> str:
+def condition_name(condition: str, controls: Collection[str] = ()) -> str:
     """One name for all the ways to write a condition: its genes in sorted order, each once; "" for a control.
 
     Examples:

@@ -76,7 +76,10 @@ class GraphChoice(Options):
         if self.file is not None:
             return graph_from_edges(self.file, named)
         if named is None and genes is not None:
-            named, unknown = genes, "drop"
+            read = self.known.names.resolve(genes, "drop", distinct=False)
+            first = {gene: name for name, gene in zip(reversed(read.given), reversed(read.genes), strict=True)}
+            again = set(read.given) - set(first.values())  # a screen may name a gene by its old symbol and by its new
+            named, unknown = [gene for gene in genes if gene not in again], "drop"
         return load_go_graph(named, annotation=self.known, unknown=unknown, **self._rules)  # type: ignore[arg-type]
 
     @property

@@ -1,6 +1,5 @@
 """A screen from means per perturbation, where the cells themselves are not at hand."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,22 +10,24 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturb_jax.genes.lists import read_csv
-from perturb_jax.genes.perturbations import CONTROL_NAMES, condition_name
+from perturb_jax.genes.conditions import CONDITION_COLUMNS, condition_column, find, some, text_column, understood
+from perturb_jax.genes.perturbations import control_kind
+from perturb_jax.genes.tables import matching_columns, read_table, to_numbers
 from perturb_jax.screen.cell_labels import (
     CELL_TYPE_COLUMNS,
-    CONDITION_COLUMNS,
     INDEX,
+    RepeatedGenes,
     chosen_rows,
     guessed_column,
     label_genes,
     plain_where,
-    text_column,
 )
 from perturb_jax.screen.cells import COUNTS_PER_CELL, CellTable, open_cells
 from perturb_jax.screen.coexpression import no_coexpression
+from perturb_jax.screen.repeated_genes import ColumnSums
+from perturb_jax.screen.scale import SAMPLE, Looked, check_scale
 from perturb_jax.screen.screen import Moments, Screen, top_genes
-from perturb_jax.screen.store import KEY
+from perturb_jax.support.cell_files import SCREEN_KEY, is_cell_file
 from perturb_jax.support.errors import InputError, prefixed
 
 COUNT_COLUMNS = (
@@ -34,12 +35,6 @@ COUNT_COLUMNS = (
     "psbulk_n_cells",
 )  # fmt: skip
 """Columns that hold numbers of cells, in lower case; the last three are Replogle et al.'s and decoupler's."""
-
-_POPULATION = re.compile(r"\d+_(?P<gene>.+)_[^_]+_(?:ENSG\d+|non-targeting|nan)")
-"""How Replogle et al. name the rows of their pseudobulk files: number, gene, promoter, Ensembl identifier."""
-
-LARGEST = np.log1p(1e6)
-"""What no log1p of counts that were scaled to a million or less per cell exceeds."""
 
 
 class _Means(NamedTuple):
@@ -50,6 +45,7 @@ class _Means(NamedTuple):
     genes: tuple[str, ...]
     values: np.ndarray
     keys: dict[str, Any]
+    ids: tuple[str, ...] = ()  # Ensembl identifiers of the genes, where they have others
 
 
 def read_pseudobulk(
@@ -60,7 +56,10 @@ def read_pseudobulk(
     cell_counts: str | None = None,
     gene_names: str | None = None,
     control: str | Sequence[str] | None = None,
+    separator: str | None = None,
     layer: str | None = None,
+    raw: bool = False,
+    repeated_genes: RepeatedGenes = "error",
     normalize: bool = False,
     num_de: int = 20,
 ) -> Screen:
@@ -75,7 +74,8 @@ def read_pseudobulk(
     holds z-scores, which are refused.
 
     Args:
-        table: a table, an AnnData, or the path of a CSV, TSV (.gz allowed) or `.h5ad` file, of log1p expression.
+        table: a table, an AnnData, or the path of a table (CSV, TSV, Excel; see `read_table`) or an `.h5ad` file, of
+            log1p expression.
         where: column to the value, or values, of the rows to read; such a column of a table is no gene.
         condition: the column with the conditions, as for `read_screen`; None: the one that is called so; else the index
             (of a CSV or TSV file: the first column). "index": the index.
@@ -83,7 +83,10 @@ def read_pseudobulk(
             counts as 1 cell.
         gene_names: of an `.h5ad` file: the genes' column with their names, as for `read_screen`.
         control: what control rows are called; None: the usual names.
+        separator: what joins the genes of a combination, as for `read_screen`.
         layer: of an `.h5ad` file: the layer with the values; None: X.
+        raw: of an `.h5ad` file: take the values from `raw`, as for `read_screen`.
+        repeated_genes: of an `.h5ad` file: what to do with names that several columns have, as for `read_screen`.
         normalize: the values are sums or means of raw counts; scale each row to 10,000, and take log1p of the averages.
             That is the log1p of a mean, which exceeds the mean of log1p that `read_screen` finds in cells.
         num_de: how many DE genes to keep.
@@ -99,25 +102,43 @@ def read_pseudobulk(
         (('A',), [[-0.5, 0.5]])
     """
     name = {pd.DataFrame: "pseudobulk table", anndata.AnnData: "AnnData"}.get(type(table)) or str(table)
-    if isinstance(table, anndata.AnnData) or (not isinstance(table, pd.DataFrame) and ".h5ad" in Path(table).suffixes):
+    given = [control] if isinstance(control, str) else list(control or ())
+    if isinstance(table, anndata.AnnData) or (not isinstance(table, pd.DataFrame) and is_cell_file(Path(table))):
         with open_cells(table if isinstance(table, anndata.AnnData) else Path(table)) as held:
-            means = _means_of_file(held, where, condition, cell_counts, gene_names, layer)
+            means = _means_of_file(
+                held, where, condition, cell_counts, gene_names, layer, raw, repeated_genes, given, not normalize
+            )
     else:
-        if gene_names is not None or layer is not None:
-            raise InputError(f"{name}: gene_names and layer are for .h5ad files; a table's columns are the genes")
+        if gene_names is not None or layer is not None or raw or repeated_genes != "error":
+            raise InputError(
+                f"{name}: gene_names, layer, raw, repeated_genes are for .h5ad files; a table's columns are the genes"
+            )
         in_memory = isinstance(table, pd.DataFrame)
-        rows = table if isinstance(table, pd.DataFrame) else read_csv(Path(table))
+        if isinstance(table, pd.DataFrame):
+            rows, commas = table, False
+        else:
+            read_as = read_table(Path(table))
+            rows, commas = read_as.cells, read_as.decimal_commas
         with prefixed(f"{name}: "):
-            means = _means_of_table(rows, where, condition, cell_counts, in_memory)
-    given = {control.lower()} if isinstance(control, str) else {name.lower() for name in control or ()}
+            means = _means_of_table(rows, where, condition, cell_counts, in_memory, commas)
     with prefixed(f"{name}: "):
-        names = [condition_name(label, CONTROL_NAMES | given) for label in means.labels]
-        conditions, number = np.unique(np.array(names, object).astype(str), return_inverse=True)  # control ("") first
+        if columns := [gene for gene in means.genes if control_kind(gene)]:
+            raise InputError(
+                "expected a row per condition and a column per gene, got columns called like controls "
+                f"({some(columns)}); if genes are in rows, turn the table round (transpose it)"
+            )
+        read = understood(np.array(means.labels, object), "the rows' names", given, separator, means.genes)
+        used = np.flatnonzero([one is not None for one in read.names])
+        names = read.names[used]
+        conditions, number = np.unique(names.astype(str), return_inverse=True)  # control ("") first
         if len(conditions) < 2 or conditions[0] != "":
             raise InputError(
                 "expected rows for control and for at least one perturbation, got "
                 f"{', '.join(means.labels[:6]) or 'none'}; name the control with control=..."
             )
+        means = means._replace(
+            labels=[means.labels[row] for row in used], counts=means.counts[used], values=means.values[used]
+        )
         counts, mean = _averages(means, number, normalize)
     moments = Moments(counts.astype(np.int64), mean, *np.zeros((3, *mean.shape)))
     return Screen(
@@ -136,7 +157,10 @@ def read_pseudobulk(
             "control": sorted({label for label, name in zip(means.labels, names, strict=True) if name == ""}),
             "normalize": normalize,
             "num_de": num_de,
+            **({"rows_left_out": read.left_out} if read.left_out else {}),
+            **{key: read.settings[key] for key in ("separator", "conventions") if key in read.settings},
         },
+        gene_ids=means.ids,
     )
 
 
@@ -148,11 +172,9 @@ def _averages(means: _Means, number: np.ndarray, normalize: bool) -> tuple[np.nd
         if not totals.all():
             raise InputError(f"no count in row {int(totals.argmin()) + 1}; leave the row out")
         values = values * (COUNTS_PER_CELL / totals)
-    elif values.max() > LARGEST or (values.any() and (values == np.floor(values)).all()):
-        raise InputError(
-            f"expected means of log1p of scaled counts, got values up to {values.max():.4g}, so raw counts: give "
-            "normalize=True to scale them and take log1p"
-        )
+    else:
+        sample = sparse.csr_array(values[:SAMPLE])
+        check_scale(Looked(bool((values == np.floor(values)).all()), float(values.max()), sample), False)
     counts = np.bincount(number, means.counts)
     weights = sparse.csr_array((means.counts, (number, np.arange(len(number)))))
     mean = weights @ values / counts[:, None]
@@ -165,14 +187,15 @@ def _means_of_table(
     condition: str | None,
     cell_counts: str | None,
     in_memory: bool,
+    decimal_commas: bool = False,
 ) -> _Means:
     """A table whose columns are the genes and some keys."""
     rows = table[chosen_rows(table, where)] if where else table
-    if condition is not None and condition not in rows and not (in_memory and condition == INDEX):
-        raise InputError(f"condition: no column {condition!r}; found {', '.join(map(str, rows.columns[:6]))}")
+    if condition is not None and not (in_memory and condition == INDEX):
+        condition = find(rows, condition, "condition")
     key = condition or _only_column(rows, CONDITION_COLUMNS, "name the condition", "condition")
     key = key or (INDEX if in_memory else str(rows.columns[0]))
-    labels = [str(name).strip() for name in rows.get(key, rows.index)]
+    labels = text_column(rows, key).tolist() if key in rows else [str(name).strip() for name in rows.index]
     counts, count_key = _counts(rows, cell_counts)
     rows = rows.drop(columns=[name for name in {*(where or {}), key, count_key} if name in rows])
     genes = tuple(str(name).strip() for name in rows.columns)
@@ -181,7 +204,10 @@ def _means_of_table(
     twice = next((gene for gene, times in Counter(genes).items() if times > 1), None)
     if twice is not None:
         raise InputError(f"the gene {twice} has several columns; keep one")
-    values = rows.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if decimal_commas:
+        values = np.stack([to_numbers(rows.iloc[:, i].tolist(), True) for i in range(len(genes))], 1)
+    else:
+        values = rows.apply(pd.to_numeric, errors="coerce").to_numpy(float)
     _check_values(values, genes, rows.to_numpy())
     return _Means(labels, counts, genes, values, {"condition": key, "cell_counts": count_key})
 
@@ -193,35 +219,50 @@ def _means_of_file(
     cell_counts: str | None,
     gene_names: str | None,
     layer: str | None,
+    raw: bool,
+    repeated_genes: RepeatedGenes,
+    controls: Sequence[str],
+    logged: bool,
 ) -> _Means:
     """An `.h5ad` file or an AnnData whose observations are conditions."""
-    if KEY in table.uns:
+    if SCREEN_KEY in table.uns:
         raise InputError("expected a pseudobulk, got a saved screen; open it with load_screen")
-    genes, gene_key = label_genes(table.var, gene_names)
+    var, matrix = table.expression(layer, raw)
+    named = label_genes(var, gene_names, repeated_genes)
     used = chosen_rows(table.obs, where)
-    values = table.matrix(layer).rows(used).toarray()
+    values = matrix.rows(used)
     obs = table.obs[used]
     kind = guessed_column(obs, CELL_TYPE_COLUMNS, "where")
-    kinds = [] if kind is None else sorted(set(text_column(obs, kind, "where")) - {""})
+    kinds = [] if kind is None else sorted(set(text_column(obs, kind)) - {""})
     if len(kinds) > 1:  # their means differ, and so would conditions that have other cell types than control
         raise InputError(
             f"expected rows of one cell type, got {len(kinds)} in {kind} ({', '.join(kinds[:6])}); choose one with "
             f"where={{{kind!r}: ...}}"
         )
-    key = condition or guessed_column(obs, CONDITION_COLUMNS, "condition") or INDEX
-    labels = list(obs.index.astype(str).str.strip()) if key == INDEX else list(text_column(obs, key, "condition"))
-    matches = [_POPULATION.fullmatch(label) for label in labels]
-    if all(matches):
-        labels = [match["gene"] for match in matches if match]
+    if condition is None:
+        known = matching_columns(obs.columns, CONDITION_COLUMNS)
+        key = condition_column(obs[known], controls, named.names) if known else INDEX
+    else:
+        key = condition if condition == INDEX else find(obs, condition, "condition")
+    labels = list(obs.index.astype(str).str.strip()) if key == INDEX else list(text_column(obs, key))
     counts, count_key = _counts(obs, cell_counts)
-    _check_values(values, genes, values)
-    keys = {"condition": key, "cell_counts": count_key, "gene_names": gene_key, "layer": layer}
-    return _Means(labels, counts, genes, values, keys)
+    dense = values.toarray()
+    _check_values(dense, named.names, dense)
+    sums = ColumnSums(named.names, logged)
+    kept = np.flatnonzero(sums.kept)
+    dense = dense if len(kept) == len(named.names) else sums.of_rows(values)[:, kept].toarray()
+    genes, ids = (tuple(part[column] for column in kept) if part else () for part in (named.names, named.ids))
+    keys: dict[str, Any] = {
+        "condition": key, "cell_counts": count_key, "gene_names": named.key, "layer": layer,
+    }  # fmt: skip
+    keys |= {"raw": True} if raw else {}
+    keys |= {"repeated_genes": repeated_genes} if repeated_genes != "error" else {}
+    return _Means(labels, counts, genes, dense, keys, ids)
 
 
 def _only_column(rows: pd.DataFrame, known: Collection[str], what: str, argument: str) -> str | None:
     """The one column that is called like this, if any is."""
-    found = [name for name in rows.columns.map(str) if name.strip().lower() in known]
+    found = matching_columns(rows.columns, known)
     if len(found) > 1:
         raise InputError(f"the columns {', '.join(found)} may all {what}; choose one with {argument}=...")
     return found[0] if found else None
@@ -229,8 +270,8 @@ def _only_column(rows: pd.DataFrame, known: Collection[str], what: str, argument
 
 def _counts(rows: pd.DataFrame, column: str | None) -> tuple[np.ndarray, str | None]:
     """The cells of each row, and the column that holds them."""
-    if column is not None and column not in rows:
-        raise InputError(f"cell_counts: no column {column!r}; omit it or name the numbers of cells")
+    if column is not None:
+        column = find(rows, column, "cell_counts")
     column = column or _only_column(rows, COUNT_COLUMNS, "hold numbers of cells", "cell_counts")
     if column is None:
         return np.ones(len(rows)), None

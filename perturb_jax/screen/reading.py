@@ -25,8 +25,18 @@ class Reading(Options):
     gene_names: str | None = option(None, "The genes' column with their names.")
     control: str | tuple[str, ...] | None = option(None, "What control cells are called.")
     cell_type: str | None = option(None, "The cells' column with the cell types.")
+    separator: str | None = option(
+        None, "What joins the genes of a combination, besides '+'.", shown="what shows from the labels"
+    )
+    batch: str | None = option(
+        None, "The cells' column with the batches; changes are then against control cells of the same batch."
+    )
     layer: str | None = option(None, "The layer with the values.", shown="X")
-    normalize: bool = option(False, "The values are raw counts.")
+    raw: bool = option(False, "The values are in 'raw', where scanpy keeps them from before scaling.")
+    repeated_genes: Literal["error", "sum", "unique"] = option(
+        "error", "Genes that several columns are called: 'error', 'sum' the columns, or 'unique' to number the names."
+    )
+    normalize: bool = option(False, "The values are raw counts, whole or corrected; or scaled, but not logged.")
     too_few: Literal["error", "drop"] = option(
         "error", "Perturbations with fewer than 2 cells: 'error', or 'drop' and report them."
     )
@@ -74,11 +84,11 @@ def open_screen(
             raise InputError(f"{path}: a saved screen is used as it is; omit {', '.join(given)}, which say how to read")
         return load_screen(path)
     if given.pop("pseudobulk", False):
-        if {"cell_type", "too_few"} & set(given):
-            raise InputError("cell_type, too_few: a pseudobulk has no cells; choose its rows with where=...")
+        if of_cells := [name for name in ("cell_type", "batch", "too_few") if name in given]:
+            raise InputError(f"{', '.join(of_cells)}: a pseudobulk has no cells; choose its rows with where=...")
         return read_pseudobulk(source, **given)
     if "cell_counts" in given:
         raise InputError("cell_counts: cells are counted as they are read; omit it, or add pseudobulk=True")
-    if path is not None and {".csv", ".tsv"} & set(path.suffixes):
+    if path is not None and {".csv", ".tsv", ".tab", ".txt", ".xlsx"} & {suffix.lower() for suffix in path.suffixes}:
         raise InputError(f"{path}: expected cells (.h5ad) or a saved screen; if these are means, add pseudobulk=True")
     return read_screen(source, progress=progress, **given)

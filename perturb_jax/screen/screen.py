@@ -1,6 +1,6 @@
 """A perturbation screen as sufficient statistics: what everything but the PyTorch reference works from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from perturb_jax.genes.perturbations import perturbed_genes
+from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.support.errors import InputError
 
@@ -33,6 +34,15 @@ MOMENTS = Moments._fields[1:]
 """The moments by name."""
 
 
+class Guides(NamedTuple):
+    """What the guides of perturbations do: replicates of their effects."""
+
+    names: tuple[str, ...]
+    perturbation: Int[np.ndarray, " guides"]  # row of each one's perturbation
+    cells: Int[np.ndarray, " guides"]
+    mean: Float[np.ndarray, "guides readouts"]  # as `Screen.mean`, of each guide's cells
+
+
 @dataclass(frozen=True, eq=False)
 class Screen:
     """The first four moments of expression in the cells of every perturbation, and in control cells.
@@ -49,6 +59,8 @@ class Screen:
         coexpression: the measured genes' graph: each reads those it correlates with most in control cells.
         source: the file with the cells; None where there are none.
         settings: how it was read or made: plain values, for reports.
+        gene_ids: Ensembl identifiers of the readouts, where the data name genes by symbols too; else none.
+        guides: replicates of perturbations, where the data name guides and a perturbation has several.
     """
 
     perturbations: tuple[str, ...]
@@ -60,6 +72,8 @@ class Screen:
     coexpression: KnowledgeGraph
     source: Path | None
     settings: dict[str, Any]
+    gene_ids: tuple[str, ...] = ()
+    guides: Guides | None = None
 
     def __len__(self) -> int:
         return len(self.perturbations)
@@ -127,8 +141,52 @@ class Screen:
         lost += [f"{n} cells ({why})" for why, n in settings.get("cells_left_out", {}).items()]
         notes = [f"; {what} {', '.join(said)}" for what, said in (("guessed", guessed), ("left out", lost)) if said]
         notes += [f"; {self.caution}"] if self.caution else []
+        notes += [f"; {one}" for one in settings.get("noticed", ())]
         kind = "Simulated screen" if settings.get("simulated") else "Screen"
         return f"{kind}({size}{origin}{''.join(notes)})"
+
+
+def one_of_each(screen: Screen, known: GeneNames) -> Screen:
+    """The screen with perturbations of the same genes merged, where it calls a gene by its old symbol and by its new.
+
+    Moments are those of all their cells; DE genes are tested anew, against all control cells. `Screen.settings` says
+    under "merged" what has another name now.
+    """
+    genes_of = [perturbed_genes(name) for name in screen.perturbations]
+    read = known.resolve(dict.fromkeys(gene for genes in genes_of for gene in genes), "drop", distinct=False)
+    current = dict(zip(read.given, read.genes, strict=True))
+    rows_of: dict[frozenset[str], list[int]] = {}
+    for row, genes in enumerate(genes_of):
+        rows_of.setdefault(frozenset(current.get(gene, gene) for gene in genes), []).append(row)
+    if len(rows_of) == len(screen):
+        return screen
+    whole = {"+".join(sorted(genes)) if len(rows) > 1 else screen.perturbations[rows[0]]: rows
+             for genes, rows in rows_of.items()}  # fmt: skip
+    names = tuple(sorted(whole))
+    parts = [merged(screen.perturbed.of(np.array(whole[name]))) for name in names]
+    perturbed = Moments(*(np.stack(part) for part in zip(*parts, strict=True)))
+    control = Moments(*(part[None] for part in screen.control))
+    number = screen.de_genes.shape[1]
+
+    def de_genes(row: int) -> np.ndarray:
+        if len(rows := whole[names[row]]) == 1:
+            return screen.de_genes[rows[0]]
+        one = perturbed.of(slice(row, row + 1))
+        testable = min(one.cells[0], screen.control.cells) > 1 and one.variance.any()
+        return top_genes(welch_t(one, control) if testable else one.mean[0] - screen.control.mean, number)
+
+    old = {screen.perturbations[row]: name for name, rows in whole.items() for row in rows}
+    return replace(
+        screen,
+        perturbations=names,
+        perturbed=perturbed,
+        nonzero=np.stack([screen.nonzero[whole[name]].any(0) for name in names]),
+        de_genes=np.stack([de_genes(row) for row in range(len(names))]),
+        settings=screen.settings | {"merged": {name: new for name, new in old.items() if name != new}},
+        guides=None if screen.guides is None else screen.guides._replace(
+            perturbation=np.array([names.index(old[screen.perturbations[row]]) for row in screen.guides.perturbation])
+        ),
+    )  # fmt: skip
 
 
 def with_zeros(sums: np.ndarray, cells: np.ndarray) -> Moments:

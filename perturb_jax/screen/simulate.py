@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import sparse
 
-from perturb_jax.genes.perturbations import NO_MEMBER, as_names, parse_perturbations, perturbed_genes
+from perturb_jax.genes.perturbations import NO_MEMBER, as_names, control_kind, parse_perturbations
 from perturb_jax.genes.symbols import Unknown
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph
 from perturb_jax.screen.coexpression import coexpression_graph
@@ -179,7 +179,9 @@ def simulate_truth(
         if not 1 <= perturbations <= graph.num_nodes:
             raise InputError(f"perturbations: expected 1 to {graph.num_nodes}, the graph's genes, got {perturbations}")
         order = [graph.genes[node] for node in chance.permutation(graph.num_nodes)]
-        perturbations = [gene for gene in order if perturbed_genes(gene)][:perturbations]  # one gene is called CTRL
+        perturbations = [gene for gene in order if not control_kind(gene.lower())][
+            :perturbations
+        ]  # one gene is called CTRL
     given = parse_perturbations(graph.names, perturbations, unknown)
     labels = sorted("+".join(sorted(label.split("+"))) for label in given.labels)
     candidates = parse_perturbations(graph.names, labels)

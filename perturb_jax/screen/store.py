@@ -11,15 +11,14 @@ import pandas as pd
 from scipy import sparse
 
 from perturb_jax.graph.knowledge_graph import KnowledgeGraph, Provenance, make_graph
-from perturb_jax.screen.cells import open_h5ad
-from perturb_jax.screen.screen import MOMENTS, Moments, Screen
+from perturb_jax.screen.screen import MOMENTS, Guides, Moments, Screen
+from perturb_jax.support.cell_files import SCREEN_KEY, open_cell_file
 from perturb_jax.support.errors import InputError
 from perturb_jax.support.hdf5 import whole_hdf5
 
-KEY = "perturb_jax_screen"
-"""Where in `uns` the rest stands, as JSON."""
-
 VERSION = 1
+GUIDES = "guides"
+"""Where in `uns` guides stand, as arrays."""
 
 
 def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
@@ -27,7 +26,8 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
 
     X and the layers "variance", "third", "fourth" are the moments, the layer "nonzero" the mask; `obs` holds
     "cell_counts", `var` the control's moments, `obsm["de_genes"]` the DE genes' columns, `varp["coexpression"]` the
-    co-expression weights [target, source]; the rest stands in `uns` as JSON.
+    co-expression weights [target, source]; `var["gene_ids"]` and `uns["guides"]` what there is of these; the rest
+    stands in `uns` as JSON.
 
     Args:
         screen: the screen.
@@ -55,13 +55,14 @@ def save_screen(screen: Screen, path: str | Path, force: bool = False) -> Path:
         X=screen.mean,
         obs=pd.DataFrame({"cell_counts": screen.cell_counts}, index=pd.Index(screen.perturbations, dtype=object)),
         var=pd.DataFrame(
-            {f"control_{name}": getattr(screen.control, name) for name in MOMENTS},
+            {f"control_{name}": getattr(screen.control, name) for name in MOMENTS}
+            | ({"gene_ids": list(screen.gene_ids)} if screen.gene_ids else {}),
             index=pd.Index(screen.readouts, dtype=object),
         ),
         layers={name: getattr(screen.perturbed, name) for name in MOMENTS[1:]} | {"nonzero": screen.nonzero},
         obsm={"de_genes": screen.de_genes},
         varp={"coexpression": sparse.csr_matrix((np.asarray(graph.weights), ends), (size, size))},
-        uns={KEY: json.dumps(rest, default=_plain)},
+        uns={SCREEN_KEY: json.dumps(rest, default=_plain)} | _guides(screen.guides),
     )
     with whole_hdf5(path) as (file, _):
         anndata.io.write_elem(file, "/", table)
@@ -72,7 +73,7 @@ def is_saved_screen(path: Path) -> bool:
     """Whether a file is a screen that `save_screen` wrote; not where it cannot be read."""
     try:
         with h5py.File(path) as file:
-            return KEY in file.get("uns", ())
+            return SCREEN_KEY in file.get("uns", ())
     except OSError:
         return False  # whoever reads the cells says what is wrong
 
@@ -83,8 +84,8 @@ def load_screen(path: str | Path) -> Screen:
     Raises:
         InputError: a file that is missing, damaged or not such a screen; values that are NaN, infinite or all 0.
     """
-    with open_h5ad(Path(path)) as file:
-        if KEY not in file.get("uns", ()):
+    with open_cell_file(Path(path)) as file:
+        if SCREEN_KEY not in file.get("uns", ()):
             raise InputError("not a saved screen; read cells with read_screen, which save_screen then writes")
         rest = _rest(file)
         read = anndata.io.read_elem
@@ -105,6 +106,8 @@ def load_screen(path: str | Path) -> Screen:
                 coexpression=_graph(read(file["varp"]["coexpression"]), genes, rest["coexpression"]),
                 source=None if rest["source"] is None else Path(rest["source"]),
                 settings=dict(rest["settings"]),
+                gene_ids=tuple(map(str, var["gene_ids"])) if "gene_ids" in var else (),
+                guides=None if GUIDES not in file["uns"] else _guides_of(read(file["uns"][GUIDES])),
             )
         except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise _damaged(" ".join(str(error).split())[:100]) from None
@@ -112,14 +115,23 @@ def load_screen(path: str | Path) -> Screen:
     return screen
 
 
+def _guides(guides: Guides | None) -> dict[str, Any]:
+    """As AnnData writes them."""
+    return {} if guides is None else {GUIDES: guides._asdict() | {"names": np.array(guides.names, object)}}
+
+
+def _guides_of(held: dict[str, Any]) -> Guides:
+    return Guides(tuple(map(str, held["names"])), held["perturbation"], held["cells"], held["mean"])
+
+
 def _rest(file: h5py.File) -> dict[str, Any]:
     """What `uns` says, of the version that is understood here."""
     try:
-        rest = json.loads(anndata.io.read_elem(file["uns"][KEY]))
+        rest = json.loads(anndata.io.read_elem(file["uns"][SCREEN_KEY]))
     except (ValueError, TypeError):
-        raise _damaged(f"uns[{KEY!r}] is no JSON") from None
+        raise _damaged(f"uns[{SCREEN_KEY!r}] is no JSON") from None
     if not isinstance(rest, dict) or "version" not in rest:
-        raise _damaged(f"uns[{KEY!r}] has no version")
+        raise _damaged(f"uns[{SCREEN_KEY!r}] has no version")
     if rest["version"] != VERSION:
         raise InputError(f"expected version {VERSION} of saved screens, got {rest['version']}; read the cells again")
     return rest
@@ -132,6 +144,9 @@ def _check(screen: Screen) -> None:
     arrays = {name: (getattr(screen.perturbed, name), size) for name in MOMENTS} | {"nonzero": (screen.nonzero, size)}
     arrays |= {f"control_{name}": (getattr(screen.control, name), size[1:]) for name in MOMENTS}
     arrays["cell_counts"] = screen.cell_counts, size[:1]
+    if screen.guides is not None:
+        count = len(screen.guides.names)
+        arrays |= {"guides": (screen.guides.mean, (count, genes)), "guides' cells": (screen.guides.cells, (count,))}
     for name, (values, shape) in arrays.items():
         if not isinstance(values, np.ndarray) or values.shape != shape:
             raise _damaged(f"{name} is no array of the shape {shape}")

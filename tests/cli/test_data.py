@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from perturb_jax.screen.datasets import CELLS, DATASETS
-from perturb_jax.screen.store import KEY
+from perturb_jax.support.cell_files import SCREEN_KEY
 from tests.cli.test_cli import refuses, run
 from tests.screen.archive_server import CONTENT, Server, serving
 
@@ -116,7 +116,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(server: Server, c
     directory = cells.parent
     (directory / "page.h5ad").write_text("<html>")
     for name, text in (("saved", "{"), ("empty", '{"version": 1}')):
-        anndata.AnnData(np.ones((2, 3)), uns={KEY: text}).write_h5ad(directory / f"{name}.h5ad")
+        anndata.AnnData(np.ones((2, 3)), uns={SCREEN_KEY: text}).write_h5ad(directory / f"{name}.h5ad")
     silent = anndata.read_h5ad(cells)
     silent.X = 0 * silent.X
     silent.write_h5ad(directory / "silent.h5ad")

@@ -248,3 +248,31 @@ def test_every_predictor_has_its_name_in_order() -> None:
         "control mean", "training mean", "nearest neighbours", "bilinear ridge", "graph ridge", "graph GP",
         "GEARS Flax", "GEARS reference",
     ]  # fmt: skip
+
+
+def test_cells_as_laboratories_store_them_are_read_as_check_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = ["NTC_1", "NTC_2", "SEPT9", "SEPTIN9", "KLF1", "GATA1", "KLF1_GATA1", "MYC", "CTRL", "nan"] * 6
+    raw = anndata.AnnData(
+        np.log1p(rng.poisson(3, (60, 8)) * 1000.0),
+        pd.DataFrame({"gene": labels}, index=[f"cell{i}" for i in range(60)]),
+        pd.DataFrame(index=["KLF1", "GATA1", "MYC", "SEPT9", "CTRL", "CDK1", "SEPTIN9", "TP53"]),
+    )
+    cells = raw.copy()
+    cells.raw = raw
+    cells.X = cells.X - cells.X.mean(0)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    command = ["train", "--screen", "cells.h5ad", "--raw", "--test", "1", "--predictor", "graph-ridge", "--out", "out"]
+    refused, checked, trained = run(
+        tmp_path, ["data", "check", "cells.h5ad"], ["data", "check", "cells.h5ad", "--raw"], command
+    )
+    assert refused.code == 2 and "negative values come from scaling" in refused.err
+    assert "(there are: raw, with --raw)" in refused.err
+    assert "perturbations: 7" in checked.out and "combinations: 1" in checked.out
+    assert "{'no condition': 6}" in checked.out and "CTRL is the gene" in checked.out
+    assert trained.code == 0, trained.err
+    split = json.loads((tmp_path / "out" / "split.json").read_text())
+    names = {*split["train"], *split["validation"], *split["test"]}
+    assert names == {"CTRL", "GATA1", "GATA1+KLF1", "KLF1", "MYC", "SEPTIN9"}
+    record = json.loads((tmp_path / "out" / "train.json").read_text())
+    assert record["screen"]["read"]["merged"] == {"SEPT9": "SEPTIN9"}

@@ -72,7 +72,7 @@ def test_perturbations_of_real_cells(real_data: Path) -> None:
         ("a.txt", "TP53\0\n", "not a text file"),
         ("a.csv", "x,y\n1,2\n", "which column holds the gene names"),
         ("a.csv", "gene,symbol\nA,B\n", "the columns gene, symbol differ"),
-        ("a.h5ad", "not hdf5", "not an .h5ad file"),
+        ("a.h5ad", "not hdf5", "not a readable .h5ad file: it is no HDF5 file"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: str, message: str) -> None:

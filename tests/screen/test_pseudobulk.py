@@ -61,9 +61,9 @@ def test_without_counts_a_row_counts_once() -> None:
         ({}, {"condition": "pert"}, "condition: no column 'pert'"),
         ({}, {"cell_counts": "cells"}, "cell_counts: no column 'cells'"),
         ({"cells": [1] * 5}, {}, "n_cells, cells may all hold numbers of cells"),
-        ({"G2": [15.0] * 5}, {}, "values up to 15, so raw counts"),
-        ({"G2": [1.0] * 5}, {}, "values up to 4, so raw counts"),
-        ({}, {"layer": "means"}, "gene_names and layer are for .h5ad files"),
+        ({"G2": [15.0] * 5}, {}, r"whole numbers \(up to 15\), so raw counts"),
+        ({"G2": [1.0] * 5}, {}, r"whole numbers \(up to 4\), so raw counts"),
+        ({}, {"layer": "means"}, "gene_names, layer, raw, repeated_genes are for .h5ad files"),
         ({}, {"where": {"condition": "D"}}, "where: no cell with condition = 'D'"),
         ({"G1": [0.0] * 5, "G2": [0.0, 1.0, 1.0, 1.0, 1.0]}, {"normalize": True}, "no count in row 1"),
     ],
@@ -179,3 +179,12 @@ def test_an_index_out_of_the_matrix_is_refused(tmp_path: Path) -> None:
 def test_nothing_but_zeros_is_refused() -> None:
     with pytest.raises(pj.InputError, match="all values are 0"):
         read_pseudobulk(pd.DataFrame({"A": [0.0, 0.0], "B": [0.0, 0.0]}, index=["ctrl", "A+ctrl"]))
+
+
+def test_tables_as_offices_write_them(tmp_path: Path) -> None:
+    table = pd.DataFrame({**ROWS, "condition": ["non-targeting", "B_A", "A", "NA", "B"]})
+    table.to_csv(tmp_path / "means.CSV", index=False, sep=";", decimal=",")
+    screen = read_pseudobulk(tmp_path / "means.CSV")
+    assert screen.perturbations == ("A", "A+B", "B")
+    assert screen.settings["rows_left_out"] == {"no condition": 1} and screen.settings["separator"] == "_"
+    assert screen.control_mean.tolist() == [1.0, 0.5] and screen.mean.tolist() == [[0.0, 1.0], [2.0, 0.5], [4.0, 1.0]]

@@ -37,7 +37,7 @@ def test_a_source_is_read_as_what_it_is(tmp_path: Path) -> None:
     ("how", "message"),
     [
         ({"cell_counts": "n"}, "cell_counts: cells are counted as they are read; omit it, or add pseudobulk=True"),
-        ({"pseudobulk": True, "cell_type": "t"}, r"cell_type, too_few: .* choose its rows with where=\.\.\."),
+        ({"pseudobulk": True, "cell_type": "t"}, r"cell_type: .* choose its rows with where=\.\.\."),
         ({"pseudobulk": True, "too_few": "drop"}, "a pseudobulk has no cells"),
         ({"condition": "nowhere"}, "condition: no column 'nowhere'"),
     ],

@@ -11,10 +11,12 @@ from scipy.stats import ttest_ind
 
 import perturb_jax as pj
 from perturb_jax.genes.perturbations import condition_name
+from perturb_jax.genes.symbols import GeneNames
 from perturb_jax.screen.kernels import accumulate, inspect
 from perturb_jax.screen.read import read_screen
-from perturb_jax.screen.screen import Moments, Screen, merged, top_genes, welch_t, with_zeros
+from perturb_jax.screen.screen import Moments, Screen, merged, one_of_each, top_genes, welch_t, with_zeros
 from tests.screen_oracles import central_moments, moments_of, random_cells, write_cells
+from tests.screens import small_screen
 
 
 @pytest.fixture
@@ -219,3 +221,19 @@ def test_on_real_cells_it_says_how_halves_of_the_cells_differ(real_data: Path) -
         errors.append(np.mean([((one.mean(0) - other.mean(0)) ** 2).sum() / 4 for one, other in halves]))
     error = np.mean(errors)
     assert noise == pytest.approx(error / (mean.var(0, ddof=1).sum() - error), rel=0.03)
+
+
+def test_old_and_new_symbol_of_one_gene_are_merged() -> None:
+    known = GeneNames(["G0", "SEPTIN9", "TP53"], {"SEPT9": ("SEPTIN9",), "P53": ("TP53",)})
+    screen = small_screen(
+        ["P53", "SEPT9", "SEPT9+TP53", "SEPTIN9", "TP53+SEPTIN9"], ["G0", "G1"], cells=[8, 5, 4, 7, 6]
+    )
+    one = one_of_each(screen, known)
+    assert one.perturbations == ("P53", "SEPTIN9", "SEPTIN9+TP53")
+    assert one.cell_counts.tolist() == [8, 12, 10]
+    np.testing.assert_allclose(one.mean[1], (5 * screen.mean[1] + 7 * screen.mean[3]) / 12)
+    expected = merged(screen.perturbed.of(np.array([1, 3])))
+    np.testing.assert_array_equal(one.perturbed.fourth[1], expected.fourth)
+    assert one.settings["merged"] == {"SEPT9": "SEPTIN9", "SEPT9+TP53": "SEPTIN9+TP53", "TP53+SEPTIN9": "SEPTIN9+TP53"}
+    assert sorted(one.de_genes[1].tolist()) == [0, 1]
+    assert one_of_each(one, known) is one

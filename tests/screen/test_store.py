@@ -12,7 +12,8 @@ import pytest
 import perturb_jax as pj
 from perturb_jax.screen.read import read_screen
 from perturb_jax.screen.screen import Moments, Screen
-from perturb_jax.screen.store import KEY, load_screen, save_screen
+from perturb_jax.screen.store import load_screen, save_screen
+from perturb_jax.support.cell_files import SCREEN_KEY
 from tests.screen_oracles import random_cells, write_cells
 
 
@@ -95,8 +96,8 @@ def test_other_files_are_refused(screen: Screen, tmp_path: Path) -> None:
 
 def _text(text: str) -> Callable[[h5py.File], None]:
     def write(file: h5py.File) -> None:
-        del file["uns"][KEY]
-        anndata.io.write_elem(file["uns"], KEY, text)
+        del file["uns"][SCREEN_KEY]
+        anndata.io.write_elem(file["uns"], SCREEN_KEY, text)
 
     return write
 
