@@ -41,7 +41,7 @@ def said_of(path: Path) -> str:
         (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "XML, such as a server's error message"),
         (b'{"message": "Not Found"}', "JSON, such as a server's error message"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "a Git LFS pointer.*git lfs pull"),
-        (gzip.compress(b"\x89HDF"), r"compressed with gzip: unpack it \(gunzip\)"),
+        (gzip.compress(b"\x89HDF", mtime=0), r"compressed with gzip: unpack it \(gunzip\)"),
         (b"PK\x03\x04rest", "a zip archive"),
         (b"BZh91AY", "compressed with bzip2"),
         (b"\xfd7zXZ\x00", "compressed with xz"),
