@@ -39,7 +39,7 @@ def text(separator: str = ",", end: str = "\n") -> str:
         text("\t").encode("utf-16-le"),
         text().encode("utf-16-be"),
         text().encode("utf-32"),
-        gzip.compress(text().encode()),
+        gzip.compress(text().encode(), mtime=0),
         bz2.compress(text().encode()),
         lzma.compress(text().encode()),
         b"gene;score\r\nKLF1;0,5\r\nGATA1;2\r\n;\r\n;\r\n",
