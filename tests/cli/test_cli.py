@@ -84,7 +84,7 @@ BAD_INPUT = {
     "empty file": (select("empty.txt"), "empty.txt: the file is empty"),
     "binary text": (select("binary.txt"), "binary.txt: not a text file"),
     "binary table": (select("binary.csv"), "binary.csv: not a readable text file"),
-    "binary cells": (select("binary.h5ad"), "binary.h5ad: not an .h5ad file"),
+    "binary cells": (select("binary.h5ad"), "binary.h5ad: not a readable .h5ad file: it is no HDF5 file"),
     "directory": (select("."), "cannot be read"),
     "unknown gene": (select("unknown.txt"), "1 gene not in the graph: 'FOOBAR'"),
     "ambiguous gene": (select("ambiguous.txt", "1"), "QARS (now EPRS1 or QARS1)"),
