@@ -42,14 +42,6 @@ def command(directory: Path, *options: str, workers: int = 2) -> list[str]:
     return [sys.executable, "-c", code, *where, *options]
 
 
-@pytest.fixture(autouse=True)
-def _hear_control_c() -> Iterator[None]:
-    """Let the commands hear it, also where the tests run in the background of a shell, which lets them ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @contextmanager
 def started(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, none of which survives."""
