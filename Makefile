@@ -6,7 +6,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+# what is imported is compiled when it is first imported, which is far less than what is installed
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check \
+  --constraint constraints.txt --editable
 export PIP_NO_INPUT := 1
 
 .PHONY: demo test docs notebooks browser lint bench clean
