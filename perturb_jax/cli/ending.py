@@ -10,7 +10,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from platform import platform
 from typing import Any
 
@@ -78,7 +77,7 @@ def _fault(error: Exception) -> str:
             file.write("\n".join(_log(error)).encode(errors="backslashreplace"))
     except OSError as unwritable:
         return f"{what}; this is a fault of the program; a log cannot be written ({unwritable.strerror})"
-    return f"{what}; this is a fault of the program: please report it with the log, which holds no data: {Path(path)}"
+    return f"{what}; this is a fault of the program: please report it with the log, which holds no data: {path}"
 
 
 def _log(error: BaseException | None) -> Iterator[str]:

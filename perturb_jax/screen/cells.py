@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,9 +85,13 @@ def open_cells(source: "Path | anndata.AnnData") -> Iterator[CellTable]:
         raw = None
         for x, var in (("raw/X", "raw/var"), ("raw.X", "raw.var")):  # the second before anndata 0.7
             if x in file and var in file:
-                raw = lambda x=x, var=var: (read_cell_table(file, var), file[x])  # noqa: E731
+                raw = partial(_raw, file, var, x)
         uns = file.get("uns", ())
         yield CellTable(read_cell_table(file, "obs"), read_cell_table(file, "var"), matrices, uns, raw)
+
+
+def _raw(file: Any, var: str, x: str) -> tuple[pd.DataFrame, Any]:
+    return read_cell_table(file, var), file[x]
 
 
 def _in_memory(cells: anndata.AnnData) -> CellTable:

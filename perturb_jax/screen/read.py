@@ -160,12 +160,7 @@ def read_screen(
     if repeated_genes != "error":
         settings |= {"repeated_genes": repeated_genes, "columns_summed": int((~sums.kept).sum())}
     perturbed, control_moments, de_genes, nonzero = _statistics(gathered, labels, num_de)
-    guides = None if not labels.guides else Guides(
-        names=tuple(name for _, name in labels.guides),
-        perturbation=np.array([row for row, _ in labels.guides], np.int64),
-        cells=np.bincount(labels.guide[labels.guide >= 0], minlength=len(labels.guides)),
-        mean=gathered.guides / np.bincount(labels.guide[labels.guide >= 0], minlength=len(labels.guides))[:, None],
-    )  # fmt: skip
+    guides = _guides(gathered.guides, labels) if labels.guides else None
     control_cells = gathered.control
     del gathered  # the largest arrays: not needed while genes are correlated
     return Screen(
@@ -181,6 +176,13 @@ def read_screen(
         gene_ids=ids,
         guides=guides,
     )
+
+
+def _guides(sums: np.ndarray, labels: Labels) -> Guides:
+    """What each guide does, of the sums of its cells."""
+    rows, names = zip(*labels.guides, strict=True)
+    cells = np.bincount(labels.guide[labels.guide >= 0], minlength=len(names))
+    return Guides(names, np.array(rows, np.int64), cells, sums / cells[:, None])
 
 
 def _statistics(gathered: Gathered, labels: Labels, num_de: int) -> tuple[Moments, Moments, np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -179,9 +180,8 @@ def simulate_truth(
         if not 1 <= perturbations <= graph.num_nodes:
             raise InputError(f"perturbations: expected 1 to {graph.num_nodes}, the graph's genes, got {perturbations}")
         order = [graph.genes[node] for node in chance.permutation(graph.num_nodes)]
-        perturbations = [gene for gene in order if not control_kind(gene.lower())][
-            :perturbations
-        ]  # one gene is called CTRL
+        unlike_controls = (gene for gene in order if not control_kind(gene.lower()))  # one gene is called CTRL
+        perturbations = list(islice(unlike_controls, perturbations))
     given = parse_perturbations(graph.names, perturbations, unknown)
     labels = sorted("+".join(sorted(label.split("+"))) for label in given.labels)
     candidates = parse_perturbations(graph.names, labels)

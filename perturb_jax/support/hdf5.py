@@ -34,13 +34,13 @@ class _Disk(RawIOBase):
     """
 
     def __init__(self, raw: FileIO):
-        self._raw, self._error, self._position = raw, OSError(), 0
-        self._failed = False
+        self._raw, self._position = raw, 0
+        self._error: OSError | None = None
         self._kept: list[tuple[int, bytes]] = []
 
     def check(self) -> None:
         """Raise what a write raised."""
-        if self._failed:
+        if self._error is not None:
             raise self._error
 
     def seek(self, position: int, whence: int = 0) -> int:
@@ -54,12 +54,12 @@ class _Disk(RawIOBase):
         rest, left = self._position, memoryview(content).cast("B")
         size = len(left)
         try:
-            while len(left) and not self._failed:
+            while len(left) and self._error is None:
                 self._raw.seek(rest)
                 done = self._raw.write(left) or 0
                 rest, left = rest + done, left[done:]
         except OSError as error:
-            self._error, self._failed = error, True
+            self._error = error
         if len(left):
             self._kept.append((rest, bytes(left)))
         self._position += size
@@ -82,7 +82,7 @@ class _Disk(RawIOBase):
         try:
             return self._raw.truncate(size)
         except OSError as error:
-            self._error, self._failed = error, True
+            self._error = error
             return size or 0
 
     def flush(self) -> None:
